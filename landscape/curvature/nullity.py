@@ -1,0 +1,64 @@
+"""The exact number of zero eigenvalues, or the word that it is undecided."""
+
+from dataclasses import dataclass
+
+from landscape.curvature.spectrum import Spectrum
+
+UNDECIDED_FACTOR = 1e3  # an eigenvalue between the zero radius and this many times it is neither zero nor non-zero
+
+
+@dataclass(frozen=True)
+class Nullity:
+    """A count of zero eigenvalues and of negative ones, with the evidence.
+
+    An eigenvalue is zero when it is at most `cutoff` in size and non-zero when it exceeds `UNDECIDED_FACTOR` times that; one in
+    between is undecided, and then nothing is claimed. A true eigenvalue far below the rounding error of the operator cannot be
+    told from zero by any computation in the same precision: whoever knows the symmetries must compare the count with what
+    they explain.
+
+    Attributes:
+        count: Eigenvalues of size <= cutoff.
+        negative: Eigenvalues below -cutoff: the Morse index, when resolved.
+        undecided: Eigenvalues in the forbidden zone.
+        cutoff: The zero radius, the sum of a rounding part and a gradient part.
+        largest_zero: The largest size among the zeros (0 if there are none).
+        smallest_nonzero: The smallest size among the others (infinity if there are none).
+    """
+
+    count: int
+    negative: int
+    undecided: int
+    cutoff: float
+    largest_zero: float
+    smallest_nonzero: float
+
+    @property
+    def resolved(self) -> bool:
+        """Whether no eigenvalue is in the forbidden zone."""
+        return self.undecided == 0
+
+    @property
+    def gap(self) -> float:
+        """How many times the smallest non-zero eigenvalue exceeds the largest that counts as zero or the cutoff."""
+        return self.smallest_nonzero / max(self.largest_zero, self.cutoff) if self.cutoff > 0 else float("inf")
+
+
+def count_zeros(spectrum: Spectrum, gradient_radius: float) -> Nullity:
+    """Counts the zeros of a complete spectrum.
+
+    Args:
+        spectrum: All eigenvalues with the rounding error they carry.
+        gradient_radius: How far from zero a null eigenvalue may lie because the point is not exactly critical.
+    """
+    cutoff = spectrum.error + gradient_radius
+    sized = [(abs(value), times) for value, times in spectrum.pairs()]
+    zeros = [(size, times) for size, times in sized if size <= cutoff]
+    others = [(size, times) for size, times in sized if size > cutoff]
+    return Nullity(
+        count=sum(times for _, times in zeros),
+        negative=sum(times for value, times in spectrum.pairs() if value < -cutoff),
+        undecided=sum(times for size, times in others if size <= UNDECIDED_FACTOR * cutoff),
+        cutoff=cutoff,
+        largest_zero=max((size for size, _ in zeros), default=0.0),
+        smallest_nonzero=min((size for size, _ in others), default=float("inf")),
+    )

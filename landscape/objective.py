@@ -1,0 +1,182 @@
+"""The loss of a product of factors on ONE flat vector, with its hand-derived gradient and Hessian product.
+
+Every kernel takes any number of leading batch dimensions (one matrix product per factor), follows the device and dtype of
+its input and never waits for the device. `Objective.loss` is plain differentiable torch, so `torch.func` gives independent
+derivatives of the same function.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Loss = Literal["ce", "mse"]
+Activation = Literal["linear", "relu"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Sum over columns j of weight_j * fit(scale_j * z_j, target_j), plus half the decays times the squared factors.
+
+    With Z = W_L a(W_{L-1} .. a(W_1 H_1)), a the activation. The full model has one column per sample, weight 1/N and scale 1;
+    the core of `reduction` has one column per class, weight n_c/N and scale 1/sqrt(n_c).
+
+    Attributes:
+        shapes: Of the factors in the order H_1, W_1, .., W_L, which is also their order in the flat vector (row-major).
+        decays: One per factor.
+        targets: One-hot columns.
+        weights: Of the columns in the loss.
+        scales: Of the columns of Z on their way to the logits.
+        loss_kind: "ce" or "mse".
+        activation: "linear" or "relu".
+    """
+
+    shapes: tuple[tuple[int, int], ...]
+    decays: tuple[float, ...]
+    targets: Float[Tensor, "k m"]
+    weights: Float[Tensor, " m"]
+    scales: Float[Tensor, " m"]
+    loss_kind: Loss
+    activation: Activation
+
+    @property
+    def size(self) -> int:
+        """The number of parameters."""
+        return sum(math.prod(shape) for shape in self.shapes)
+
+    def split(self, theta: Float[Tensor, "*b p"]) -> list[Float[Tensor, "*b _ _"]]:
+        """Returns the factors H_1, W_1, .., W_L as views of the flat vector."""
+        parts = theta.split([math.prod(shape) for shape in self.shapes], dim=-1)
+        return [part.unflatten(-1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def preactivations(self, theta: Float[Tensor, "*b p"]) -> list[Float[Tensor, "*b _ m"]]:
+        """Returns W_1 H_1, W_2 a(W_1 H_1), .., Z, before any activation."""
+        signal, *layers = self.split(theta)
+        outputs: list[Tensor] = []
+        for layer in layers:
+            signal = layer @ (self._activate(outputs[-1]) if outputs else signal)
+            outputs.append(signal)
+        return outputs
+
+    def logits(self, theta: Float[Tensor, "*b p"]) -> Float[Tensor, "*b k m"]:
+        """Returns the logits of each column."""
+        return self.preactivations(theta)[-1] * self.scales
+
+    def loss(self, theta: Float[Tensor, "*b p"]) -> Float[Tensor, "*b"]:
+        """Returns the loss, weight decay included."""
+        return self.fit(self.logits(theta)) + self._penalty(theta)
+
+    def fit(self, logits: Float[Tensor, "*b k m"]) -> Float[Tensor, "*b"]:
+        """Returns the data part of the loss as a function of the logits."""
+        if self.loss_kind == "ce":
+            columns = torch.logsumexp(logits, dim=-2) - (logits * self.targets).sum(-2)
+        else:
+            columns = (logits - self.targets).square().sum(-2) / 2
+        return columns @ self.weights
+
+    def fit_gradient(self, logits: Float[Tensor, "*b k m"]) -> Float[Tensor, "*b k m"]:
+        """Returns d fit / d logits; the entry of the true class is summed from the others, so that nothing cancels."""
+        if self.loss_kind == "mse":
+            return (logits - self.targets) * self.weights
+        others = torch.softmax(logits, dim=-2) * (1 - self.targets)
+        return (others - self.targets * others.sum(-2, keepdim=True)) * self.weights
+
+    def fit_curvature(
+        self, logits: Float[Tensor, "*b k m"]
+    ) -> Callable[[Float[Tensor, "*c k m"]], Float[Tensor, "*c k m"]]:
+        """Returns the map of a change of the logits to the change of `fit_gradient`."""
+        if self.loss_kind == "mse":
+            return lambda change: change * self.weights
+        probabilities = torch.softmax(logits, dim=-2)
+
+        def apply(change: Tensor) -> Tensor:
+            mean = (probabilities * change).sum(-2, keepdim=True)
+            return probabilities * (change - mean) * self.weights
+
+        return apply
+
+    def gradient(self, theta: Float[Tensor, "*b p"]) -> Float[Tensor, "*b p"]:
+        """Returns the gradient of `loss`."""
+        return self.value_and_gradient(theta)[1]
+
+    def value_and_gradient(self, theta: Float[Tensor, "*b p"]) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b p"]]:
+        """Returns the loss and its gradient from one forward pass."""
+        trace = self._forward(theta)
+        logits = trace.outputs[-1] * self.scales
+        parts: list[Tensor] = []
+        error = self.fit_gradient(logits) * self.scales
+        for index in range(len(trace.layers) - 1, -1, -1):
+            parts.append(error @ trace.inputs[index].mT)
+            error = self._gate(trace.layers[index].mT @ error, trace, index)
+        parts.append(error)
+        data = torch.cat([part.flatten(-2) for part in reversed(parts)], dim=-1)
+        return self.fit(logits) + self._penalty(theta), data + self._decay_vector(theta) * theta
+
+    def linearize(self, theta: Float[Tensor, "*b p"]) -> Callable[[Float[Tensor, "*c p"]], Float[Tensor, "*c p"]]:
+        """Returns the map v -> Hessian(theta) v; the forward and backward pass at theta are done once.
+
+        `v` may carry batch dimensions of its own that broadcast against those of `theta`. For ReLU the activation pattern is
+        held fixed, which is the Hessian wherever no pre-activation is 0.
+        """
+        trace = self._forward(theta)
+        logits = trace.outputs[-1] * self.scales
+        curve = self.fit_curvature(logits)
+        errors = [self.fit_gradient(logits) * self.scales]
+        for index in range(len(trace.layers) - 1, 0, -1):
+            errors.insert(0, self._gate(trace.layers[index].mT @ errors[0], trace, index))
+        decay = self._decay_vector(theta)
+
+        def product(direction: Tensor) -> Tensor:
+            tangent, *turns = self.split(direction)
+            tangents = []
+            for index, (layer, turn) in enumerate(zip(trace.layers, turns, strict=True)):
+                tangents.append(tangent)
+                tangent = self._gate(turn @ trace.inputs[index] + layer @ tangent, trace, index + 1)
+            swing = curve(tangent * self.scales) * self.scales
+            parts = []
+            for index in range(len(turns) - 1, -1, -1):
+                parts.append(swing @ trace.inputs[index].mT + errors[index] @ tangents[index].mT)
+                swing = self._gate(trace.layers[index].mT @ swing + turns[index].mT @ errors[index], trace, index)
+            parts.append(swing)
+            return torch.cat([part.flatten(-2) for part in reversed(parts)], dim=-1) + decay * direction
+
+        return product
+
+    def _forward(self, theta: Tensor) -> "_Trace":
+        features, *layers = self.split(theta)
+        outputs = self.preactivations(theta)
+        inputs = [features, *(self._activate(output) for output in outputs[:-1])]
+        return _Trace(layers, inputs, outputs)
+
+    def _activate(self, signal: Tensor) -> Tensor:
+        return torch.relu(signal) if self.activation == "relu" else signal
+
+    def _gate(self, signal: Tensor, trace: "_Trace", index: int) -> Tensor:
+        """Stops what flows through the activation that feeds layer `index` (0: the features; depth: the logits)."""
+        if self.activation == "linear" or index in (0, len(trace.layers)):
+            return signal
+        return signal * (trace.outputs[index - 1] > 0)
+
+    def _penalty(self, theta: Tensor) -> Tensor:
+        return (theta.square() * self._decay_vector(theta)).sum(-1) / 2
+
+    def _decay_vector(self, theta: Tensor) -> Tensor | float:
+        if len(set(self.decays)) == 1:
+            return self.decays[0]
+        return torch.cat([
+            torch.full((math.prod(shape),), decay, dtype=theta.dtype, device=theta.device)
+            for shape, decay in zip(self.shapes, self.decays, strict=True)
+        ])
+
+
+@dataclass(frozen=True)
+class _Trace:
+    """One forward pass: layers W_1..W_L, what enters each, what leaves each before the activation."""
+
+    layers: list[Tensor]
+    inputs: list[Tensor]
+    outputs: list[Tensor]

@@ -1,0 +1,185 @@
+"""The deep unconstrained features model (DUFM) as a value: classes, sizes, width, depth, decay, loss, activation.
+
+Model and notation: Garrod and Keating, arXiv:2410.23169, section 2. The parameters are W_L in R^{K x d}, W_{L-1}..W_1 in
+R^{d x d} and the features H_1 in R^{d x N}; samples stand in class order.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+import torch
+
+from landscape.errors import InputError
+from landscape.objective import Activation, Loss, Objective
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A DUFM: minimise g(W_L .. W_1 H_1) plus half the decay times the squared Frobenius norm of every factor.
+
+    Attributes:
+        class_sizes: Samples of each class, in class order; `Problem.balanced` fills it for equal classes.
+        width: d, the common inner dimension. The theory of the paper needs width >= classes; solving does not.
+        depth: L >= 1, the number of weight matrices.
+        decay: lambda > 0, one for all factors or one per factor in the order H_1, W_1, .., W_L.
+        loss: "ce", the mean cross-entropy over samples, or "mse", half the mean squared error to the one-hot targets.
+        activation: "linear", or "relu" after every W_l with 1 <= l < L (H_1 itself is not rectified).
+
+    Raises:
+        InputError: If any of these is out of range.
+    """
+
+    class_sizes: tuple[int, ...]
+    width: int
+    depth: int
+    decay: float | tuple[float, ...]
+    loss: Loss = "ce"
+    activation: Activation = "linear"
+
+    def __post_init__(self) -> None:
+        _require(self.classes >= 2, f"expected at least 2 classes, got {self.classes}")
+        _require(all(n >= 1 for n in self.class_sizes), f"expected class sizes >= 1, got {_listed(self.class_sizes)}")
+        _require(self.width >= 1, f"expected width >= 1, got {self.width}")
+        _require(self.depth >= 1, f"expected depth >= 1, got {self.depth}")
+        decays = self.decay if isinstance(self.decay, tuple) else (self.decay,)
+        _require(
+            all(math.isfinite(value) and value > 0 for value in decays),
+            f"expected a positive finite decay, got {_listed(decays)}",
+        )
+        _require(
+            not isinstance(self.decay, tuple) or len(decays) == self.depth + 1,
+            f"expected one decay, or {self.depth + 1} of them (H_1, W_1 .. W_{self.depth}), got {len(decays)}",
+        )
+        _require(self.loss in get_args(Loss), f"expected loss {_either(Loss)}, got {self.loss!r}")
+        _require(
+            self.activation in get_args(Activation), f"expected activation {_either(Activation)}, got {self.activation!r}"
+        )
+
+    @classmethod
+    def balanced(
+        cls,
+        classes: int,
+        samples: int,
+        width: int,
+        depth: int,
+        decay: float | tuple[float, ...],
+        loss: Loss = "ce",
+        activation: Activation = "linear",
+    ) -> "Problem":
+        """Returns the problem whose `classes` classes have `samples` samples each."""
+        _require(classes >= 2, f"expected at least 2 classes, got {classes}")
+        return cls((samples,) * classes, width, depth, decay, loss, activation)
+
+    @property
+    def classes(self) -> int:
+        """K, the number of classes."""
+        return len(self.class_sizes)
+
+    @property
+    def samples(self) -> int:
+        """N, the number of samples of all classes together."""
+        return sum(self.class_sizes)
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether all classes have the same number of samples."""
+        return len(set(self.class_sizes)) == 1
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the logits are multilinear in the factors; a single layer has nothing to rectify."""
+        return self.activation == "linear" or self.depth == 1
+
+    @property
+    def decays(self) -> tuple[float, ...]:
+        """The decay of each factor, in the order H_1, W_1, .., W_L."""
+        return self.decay if isinstance(self.decay, tuple) else (self.decay,) * (self.depth + 1)
+
+    @property
+    def mean_decay(self) -> float:
+        """The geometric mean of the decays, the only one that the critical logits and losses depend on."""
+        if not isinstance(self.decay, tuple):
+            return self.decay
+        return math.exp(math.fsum(map(math.log, self.decay)) / len(self.decay))
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """The shapes of H_1, W_1, .., W_L."""
+        inner = ((self.width, self.width),) * (self.depth - 1)
+        return ((self.width, self.samples), *inner, (self.classes, self.width))
+
+    @property
+    def parameters(self) -> int:
+        """P, the number of parameters."""
+        return sum(rows * columns for rows, columns in self.shapes)
+
+    def objective(self, like: torch.Tensor | None = None) -> Objective:
+        """Returns the loss as a function of one flat vector, with its constants on the device and dtype of `like`."""
+        options: dict[str, Any] = (
+            {"dtype": torch.float64} if like is None else {"dtype": like.dtype, "device": like.device}
+        )
+        identity = torch.eye(self.classes, **options)
+        targets = torch.cat([identity[:, [c]].expand(-1, n) for c, n in enumerate(self.class_sizes)], dim=1)
+        return Objective(
+            shapes=self.shapes,
+            decays=self.decays,
+            targets=targets,
+            weights=torch.full((self.samples,), 1 / self.samples, **options),
+            scales=torch.ones(self.samples, **options),
+            loss_kind=self.loss,
+            activation=self.activation,
+        )
+
+    def class_means(self, columns: torch.Tensor) -> torch.Tensor:
+        """Returns the mean of the sample columns of each class."""
+        return torch.stack([part.mean(-1) for part in columns.split(list(self.class_sizes), dim=-1)], dim=-1)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the JSON form, which `from_dict` reads back without loss."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Problem":
+        """Reads the JSON form back.
+
+        Raises:
+            InputError: If a field is missing, unknown, of another type or out of range.
+        """
+        try:
+            decay = fields["decay"]
+            return cls(
+                class_sizes=tuple(int(n) for n in fields["class_sizes"]),
+                width=int(fields["width"]),
+                depth=int(fields["depth"]),
+                decay=tuple(float(v) for v in decay) if isinstance(decay, list | tuple) else float(decay),
+                loss=fields["loss"],
+                activation=fields["activation"],
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"expected a problem with {', '.join(cls.__dataclass_fields__)}, got {fields!r}") from error
+
+    def __str__(self) -> str:
+        sizes = f"n={self.class_sizes[0]}" if self.is_balanced else f"sizes={_listed(self.class_sizes)}"
+        decay = _listed(self.decays) if isinstance(self.decay, tuple) else f"{self.decay:g}"
+        return (
+            f"{self.activation} {self.loss.upper()} model, K={self.classes} {sizes} d={self.width} "
+            f"L={self.depth} decay={decay} (P={self.parameters})"
+        )
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InputError(message)
+
+
+def _listed(values: tuple[Any, ...]) -> str:
+    return ",".join(f"{value:g}" for value in values)
+
+
+def _either(choice: Any) -> str:
+    return " or ".join(get_args(choice))
+
+
