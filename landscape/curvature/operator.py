@@ -1,5 +1,6 @@
 """Symmetric linear operators whose primitive is the product with a BLOCK of vectors."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,7 +78,10 @@ class Hessian:
 
     @cached_property
     def _product(self) -> Callable[[Tensor], Tensor]:
-        _, tangent = torch.func.linearize(torch.func.grad(self.function), self.at)
+        with warnings.catch_warnings():
+            # torch's own constant folding of the traced graph warns about the way it inserts nodes; nothing of ours is at fault.
+            warnings.filterwarnings("ignore", message="Attempted to insert a get_attr Node", category=UserWarning)
+            _, tangent = torch.func.linearize(torch.func.grad(self.function), self.at)
         return torch.vmap(tangent, in_dims=1, out_dims=1)
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:

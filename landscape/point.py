@@ -1,0 +1,206 @@
+"""A critical point: where it is, the evidence that it is one, and where it came from; one file, readable without this package.
+
+The file is safetensors: the factors H_1, W_1, .., W_L and the thinned record of the solve as float64 arrays, and one metadata
+key, `landscape`, with canonical JSON (format, problem, evidence, origin, versions, sha256 of the arrays).
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from landscape import __version__
+from landscape.errors import InputError
+from landscape.problem import Problem
+from landscape.store import replacing
+
+FORMAT = 1
+_METADATA_KEY = "landscape"
+_TRACE_COLUMNS = ("steps", "loss", "gradient_norm")
+
+
+class Outcome(Enum):
+    """Why a solve stopped; the value says what to do next."""
+
+    CONVERGED = "the gradient norm is below the tolerance"
+    MAX_STEPS = "the steps ran out: continue with --start FILE and more --max-steps"
+    STALLED = "no step lowers the loss any more: polish with newton, or accept the gradient norm (ReLU kinks stop here)"
+    DIVERGED = "the loss is not finite: lower the learning rate or the initial scales"
+    INTERRUPTED = "interrupted by hand: continue with --start FILE"
+    GIVEN = "not solved here: imported or analytic, judged by the gradient norm alone"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a point came from.
+
+    Attributes:
+        start: The starting point in words, or the file it was imported from.
+        methods: What moved it, in order, with their settings.
+        seed: Of the start or of the gauge; None where nothing was drawn.
+        versions: Of what computed it.
+    """
+
+    start: str
+    methods: tuple[str, ...] = ()
+    seed: int | None = None
+    versions: dict[str, str] = field(
+        default_factory=lambda: {"landscape": __version__, "torch": version("torch"), "numpy": version("numpy")}
+    )
+
+
+@dataclass(frozen=True)
+class CriticalPoint:
+    """Parameters with the evidence of how critical they are.
+
+    Attributes:
+        problem: The model.
+        theta: H_1, W_1, .., W_L, flattened row by row in that order.
+        loss: With weight decay.
+        gradient_norm: Euclidean, of the loss at theta; recomputed when the point is made or loaded.
+        outcome: Why the solve stopped.
+        steps: Steps of all methods together; a step of plain descent and one of Newton count alike.
+        origin: Provenance.
+        trace: Rows (steps, loss, gradient norm) along the way, thinned.
+    """
+
+    problem: Problem
+    theta: Float[Tensor, " p"]
+    loss: float
+    gradient_norm: float
+    outcome: Outcome
+    steps: int
+    origin: Origin
+    trace: Float[Tensor, "t 3"]
+
+    @classmethod
+    def at(
+        cls,
+        problem: Problem,
+        theta: Tensor,
+        origin: Origin,
+        outcome: Outcome = Outcome.GIVEN,
+        steps: int = 0,
+        trace: Tensor | None = None,
+    ) -> "CriticalPoint":
+        """Returns the point at `theta`, with loss and gradient norm evaluated there.
+
+        Raises:
+            InputError: If theta has another size than the problem, or holds NaN or infinity.
+        """
+        if theta.shape != (problem.parameters,):
+            raise InputError(f"expected {problem.parameters} parameters for the {problem}, got {tuple(theta.shape)}")
+        if not bool(torch.isfinite(theta).all()):
+            raise InputError(f"expected finite parameters, got {int((~torch.isfinite(theta)).sum())} that are NaN or infinite")
+        loss, gradient = problem.objective(theta).value_and_gradient(theta)
+        rows = torch.zeros(0, 3, dtype=torch.float64) if trace is None else trace
+        return cls(problem, theta, float(loss), float(gradient.norm()), outcome, steps, origin, rows)
+
+    def factors(self) -> dict[str, Tensor]:
+        """Returns the factors by name: H_1, W_1, .., W_L."""
+        names = ["H_1", *(f"W_{index}" for index in range(1, self.problem.depth + 1))]
+        return dict(zip(names, self.problem.objective(self.theta).split(self.theta), strict=True))
+
+    def save(self, path: Path) -> None:
+        """Writes the file, whole or not at all.
+
+        Raises:
+            InputError: If it cannot be written.
+        """
+        arrays = {name: factor.detach().cpu().contiguous().clone() for name, factor in self.factors().items()}
+        arrays["trace"] = self.trace.detach().cpu().contiguous().clone()
+        header = {
+            "format": FORMAT,
+            "problem": self.problem.as_dict(),
+            "evidence": {
+                "loss": self.loss,
+                "gradient_norm": self.gradient_norm,
+                "outcome": self.outcome.name,
+                "steps": self.steps,
+            },
+            "origin": asdict(self.origin),
+            "trace_columns": _TRACE_COLUMNS,
+            "sha256": _digest(arrays),
+        }
+        with replacing(path) as temporary:
+            try:
+                save_file(arrays, temporary, metadata={_METADATA_KEY: _canonical(header)})
+            except SafetensorError as error:  # safetensors reports a full disk and a missing folder in its own type
+                raise InputError(f"cannot write {path}: {error}") from error
+
+    @classmethod
+    def load(cls, path: Path, device: str | torch.device = "cpu") -> "CriticalPoint":
+        """Reads a file that `save` wrote.
+
+        Raises:
+            InputError: If it is missing, not such a file, damaged, or of another format version.
+        """
+        try:
+            with safe_open(path, framework="pt") as handle:
+                metadata = handle.metadata() or {}
+                arrays = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (not a dict)
+        except FileNotFoundError as error:
+            raise InputError(f"no such file: {path}") from error
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"expected a point saved by landscape, got a damaged or foreign file {path} ({error})") from error
+        header = _header(metadata, path)
+        if header["sha256"] != _digest(arrays):
+            raise InputError(f"the arrays of {path} do not match their checksum: the file is damaged")
+        problem = Problem.from_dict(header["problem"])
+        evidence, origin = header["evidence"], header["origin"]
+        try:
+            names = ["H_1", *(f"W_{index}" for index in range(1, problem.depth + 1))]
+            shapes = tuple(tuple(arrays[name].shape) for name in names)
+            if shapes != problem.shapes:
+                raise InputError(f"expected factors of shapes {problem.shapes} in {path}, got {shapes}")
+            theta = torch.cat([arrays[name].flatten() for name in names]).to(device, torch.float64)
+            return cls.at(
+                problem,
+                theta,
+                Origin(origin["start"], tuple(origin["methods"]), origin["seed"], origin["versions"]),
+                Outcome[evidence["outcome"]],
+                int(evidence["steps"]),
+                arrays["trace"],
+            )
+        except KeyError as error:
+            raise InputError(f"the file {path} has no {error}: it is damaged") from error
+
+
+def _header(metadata: dict[str, str], path: Path) -> dict[str, Any]:
+    if _METADATA_KEY not in metadata:
+        raise InputError(f"expected a point saved by landscape, got other tensors in {path}: use landscape import")
+    try:
+        header: dict[str, Any] = json.loads(metadata[_METADATA_KEY])
+        missing = {"format", "problem", "evidence", "origin", "sha256"} - set(header)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"the header of {path} is not JSON: the file is damaged") from error
+    if header.get("format") != FORMAT:
+        raise InputError(f"expected format {FORMAT} in {path}, got {header.get('format')}: update landscape to read it")
+    if missing:
+        raise InputError(f"the header of {path} lacks {', '.join(sorted(missing))}: the file is damaged")
+    return header
+
+
+def _digest(arrays: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name].contiguous()
+        digest.update(f"{name}{array.dtype}{tuple(array.shape)}".encode())
+        digest.update(array.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"expected finite numbers to save, got {value}")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

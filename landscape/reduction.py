@@ -1,0 +1,208 @@
+"""The exact reduction: the whole Hessian spectrum of a linear model from a core that knows neither width nor samples.
+
+At every critical point of the linear DUFM all samples of a class share one feature vector and every factor has the same
+rank r, so the point lives in a model of width r with one column per class: the core. Its Hessian, r x r and K x K blocks
+known in closed form, and exact multiplicities make up the spectrum of the full Hessian. Valid at every critical point:
+minimum or saddle, balanced or not, one decay or one per factor (derivation: docs/architecture.md, "The reduction").
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from landscape.curvature.operator import Product, dense
+from landscape.curvature.spectrum import Spectrum, rounding_radius
+from landscape.errors import InputError
+from landscape.objective import Objective
+from landscape.problem import Problem
+from landscape.structures import LogitForm, factor_values
+
+
+@dataclass(frozen=True)
+class Core:
+    """A critical point of the linear model in its smallest form.
+
+    Attributes:
+        problem: The full model.
+        rank: r, the rank of every factor.
+        theta: The factors K x r, (L-1) of r x r, r x K in the order of the objective (features first), flattened.
+    """
+
+    problem: Problem
+    rank: int
+    theta: Float[Tensor, " q"]
+
+    @classmethod
+    def from_form(cls, problem: Problem, form: LogitForm) -> "Core":
+        """Returns the core of an analytic point; nothing of the size of the width is made."""
+        first, *middle = factor_values(problem, form.singular)
+        factors = [first[:, None] * form.right.mT, *(values.diag() for values in middle[:-1]), form.left * middle[-1]]
+        return cls(problem, form.rank, torch.cat([factor.flatten() for factor in factors]))
+
+    @property
+    def objective(self) -> Objective:
+        """The width-r, one-column-per-class problem whose critical point this is."""
+        full, r, K = self.problem.objective(self.theta), self.rank, self.problem.classes
+        options = {"dtype": self.theta.dtype, "device": self.theta.device}
+        sizes = torch.tensor(self.problem.class_sizes, **options)
+        return replace(
+            full,
+            shapes=((r, K), *((r, r),) * (self.problem.depth - 1), (K, r)),
+            targets=torch.eye(K, **options),
+            weights=sizes / self.problem.samples,
+            scales=sizes.rsqrt(),
+        )
+
+    @property
+    def class_logits(self) -> Float[Tensor, "k k"]:
+        """The logits of each class, one column per class."""
+        return self.objective.logits(self.theta)
+
+    def embed(self, frames: list[Float[Tensor, "d r"]]) -> Float[Tensor, " p"]:
+        """Returns the full parameters with these orthonormal frames at the interfaces."""
+        factors = self.objective.split(self.theta)
+        sizes = torch.tensor(self.problem.class_sizes, device=self.theta.device)
+        factors[0] = (factors[0] / sizes.to(self.theta.dtype).sqrt()).repeat_interleave(sizes, dim=1)
+        parts = [frames[0] @ factors[0]]
+        parts += [frames[i] @ factors[i] @ frames[i - 1].mT for i in range(1, self.problem.depth)]
+        parts.append(factors[-1] @ frames[-1].mT)
+        return torch.cat([part.flatten() for part in parts])
+
+
+def compress(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> tuple[Core, list[Float[Tensor, "d r"]]]:
+    """Returns the core of a (nearly) critical point and the frames that `Core.embed` needs to write it back.
+
+    The distance between `theta` and what comes back is what the point has outside the core; at a critical point it is 0.
+
+    Args:
+        problem: A linear model.
+        theta: The point.
+        tolerance: Singular values of a factor up to this are zero (absolute).
+
+    Raises:
+        InputError: If the model is not linear or its factors have different ranks, so that the point is not close to critical.
+    """
+    if not problem.is_linear:
+        raise InputError(f"expected linear layers for the reduction, got {problem.activation}: use the dense method")
+    factors = problem.objective(theta).split(theta)
+    ranks = [int((torch.linalg.svdvals(factor) > tolerance).sum()) for factor in factors]
+    if len(set(ranks)) > 1:
+        raise InputError(f"expected one rank in all factors, as at a critical point, got {ranks}: solve or polish the point first")
+    rank = ranks[0]
+    frames = [torch.linalg.svd(factor, full_matrices=False)[0][:, :rank] for factor in factors[:-1]]
+    sizes = torch.tensor(problem.class_sizes, dtype=theta.dtype, device=theta.device)
+    small = [frames[0].mT @ problem.class_means(factors[0]) * sizes.sqrt()]
+    small += [frames[i].mT @ factors[i] @ frames[i - 1] for i in range(1, problem.depth)]
+    small.append(factors[-1] @ frames[-1])
+    return Core(problem, rank, torch.cat([factor.flatten() for factor in small])), frames
+
+
+@dataclass(frozen=True)
+class Block:
+    """A family of eigenvalues with a common origin.
+
+    Attributes:
+        name: What these directions are.
+        values: The distinct (or at least listed) eigenvalues.
+        multiplicity: How often each of them occurs.
+    """
+
+    name: str
+    values: Float[Tensor, " _"]
+    multiplicity: int
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """The spectrum of the full Hessian in named blocks, and of the data part of its Gauss-Newton matrix.
+
+    Attributes:
+        blocks: Together they hold all P eigenvalues of the Hessian.
+        gauss_newton: Non-zero eigenvalues of J^T (d^2 g/dZ^2) J, with multiplicities.
+        error: Rounding error of each eigenvalue (absolute).
+    """
+
+    blocks: tuple[Block, ...]
+    gauss_newton: tuple[Block, ...]
+    error: float
+
+    @property
+    def spectrum(self) -> Spectrum:
+        """The eigenvalues of all blocks."""
+        return Spectrum.merge(((block.values, block.multiplicity) for block in self.blocks), self.error)
+
+
+def reduce(core: Core) -> Reduction:
+    """Returns the exact spectrum of the full Hessian at the point whose core this is.
+
+    Exact at a critical point only: polish first (`landscape.solver.newton`). Cost: one dense eigenproblem of size
+    (L-1) r^2 + 2 K r and one of size r per class, whatever the width and the number of samples.
+    """
+    problem, objective, theta, r = core.problem, core.objective, core.theta, core.rank
+    K, N, c, decays = problem.classes, problem.samples, problem.width - core.rank, problem.decays
+    hessian = dense(Product(objective.linearize(theta), theta))
+    middle = torch.linalg.eigvalsh(hessian)
+    gaps = [decays[i] + decays[i + 1] for i in range(problem.depth)]
+    one = theta.new_tensor
+    blocks = [
+        Block("gauge rotations", one([0.0]), problem.depth * r * c),
+        *(Block("gauge partners", one([gap]), r * c) for gap in gaps),
+        Block("weight decay", one([decays[0]]), c * (N - (r if problem.depth > 1 else K))),
+        *_complement(core, c),
+        Block("core", middle, 1),
+    ]
+    inner = _within_class(core)
+    blocks += [Block("within class", values + decays[0], times) for values, times in inner]
+    newton = [Block("core", torch.linalg.eigvalsh(_gauss_newton(core)), 1)]
+    newton += [Block("within class", values, times) for values, times in inner]
+    norm = max(float(block.values.abs().max()) for block in blocks if block.values.numel() and block.multiplicity)
+    return Reduction(tuple(blocks), tuple(newton), rounding_radius(hessian.shape[0], norm))
+
+
+def _complement(core: Core, c: int) -> list[Block]:
+    """The directions between the unused parts of neighbouring spaces: decay alone, except with one layer."""
+    problem, r = core.problem, core.rank
+    K, decays = problem.classes, problem.decays
+    one = core.theta.new_tensor
+    if problem.depth > 1:
+        blocks = [Block("weight decay", one([decay]), c * c) for decay in decays[1:-1]]
+        return [*blocks, Block("weight decay", one([decays[-1]]), c * (K - r))]
+    # With one layer a change of W_1 and one of H_1 meet in the same unused direction, through what the data still pull.
+    objective = core.objective
+    features, layer = objective.split(core.theta)
+    pull = objective.fit_gradient(objective.logits(core.theta)) * objective.scales
+    left = torch.linalg.svd(layer)[0][:, r:]
+    right = torch.linalg.svd(features.mT)[0][:, r:]
+    pull = left.mT @ pull @ right
+    eye = torch.eye(K - r, dtype=pull.dtype, device=pull.device)
+    coupled = torch.cat([torch.cat([decays[1] * eye, pull], 1), torch.cat([pull.mT, decays[0] * eye], 1)])
+    return [Block("complement", torch.linalg.eigvalsh(coupled), c)]
+
+
+def _within_class(core: Core) -> list[tuple[Tensor, int]]:
+    """Data curvature of moving samples of one class against each other, with n_c - 1 such moves per class."""
+    objective = core.objective
+    _, *layers = objective.split(core.theta)
+    total = layers[0]
+    for layer in layers[1:]:
+        total = layer @ total
+    curve = objective.fit_curvature(objective.logits(core.theta))
+    groups = []
+    for label, size in enumerate(core.problem.class_sizes):
+        if size > 1:
+            spread = torch.zeros(core.rank, core.problem.classes, core.problem.classes, dtype=total.dtype, device=total.device)
+            spread[:, :, label] = total.mT
+            bent = curve(spread)[:, :, label].mT / (objective.weights[label] * core.problem.samples)
+            groups.append((torch.linalg.eigvalsh(total.mT @ bent), size - 1))
+    return groups
+
+
+def _gauss_newton(core: Core) -> Float[Tensor, "q q"]:
+    """J^T (d^2 g/dZ^2) J of the core, from its Jacobian by forward-mode differentiation."""
+    objective = core.objective
+    jacobian = torch.func.jacfwd(objective.logits)(core.theta)
+    bent = objective.fit_curvature(objective.logits(core.theta))(jacobian.movedim(-1, 0))
+    return jacobian.flatten(0, 1).mT @ bent.flatten(1).mT

@@ -1,0 +1,96 @@
+"""The settings of every method, and the state that they all report."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GradientDescent:
+    """Plain full-batch descent, the dynamics of the paper.
+
+    Attributes:
+        learning_rate: 0.5 in the paper (Fig. 1).
+        max_steps: Runs in the paper's setting need 60 000 to 450 000 steps.
+        tolerance: Gradient norm at which it stops.
+    """
+
+    learning_rate: float = 0.5
+    max_steps: int = 2_000_000
+    tolerance: float = 1e-10
+
+
+@dataclass(frozen=True)
+class PseudoTransient:
+    """Implicit gradient flow: (H + I/h) s = -g by conjugate gradients, the time step h grown as the flow straightens.
+
+    Follows gradient flow closely enough to end where plain descent ends, at a few hundred Hessian products instead of 10^5
+    gradients. A step is taken only if the gradient there is predicted by the linear model to `curvature_tolerance` and the loss
+    does not rise; h -> infinity makes the last steps Newton's.
+
+    Attributes:
+        first_step: The first h; 0.5 is the paper's learning rate.
+        curvature_tolerance: Accepted error of the predicted gradient over the gradient norm; smaller follows the flow closer.
+        max_steps: Steps tried.
+        max_products: Conjugate-gradient iterations per step.
+        tolerance: Gradient norm at which it stops.
+    """
+
+    first_step: float = 0.5
+    curvature_tolerance: float = 0.1
+    max_steps: int = 5_000
+    max_products: int = 500
+    tolerance: float = 1e-10
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """torch's L-BFGS with a strong Wolfe line search: fast, but its first long steps can change the basin.
+
+    Attributes:
+        max_steps: Iterations.
+        history: Pairs kept.
+        tolerance: Gradient norm at which it stops.
+    """
+
+    max_steps: int = 20_000
+    history: int = 20
+    tolerance: float = 1e-8
+
+
+@dataclass(frozen=True)
+class Newton:
+    """Polishing only: Newton steps that leave the null space untouched, in the core for linear models.
+
+    Goes to the nearest critical point of any index, so it must start close to one.
+
+    Attributes:
+        max_steps: Newton steps.
+        tolerance: Gradient norm at which it stops.
+    """
+
+    max_steps: int = 30
+    tolerance: float = 1e-14
+
+
+Method = GradientDescent | PseudoTransient | LBFGS | Newton
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a method is.
+
+    Attributes:
+        theta: The parameters.
+        loss: There.
+        gradient_norm: There.
+        steps: Taken by this method so far.
+        stalled: Whether the method can do no more.
+    """
+
+    theta: Float[Tensor, " p"]
+    loss: float
+    gradient_norm: float
+    steps: int
+    stalled: bool = False

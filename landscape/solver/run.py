@@ -1,0 +1,101 @@
+"""Run a chain of methods from a start, watch it, and return the point with its evidence."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import assert_never
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from landscape.point import CriticalPoint, Origin, Outcome
+from landscape.problem import Problem
+from landscape.solver.descent import gradient_descent, lbfgs
+from landscape.solver.methods import LBFGS, GradientDescent, Method, Newton, PseudoTransient, State
+from landscape.solver.newton import newton
+from landscape.solver.transient import pseudo_transient
+
+CRITICAL = 1e-12  # gradient norm that counts as converged; the paper's setting reaches 1e-15 after polishing
+_TRACE_LIMIT = 2_000  # rows kept of the record; beyond that every second one goes
+
+Watch = Callable[[State], None]
+
+
+def solve(
+    problem: Problem,
+    theta: Float[Tensor, " p"],
+    methods: Sequence[Method] = (PseudoTransient(), Newton()),
+    origin: Origin | None = None,
+    tolerance: float = CRITICAL,
+    watch: Watch = lambda state: None,
+) -> CriticalPoint:
+    """Returns where the methods, one after the other, lead from `theta`.
+
+    Ctrl-C (KeyboardInterrupt) ends it with the last state and `Outcome.INTERRUPTED`; nothing is lost, and the point can be
+    the start of another solve.
+
+    Args:
+        problem: The model.
+        theta: The start; its device and dtype are those of the work.
+        methods: The descent decides the basin; Newton only polishes, so it comes last.
+        origin: Provenance of the start.
+        tolerance: The gradient norm that counts as critical.
+        watch: Called with every state that a method reports.
+    """
+    origin = origin or Origin("given parameters")
+    record: list[tuple[int, float, float]] = []
+    state, steps, outcome = None, 0, Outcome.STALLED
+    for method in methods:
+        before = steps
+        try:
+            for state in _states(problem, theta, method):  # noqa: B007 (the last one is used below)
+                theta, steps = state.theta, before + state.steps
+                record = _thinned([*record, (steps, state.loss, state.gradient_norm)])
+                watch(state)
+                outcome = _outcome(state, method)
+                if outcome is not None:
+                    break
+        except KeyboardInterrupt:
+            outcome = Outcome.INTERRUPTED
+        if outcome in (Outcome.DIVERGED, Outcome.INTERRUPTED, Outcome.MAX_STEPS):
+            break
+    if state is not None and outcome is not Outcome.DIVERGED and state.gradient_norm <= tolerance:
+        outcome = Outcome.CONVERGED
+    elif outcome is Outcome.CONVERGED or outcome is None:
+        outcome = Outcome.STALLED
+    trace = torch.tensor(record, dtype=torch.float64).reshape(-1, 3)
+    origin = Origin(origin.start, (*origin.methods, *map(repr, methods)), origin.seed, origin.versions)
+    if outcome is Outcome.DIVERGED:
+        finite = theta.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0) if not bool(theta.isfinite().all()) else theta
+        return CriticalPoint(problem, finite, math.inf, math.inf, outcome, steps, origin, trace)
+    return CriticalPoint.at(problem, theta, origin, outcome, steps, trace)
+
+
+def _states(problem: Problem, theta: Tensor, method: Method) -> Iterator[State]:
+    objective = problem.objective(theta)
+    match method:
+        case GradientDescent():
+            return gradient_descent(objective, theta, method)
+        case PseudoTransient():
+            return pseudo_transient(objective, theta, method)
+        case LBFGS():
+            return lbfgs(objective, theta, method)
+        case Newton():
+            return newton(problem, theta)
+        case _:
+            assert_never(method)
+
+
+def _outcome(state: State, method: Method) -> Outcome | None:
+    """Returns why the method must stop here, or None to go on."""
+    if not math.isfinite(state.loss):
+        return Outcome.DIVERGED
+    if state.gradient_norm <= method.tolerance:
+        return Outcome.CONVERGED
+    if state.stalled:
+        return Outcome.STALLED
+    return Outcome.MAX_STEPS if state.steps >= method.max_steps else None
+
+
+def _thinned(record: list[tuple[int, float, float]]) -> list[tuple[int, float, float]]:
+    return record if len(record) <= _TRACE_LIMIT else record[::2]

@@ -1,0 +1,48 @@
+"""Files that are written whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from landscape.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary name in the folder of `path`; what is written there takes the place of `path` on success.
+
+    The data and the folder are synced before and after the rename, so a crash leaves the old file or the new one. The temporary
+    name keeps the suffix, from which writers guess the format.
+
+    Raises:
+        InputError: If the folder is missing or cannot be written to.
+    """
+    temporary = path.with_name(f"{path.stem}.partial-{os.getpid()}{path.suffix}")
+    try:
+        if path.is_dir():
+            raise InputError(f"expected a file name to write, got the folder {path}")
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raises an InputError now if `path` cannot be written, before hours of work are spent on what should go there."""
+    with replacing(path.with_name(path.name + ".check")) as temporary:
+        temporary.touch()
+    path.with_name(path.name + ".check").unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,287 @@
+"""Starting points and analytic critical points, each a frozen description that a problem turns into numbers.
+
+An analytic point is first a singular value decomposition of its class-mean logits, K numbers wide whatever the width and
+the number of samples (`LogitForm`); `embed` writes it out as parameters, in any gauge.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from landscape.errors import InputError
+from landscape.problem import Problem
+from landscape.theory import Root, ScaleEquation, mode_equation, simplex_equation
+
+
+@dataclass(frozen=True)
+class Random:
+    """W_l ~ N(0, weight_scale^2 / d) and H_1 ~ N(0, feature_scale^2), entry by entry, from one seed.
+
+    The paper does not state its scales; both change which structure descent finds.
+    """
+
+    weight_scale: float = 1.0
+    feature_scale: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Classes split in their order into groups, logits blockdiag(a_g S_g): (K) is DNC, (2, .., 2) are pairs.
+
+    Cross-entropy only. Every group's scale solves its own equation; classes of one group must have equal sizes. A group of one
+    class has zero logits.
+    """
+
+    groups: tuple[int, ...]
+    root: Root = "large"
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """Deep neural collapse: the simplex alpha S_K under cross-entropy, one orthogonal mode per class under squared error."""
+
+    root: Root = "large"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The low-rank structure of the paper for even K: (2, .., 2), rank K/2."""
+
+    root: Root = "large"
+
+
+@dataclass(frozen=True)
+class Apex:
+    """The pairs' companion for odd K: K-1 classes in pairs and one apart, logits b * pairs + c u v^T, rank (K+1)/2.
+
+    u = (-1/(K-1), .., -1/(K-1), 1), v = (-t, .., -t, 1); b, c and t minimise the reduced loss.
+    """
+
+
+Structure = Partition | Collapse | Pairs | Apex
+
+
+@dataclass(frozen=True)
+class LogitForm:
+    """Class-mean logits times sqrt(class size), as left * diag(singular) * right^T with orthonormal columns.
+
+    All factors share these singular vectors at a critical point; each factor's own singular values follow from
+    `factor_values` (Lemma 1 of the paper).
+    """
+
+    left: Float[Tensor, "k r"]
+    singular: Float[Tensor, " r"]
+    right: Float[Tensor, "k r"]
+
+    @property
+    def rank(self) -> int:
+        """The number of singular values; the form stores no zeros."""
+        return self.singular.numel()
+
+
+def analytic(problem: Problem, structure: Structure) -> LogitForm:
+    """Returns the logits of an analytic critical point.
+
+    Raises:
+        InputError: If the problem has no such point; the message names the largest decay that has, where that is the reason.
+    """
+    if not problem.is_linear:
+        raise InputError(f"expected linear layers for {describe(structure)}, got {problem.activation}: start from random")
+    match structure:
+        case Partition(groups, root):
+            form = _partition(problem, groups, root)
+        case Pairs(root):
+            if problem.classes % 2:
+                raise InputError(f"expected an even number of classes for pairs, got {problem.classes}: use apex")
+            form = _partition(problem, (2,) * (problem.classes // 2), root)
+        case Collapse(root):
+            form = _partition(problem, (problem.classes,), root) if problem.loss == "ce" else _modes(problem, root)
+        case Apex():
+            form = _apex(problem)
+    if form.rank > problem.width:
+        raise InputError(f"expected width >= {form.rank}, the rank of {describe(structure)}, got {problem.width}")
+    return form
+
+
+def describe(structure: Structure) -> str:
+    """Returns the name that the command line and the reports use."""
+    match structure:
+        case Partition(groups, root):
+            name = f"partition ({','.join(map(str, groups))})"
+        case Pairs(root):
+            name = "pairs"
+        case Collapse(root):
+            name = "DNC"
+        case Apex():
+            return "pairs+apex"
+    return name if root == "large" else f"{name} at the small root"
+
+
+def random_start(problem: Problem, start: Random) -> Float[Tensor, " p"]:
+    """Returns a random start, drawn on the CPU in float64 so that a seed means the same on every device."""
+    generator = torch.Generator().manual_seed(start.seed)
+    scales = (start.feature_scale, *(start.weight_scale / math.sqrt(problem.width),) * problem.depth)
+    return torch.cat([
+        scale * torch.randn(rows * columns, dtype=torch.float64, generator=generator)
+        for (rows, columns), scale in zip(problem.shapes, scales, strict=True)
+    ])
+
+
+def factor_values(problem: Problem, singular: Float[Tensor, " r"]) -> list[Float[Tensor, " r"]]:
+    """Returns the singular values of H_1, W_1, .., W_L at a critical point with these singular values of the logits.
+
+    decay_l * s_l^2 is the same for all factors and the product of the s_l is the logits' value.
+    """
+    shared = singular ** (1 / (problem.depth + 1))
+    return [shared * math.sqrt(problem.mean_decay / decay) for decay in problem.decays]
+
+
+def embed(problem: Problem, form: LogitForm, gauge: int | None = None) -> Float[Tensor, " p"]:
+    """Returns the parameters of a point in aligned frames.
+
+    Args:
+        problem: The model.
+        form: The logits.
+        gauge: None puts every interface's frame on the first coordinates; a seed draws them uniformly (Haar).
+    """
+    generator = None if gauge is None else torch.Generator().manual_seed(gauge)
+    frames = [_frame(problem.width, form.rank, generator) for _ in range(problem.depth)]
+    sizes = torch.tensor(problem.class_sizes)
+    columns = (form.right / sizes.double().sqrt()[:, None]).repeat_interleave(sizes, dim=0)
+    ends = [columns, *frames, form.left]
+    values = factor_values(problem, form.singular)
+    return torch.cat([((ends[i + 1] * values[i]) @ ends[i].mT).flatten() for i in range(problem.depth + 1)])
+
+
+def _frame(width: int, rank: int, generator: torch.Generator | None) -> Tensor:
+    if generator is None:
+        return torch.eye(width, rank, dtype=torch.float64)
+    draw = torch.randn(width, rank, dtype=torch.float64, generator=generator)
+    basis, triangle = torch.linalg.qr(draw)
+    return basis * triangle.diagonal().sign()  # without the signs QR is not uniform
+
+
+def _solve_scale(problem: Problem, equation: ScaleEquation, root: Root, name: str) -> float:
+    scale = equation.root(root)
+    if scale is not None:
+        return scale
+    if root == "small" and problem.depth == 1:
+        raise InputError(f"expected depth >= 2 for {name}: with one layer there is no small root")
+    raise InputError(
+        f"no {name} exists at decay {problem.mean_decay:g}: the largest decay that has one is {equation.largest_decay:.6g}"
+    )
+
+
+def _partition(problem: Problem, groups: tuple[int, ...], root: Root) -> LogitForm:
+    name = describe(Collapse(root) if groups == (problem.classes,) else Partition(groups, root))
+    if problem.loss != "ce":
+        raise InputError(f"expected loss ce for {name}, got {problem.loss}: use dnc or random")
+    if any(g < 1 for g in groups) or sum(groups) != problem.classes:
+        raise InputError(f"expected groups of at least 1 that sum to {problem.classes} classes, got {','.join(map(str, groups))}")
+    bases, singular, start = [], [], 0
+    for group in groups:
+        sizes = set(problem.class_sizes[start : start + group])
+        if len(sizes) > 1:
+            raise InputError(f"expected equal class sizes within each group of {name}, got {sorted(sizes)}: start from random")
+        samples = sizes.pop()
+        if group > 1:
+            scale = _solve_scale(problem, simplex_equation(problem, group, samples), root, name)
+            block = torch.zeros(problem.classes, group - 1, dtype=torch.float64)
+            block[start : start + group] = contrasts(group)
+            bases.append(block)
+            singular += [scale * math.sqrt(samples)] * (group - 1)
+        start += group
+    basis = torch.cat([torch.zeros(problem.classes, 0, dtype=torch.float64), *bases], dim=1)
+    return LogitForm(basis, torch.tensor(singular, dtype=torch.float64), basis)
+
+
+def _modes(problem: Problem, root: Root) -> LogitForm:
+    name = describe(Collapse(root))
+    scales = [_solve_scale(problem, mode_equation(problem, n), root, name) * math.sqrt(n) for n in problem.class_sizes]
+    identity = torch.eye(problem.classes, dtype=torch.float64)
+    return LogitForm(identity, torch.tensor(scales, dtype=torch.float64), identity)
+
+
+def contrasts(size: int) -> Float[Tensor, "g h"]:
+    """Returns an orthonormal basis of the vectors that sum to 0 (Helmert's)."""
+    columns = torch.arange(1, size, dtype=torch.float64)
+    rows = torch.arange(size, dtype=torch.float64)[:, None]
+    basis = (rows < columns).double() - columns * (rows == columns)
+    return basis / (columns * (columns + 1)).sqrt()
+
+
+def _apex_parts(problem: Problem, scalars: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the pair scale, the unit left and unit right vectors of the apex term, its singular value folded in none."""
+    ones = torch.ones(problem.classes - 1, dtype=torch.float64)
+    tail = torch.ones(1, dtype=torch.float64)
+    return scalars[0], torch.cat([-ones / (problem.classes - 1), tail]), torch.cat([-scalars[2] * ones, tail])
+
+
+def _apex_loss(problem: Problem, scalars: Tensor) -> Tensor:
+    """The reduced loss (Schatten quasi-norm) of b pairs + c u v^T."""
+    scale, u, v = _apex_parts(problem, scalars)
+    pair_basis = _pair_basis(problem.classes)
+    logits = 2 * scale * pair_basis @ pair_basis.mT + scalars[1] * torch.outer(u, v)
+    fit = (torch.logsumexp(logits, dim=0) - logits.diagonal()).mean()
+    n, power = problem.class_sizes[0], 2 / (problem.depth + 1)
+    pairs = (problem.classes // 2) * (2 * scale * math.sqrt(n)) ** power
+    apex = (scalars[1] * u.norm() * v.norm() * math.sqrt(n)) ** power
+    return fit + problem.mean_decay * (problem.depth + 1) / 2 * (pairs + apex)
+
+
+def _pair_basis(classes: int) -> Tensor:
+    basis = torch.zeros(classes, classes // 2, dtype=torch.float64)
+    for pair in range(classes // 2):
+        basis[2 * pair : 2 * pair + 2, pair] = torch.tensor([1.0, -1.0], dtype=torch.float64) / math.sqrt(2)
+    return basis
+
+
+def _apex_scalars(problem: Problem) -> Tensor | None:
+    """Newton on the three scalars from the pairs' own scale; None if it leaves the positive minimum."""
+    pairs = simplex_equation(problem, 2, problem.class_sizes[0]).root("large")
+    if pairs is None:
+        return None
+
+    def loss(x: Tensor) -> Tensor:
+        return _apex_loss(problem, x)
+
+    scalars = torch.tensor([pairs / 2, pairs, 1 / (problem.classes - 1)], dtype=torch.float64)
+    damping = 1.0
+    for _ in range(500):
+        gradient, curvature = torch.func.grad(loss)(scalars), torch.func.hessian(loss)(scalars)
+        values, vectors = torch.linalg.eigh(curvature)
+        step = -vectors @ ((vectors.mT @ gradient) / (values.abs() + damping * gradient.norm()))
+        while bool(((scalars + step)[:2] <= 0).any()) or bool(loss(scalars + step) > loss(scalars) + 1e-15):
+            step = step / 2
+            if step.norm() < 1e-15 * scalars.norm():
+                break
+        scalars = scalars + step
+        if step.norm() < 1e-15 * scalars.norm():
+            break
+    minimum = bool(torch.linalg.eigvalsh(torch.func.hessian(loss)(scalars))[0] > 0)
+    critical = bool(torch.func.grad(loss)(scalars).norm() < 1e-12) and bool(scalars[1] > 1e-3)
+    return scalars if minimum and critical else None
+
+
+def _apex(problem: Problem) -> LogitForm:
+    if problem.classes % 2 == 0 or problem.loss != "ce" or not problem.is_balanced:
+        raise InputError("expected an odd number of equal classes and loss ce for pairs+apex: use pairs, dnc or random")
+    scalars = _apex_scalars(problem)
+    if scalars is None:
+        low, high = 1e-12, problem.mean_decay
+        if _apex_scalars(replace(problem, decay=low)) is None:
+            raise InputError(f"no pairs+apex point was found at decay {high:g}: start from random")
+        while high / low > 1 + 1e-6:
+            middle = math.sqrt(low * high)
+            low, high = (low, middle) if _apex_scalars(replace(problem, decay=middle)) is None else (middle, high)
+        raise InputError(f"no pairs+apex exists at decay {problem.mean_decay:g}: the largest decay that has one is {low:.6g}")
+    scale, u, v = _apex_parts(problem, scalars)
+    n = math.sqrt(problem.class_sizes[0])
+    basis, pairs = _pair_basis(problem.classes), problem.classes // 2
+    singular = torch.cat([(2 * scale * n).expand(pairs), (scalars[1] * u.norm() * v.norm() * n)[None]])
+    left, right = torch.cat([basis, (u / u.norm())[:, None]], 1), torch.cat([basis, (v / v.norm())[:, None]], 1)
+    return LogitForm(left, singular, right)
