@@ -14,8 +14,12 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
+from jaxtyping import TypeCheckError
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from landscape.curvature.operator import Matrix
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("landscape", "scripts", "figures", "benchmarks")
@@ -57,6 +61,11 @@ def report(broken: list[str], rule: str) -> None:
 def test_linter(tool: str, arguments: tuple[str, ...]) -> None:
     done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{tool} objects (exit {done.returncode}):\n{done.stdout}{done.stderr}"
+
+
+def test_shapes_are_checked_at_run_time() -> None:
+    with pytest.raises(TypeCheckError):
+        Matrix(torch.zeros(2, 3))
 
 
 # ------------------------------------------------------------------------------------------------------- sizes and names
