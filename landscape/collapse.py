@@ -4,6 +4,7 @@ Definitions after Papyan, Han and Donoho (2020) and Tirer and Bruna (2022); all 
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -43,7 +44,7 @@ def collapse_metrics(problem: Problem, theta: Float[Tensor, " p"]) -> CollapseMe
     nc1, nc2, nc3 = zip(*rows, strict=True)
     factors = [features, *layers]
     imbalance = []
-    for i, (below, above) in enumerate(zip(factors, factors[1:], strict=False)):
+    for i, (below, above) in enumerate(pairwise(factors)):
         if i > 0 and not problem.is_linear:
             break
         upper, lower = problem.decays[i + 1] * above.mT @ above, problem.decays[i] * below @ below.mT

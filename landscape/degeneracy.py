@@ -142,7 +142,7 @@ class DegeneracyReport:
                 "method": self.method,
                 "cutoff": self.zeros and self.zeros.cutoff,
                 "largest_zero": self.zeros and self.zeros.largest_zero,
-                "smallest_nonzero": _finite(self.zeros and self.zeros.smallest_nonzero),
+                "smallest_nonzero": _finite(self.zeros.smallest_nonzero) if self.zeros else None,
                 "gradient_norm": self.gradient_norm,
             },
             "spectrum": self.spectrum and [list(atom) for atom in self.spectrum.atoms()],
@@ -257,7 +257,7 @@ def _report(
 def _doubt(zeros: Nullity, orbital: Orbit, formula: int | None, norm: float, rounding: float) -> str:
     """Returns why the counts are not certain, or nothing."""
     if zeros.undecided and zeros.cutoff > 2 * rounding:
-        return _not_critical(norm, f"{zeros.undecided} eigenvalues are too close to the zero radius {zeros.cutoff:.1e} that it implies")
+        return _not_critical(norm, f"{zeros.undecided} eigenvalues are too close to the zero radius {zeros.cutoff:.1e}")
     if zeros.undecided:
         return f"undecided: {zeros.undecided} eigenvalues are too close to the rounding error {zeros.cutoff:.1e}"
     if formula is not None and orbital.dimension != formula:
@@ -346,5 +346,5 @@ def _dense(problem: Problem, theta: Tensor) -> _Measured:
     return _Measured(spectrum, (float((product * product.mT).sum().sqrt()), float(product.trace())))
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

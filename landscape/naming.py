@@ -1,5 +1,7 @@
 """The name of the known structure that a point's class-mean logits match, up to relabelling of the classes."""
 
+from typing import cast, get_args
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -7,7 +9,7 @@ from torch import Tensor
 from landscape.errors import InputError
 from landscape.problem import Problem
 from landscape.structures import Apex, analytic
-from landscape.theory import simplex_equation
+from landscape.theory import Root, simplex_equation
 
 MATCH = 1e-6  # relative error of the logits up to which a structure is recognised; polished points match to 1e-12
 _COUPLINGS = (1e-12, 1e-10, 1e-8, 1e-6)  # small-root blocks may be 1e-8 of the others, so the split is tried at several scales
@@ -37,14 +39,14 @@ def structure_name(problem: Problem, logits: Float[Tensor, "k k"], rank: int) ->
         groups = _components(logits.abs() > coupling * logits.abs().max())
         if problem.classes - len(groups) == rank:
             roots = [_root(problem, logits, group) for group in groups if len(group) > 1]
-            if all(roots):
-                return _partition_name(problem.classes, [len(group) for group in groups], set(roots))
+            if None not in roots:
+                return _partition_name([len(group) for group in groups], set(roots))
     if problem.classes % 2 and rank == (problem.classes + 1) // 2 and problem.is_balanced and _is_apex(problem, logits):
         return "pairs+apex"
     return f"unnamed rank {rank}"
 
 
-def _partition_name(classes: int, sizes: list[int], roots: set[str]) -> str:
+def _partition_name(sizes: list[int], roots: set[Root | None]) -> str:
     if len(sizes) == 1:
         name = "DNC"
     elif set(sizes) == {2}:
@@ -77,7 +79,7 @@ def _is_simplex(block: Tensor) -> bool:
     return bool(scale > 0) and bool((block - scale * simplex).abs().max() <= MATCH * scale)
 
 
-def _root(problem: Problem, logits: Tensor, group: list[int]) -> str | None:
+def _root(problem: Problem, logits: Tensor, group: list[int]) -> Root | None:
     """Returns which root of its scale equation a block sits at, or None if it is no simplex at one."""
     block = logits[group][:, group]
     samples = {problem.class_sizes[label] for label in group}
@@ -85,10 +87,10 @@ def _root(problem: Problem, logits: Tensor, group: list[int]) -> str | None:
         return None
     scale = float(block.diagonal().sum() / (len(group) - 1))
     equation = simplex_equation(problem, len(group), samples.pop())
-    for which in ("large", "small"):
-        root = equation.root(which)  # type: ignore[arg-type]
+    for which in get_args(Root):
+        root = equation.root(which)
         if root is not None and abs(scale - root) <= MATCH * root:
-            return which
+            return cast(Root, which)
     return None
 
 

@@ -131,12 +131,9 @@ class Objective:
         decay = self._decay_vector(theta)
 
         def product(direction: Tensor) -> Tensor:
-            tangent, *turns = self.split(direction)
-            tangents = []
-            for index, (layer, turn) in enumerate(zip(trace.layers, turns, strict=True)):
-                tangents.append(tangent)
-                tangent = self._gate(turn @ trace.inputs[index] + layer @ tangent, trace, index + 1)
-            swing = curve(tangent * self.scales) * self.scales
+            _, *turns = self.split(direction)
+            *tangents, output = self._push(trace, direction)
+            swing = curve(output * self.scales) * self.scales
             parts = []
             for index in range(len(turns) - 1, -1, -1):
                 parts.append(swing @ trace.inputs[index].mT + errors[index] @ tangents[index].mT)
@@ -145,6 +142,20 @@ class Objective:
             return torch.cat([part.flatten(-2) for part in reversed(parts)], dim=-1) + decay * direction
 
         return product
+
+    def pushforward(self, theta: Float[Tensor, "*b p"]) -> Callable[[Float[Tensor, "*c p"]], Float[Tensor, "*c k m"]]:
+        """Returns the map of a change of the parameters to the first-order change of the logits."""
+        trace = self._forward(theta)
+        return lambda direction: self._push(trace, direction)[-1] * self.scales
+
+    def _push(self, trace: "_Trace", direction: Tensor) -> list[Tensor]:
+        """Returns the change of what enters each layer, and of Z."""
+        tangent, *turns = self.split(direction)
+        tangents = [tangent]
+        for index, (layer, turn) in enumerate(zip(trace.layers, turns, strict=True)):
+            change = turn @ trace.inputs[index] + layer @ tangents[-1]
+            tangents.append(self._gate(change, trace, index + 1))
+        return tangents
 
     def _forward(self, theta: Tensor) -> "_Trace":
         features, *layers = self.split(theta)

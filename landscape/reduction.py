@@ -6,7 +6,6 @@ known in closed form, and exact multiplicities make up the spectrum of the full 
 minimum or saddle, balanced or not, one decay or one per factor (derivation: docs/architecture.md, "The reduction").
 """
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -46,12 +45,11 @@ class Core:
     def objective(self) -> Objective:
         """The width-r, one-column-per-class problem whose critical point this is."""
         full, r, K = self.problem.objective(self.theta), self.rank, self.problem.classes
-        options = {"dtype": self.theta.dtype, "device": self.theta.device}
-        sizes = torch.tensor(self.problem.class_sizes, **options)
+        sizes = self.theta.new_tensor(self.problem.class_sizes)
         return replace(
             full,
             shapes=((r, K), *((r, r),) * (self.problem.depth - 1), (K, r)),
-            targets=torch.eye(K, **options),
+            targets=torch.eye(K, dtype=self.theta.dtype, device=self.theta.device),
             weights=sizes / self.problem.samples,
             scales=sizes.rsqrt(),
         )
@@ -201,8 +199,9 @@ def _within_class(core: Core) -> list[tuple[Tensor, int]]:
 
 
 def _gauss_newton(core: Core) -> Float[Tensor, "q q"]:
-    """J^T (d^2 g/dZ^2) J of the core, from its Jacobian by forward-mode differentiation."""
-    objective = core.objective
-    jacobian = torch.func.jacfwd(objective.logits)(core.theta)
-    bent = objective.fit_curvature(objective.logits(core.theta))(jacobian.movedim(-1, 0))
-    return jacobian.flatten(0, 1).mT @ bent.flatten(1).mT
+    """J^T (d^2 g/dZ^2) J of the core."""
+    objective, theta = core.objective, core.theta
+    units = torch.eye(theta.numel(), dtype=theta.dtype, device=theta.device)
+    jacobian = objective.pushforward(theta)(units)
+    bent = objective.fit_curvature(objective.logits(theta))(jacobian)
+    return jacobian.flatten(1) @ bent.flatten(1).mT

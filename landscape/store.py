@@ -35,9 +35,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def check_writable(path: Path) -> None:
     """Raises an InputError now if `path` cannot be written, before hours of work are spent on what should go there."""
-    with replacing(path.with_name(path.name + ".check")) as temporary:
-        temporary.touch()
-    path.with_name(path.name + ".check").unlink(missing_ok=True)
+    if path.is_dir():
+        raise InputError(f"expected a file name to write, got the folder {path}")
+    probe = path.with_name(f"{path.stem}.probe-{os.getpid()}{path.suffix}")
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _sync_folder(folder: Path) -> None:

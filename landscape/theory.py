@@ -90,7 +90,7 @@ def simplex_equation(problem: Problem, group: int, samples: int) -> ScaleEquatio
 
 
 def mode_equation(problem: Problem, samples: int) -> ScaleEquation:
-    """Returns the scale equation of one class's logit under squared error: (1 - z) z^((L-1)/(L+1)) n_c / N = decay * n_c^(1/(L+1))."""
+    """Returns the scale equation of one class's logit z under squared error, whose pull is (1 - z) n_c / N."""
     share = samples / problem.samples
 
     def log_pull(scale: float) -> float:

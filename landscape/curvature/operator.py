@@ -15,18 +15,17 @@ CHUNK = 64  # columns per vmapped product: the fastest on CPUs among 1 .. 256 at
 
 @runtime_checkable
 class SymmetricOperator(Protocol):
-    """A real symmetric matrix known by its products.
-
-    Attributes:
-        size: The number of rows.
-        like: A tensor whose dtype and device the operator works in.
-    """
+    """A real symmetric matrix known by its products."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """The number of rows."""
+        ...
 
     @property
-    def like(self) -> Tensor: ...
+    def like(self) -> Tensor:
+        """A tensor of the operator's dtype and device."""
+        ...
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]: ...
 
@@ -117,11 +116,10 @@ def dense(operator: SymmetricOperator) -> Float[Tensor, "p p"]:
     Raises:
         ValueError: If a product is not finite, or the result is not symmetric to rounding.
     """
-    options = {"dtype": operator.like.dtype, "device": operator.like.device}
-    entries = torch.empty(operator.size, operator.size, **options)
+    entries = operator.like.new_empty(operator.size, operator.size)
     for start in range(0, operator.size, CHUNK):
         stop = min(start + CHUNK, operator.size)
-        units = torch.zeros(operator.size, stop - start, **options)
+        units = operator.like.new_zeros(operator.size, stop - start)
         units[start:stop].fill_diagonal_(1)
         entries[:, start:stop] = operator @ units
     scale = entries.abs().amax() if operator.size else entries.sum()

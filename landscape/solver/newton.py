@@ -1,8 +1,9 @@
 """Newton polishing: to the nearest critical point of any index, the null space left untouched."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.sparse.linalg import LinearOperator, minres
@@ -78,16 +79,16 @@ def _dense_newton(objective: Objective, theta: Tensor) -> Iterator[State]:
         theta, loss, gradient, norm, steps = moved, new_loss, new_gradient, float(new_gradient.norm()), steps + 1
 
 
+def _on_host(product: Callable[[Tensor], Tensor], like: Tensor) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda vector: product(torch.from_numpy(vector).to(like)).cpu().numpy()
+
+
 def _krylov_newton(objective: Objective, theta: Tensor) -> Iterator[State]:
     """MINRES steps: the minimum-norm Newton step, which has no component along directions that the gradient does not see."""
     loss, gradient = objective.value_and_gradient(theta)
     norm, steps = float(gradient.norm()), 0
     while True:
-        product = objective.linearize(theta)
-
-        def apply(vector, product=product):  # type: ignore[no-untyped-def]
-            return product(torch.from_numpy(vector).to(theta)).cpu().numpy()
-
+        apply = _on_host(objective.linearize(theta), theta)
         operator = LinearOperator((theta.numel(), theta.numel()), matvec=apply, dtype="float64")
         step, _ = minres(operator, -gradient.cpu().numpy(), rtol=min(1e-3, norm), maxiter=2000)
         moved = theta + torch.from_numpy(step).to(theta)

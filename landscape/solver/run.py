@@ -44,11 +44,12 @@ def solve(
     """
     origin = origin or Origin("given parameters")
     record: list[tuple[int, float, float]] = []
-    state, steps, outcome = None, 0, Outcome.STALLED
+    state: State | None = None
+    steps, outcome = 0, None
     for method in methods:
         before = steps
         try:
-            for state in _states(problem, theta, method):  # noqa: B007 (the last one is used below)
+            for state in _states(problem, theta, method):
                 theta, steps = state.theta, before + state.steps
                 record = _thinned([*record, (steps, state.loss, state.gradient_norm)])
                 watch(state)

@@ -1,0 +1,44 @@
+"""The command line. Commands are loaded on use, so that `landscape --help` imports neither torch nor seaborn."""
+
+import sys
+
+from cyclopts import App, CycloptsError
+
+from landscape import __version__
+from landscape.errors import InputError
+
+DONE, NOT_AS_ASKED, BAD_INPUT = 0, 1, 2
+
+app = App(
+    name="landscape",
+    help="How degenerate is a critical point? Find it, save it, count its flat directions exactly.",
+    help_epilogue="Exit codes: 0 done, 1 computed but not what was asked for (not critical, undecided), 2 bad input.",
+    version=__version__,
+    help_format="plaintext",
+    result_action="return_value",
+)
+app.command("landscape.cli.solve:solve", name="solve", help="Find a critical point and save it.")
+app.command("landscape.cli.degeneracy:degeneracy", name="degeneracy", help="Count the flat directions of a critical point.")
+app.command("landscape.cli.spectrum:spectrum", name="spectrum", help="Write or draw the Hessian spectrum of a critical point.")
+app.command("landscape.cli.weights:import_weights", name="import", help="Turn weights trained elsewhere into a point.")
+app.command("landscape.cli.show:show", name="show", help="Print what a saved point is and where it came from.")
+app.register_install_completion_command(name="install-completion")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command and exits with its code; bad input is one line on stderr."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs a command and returns its exit code."""
+    try:
+        result = app(arguments, exit_on_error=False, print_error=False)
+    except (InputError, CycloptsError) as error:
+        print(f"landscape: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:
+        # The reader of stdout went away, as `| head` does; there is nobody left to tell.
+        sys.stderr.close()
+        return NOT_AS_ASKED
+    return result if isinstance(result, int) else DONE

@@ -1,0 +1,47 @@
+"""`landscape show`: what a saved point is and where it came from."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from landscape.cli import DONE
+from landscape.cli.output import print_json, print_lines
+from landscape.cli.sources import JsonFlag, loaded
+
+
+def show(
+    point: Annotated[Path, Parameter(help="A point saved by landscape.")],
+    *,
+    plot: Annotated[Path | None, Parameter(help="Picture of logits, singular values and loss: .png, .pdf or .svg.")] = None,
+    json: JsonFlag = False,
+) -> int:
+    """Print what a saved point is and where it came from."""
+    saved = loaded(point, "cpu")
+    origin = saved.origin
+    if plot is not None:
+        from landscape.plot import draw_point, save_figure
+
+        save_figure(draw_point(saved), plot)
+    if json:
+        print_json({
+            "problem": saved.problem.as_dict(),
+            "loss": saved.loss,
+            "gradient_norm": saved.gradient_norm,
+            "outcome": saved.outcome.name.lower(),
+            "steps": saved.steps,
+            "origin": {"start": origin.start, "methods": list(origin.methods), "seed": origin.seed, "versions": origin.versions},
+        })
+        return DONE
+    print_lines([
+        ("problem", str(saved.problem)),
+        ("loss", repr(saved.loss)),
+        ("gradient norm", f"{saved.gradient_norm:.1e}"),
+        ("outcome", f"{saved.outcome.name.lower()}: {saved.outcome.value}"),
+        ("steps", str(saved.steps)),
+        ("start", origin.start + ("" if origin.seed is None else f", seed {origin.seed}")),
+        *(("method", method) for method in origin.methods),
+        ("versions", ", ".join(f"{name} {number}" for name, number in origin.versions.items())),
+        *(("array", f"{name} {tuple(factor.shape)} {factor.dtype}") for name, factor in saved.factors().items()),
+    ])
+    return DONE

@@ -1,0 +1,162 @@
+"""`landscape solve`: from a start to a saved critical point."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.output import descent_progress, print_json, print_lines, warn
+from landscape.cli.sources import DeviceText, JsonFlag, RootChoice, RootText, checked_device, loaded
+from landscape.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from landscape.point import CriticalPoint, Origin
+    from landscape.problem import Problem
+    from landscape.solver import Method
+
+MethodChoice = Literal["ptc", "gd", "lbfgs", "newton"]
+
+
+def solve(
+    *,
+    out: Annotated[Path, Parameter(help="Where the point goes (.safetensors).")],
+    classes: Annotated[int | None, Parameter(help="K.")] = None,
+    samples: Annotated[int | None, Parameter(help="n, per class.")] = None,
+    class_sizes: Annotated[str | None, Parameter(help="Instead of --classes and --samples: 4,1,2.")] = None,
+    width: Annotated[int | None, Parameter(help="d.")] = None,
+    depth: Annotated[int | None, Parameter(help="L, the number of weight matrices.")] = None,
+    decay: Annotated[str | None, Parameter(help="lambda: 2**-10, 1e-3, or one per factor H_1,W_1,..,W_L.")] = None,
+    loss: Annotated[Literal["ce", "mse"] | None, Parameter(help="Cross-entropy (default) or squared error.")] = None,
+    activation: Annotated[Literal["linear", "relu"] | None, Parameter(help="linear (default) or relu.")] = None,
+    start: Annotated[str, Parameter(help="random, dnc, pairs, apex, partition:6,2,2, or a saved point to go on from.")] = "random",
+    root: RootText = "large",
+    init_scale: Annotated[str, Parameter(help="c_W,c_H of the random start.")] = "1,1",
+    method: Annotated[MethodChoice | None, Parameter(help="Default: ptc, and newton at analytic starts.")] = None,
+    learning_rate: Annotated[float, Parameter(help="Of gd.")] = 0.5,
+    max_steps: Annotated[int | None, Parameter(help="Of the method; its own default otherwise.")] = None,
+    tolerance: Annotated[float | None, Parameter(help="Gradient norm that counts as critical (default 1e-12).")] = None,
+    seed: Annotated[int, Parameter(help="Of the random start, or of the gauge of an analytic one.")] = 0,
+    device: DeviceText = "cpu",
+    json: JsonFlag = False,
+) -> int:
+    """Find a critical point and save it.
+
+    Descent (ptc, gd, lbfgs) decides which point; a Newton polish follows. Ctrl-C saves what was reached, to be continued with
+    --start FILE.
+    """
+    from landscape.point import Origin, Outcome
+    from landscape.solver import solve as run
+    from landscape.solver.run import CRITICAL
+    from landscape.store import check_writable
+
+    check_writable(out)
+    sizes = _sizes(classes, samples, class_sizes)
+    given = {"width": width, "depth": depth, "decay": decay, "loss": loss, "activation": activation, "classes": sizes}
+    if Path(start).suffix == ".safetensors":
+        named = [name for name, value in given.items() if value is not None]
+        if named:
+            raise InputError(f"expected no --{named[0]} with --start {start}: the saved point has its own problem")
+        before = loaded(Path(start), device)
+        problem, theta = before.problem, before.theta
+        origin = Origin(before.origin.start, before.origin.methods, before.origin.seed)
+        methods = _methods(method or "ptc", learning_rate, max_steps)
+    else:
+        problem = _problem(sizes, width, depth, decay, loss, activation)
+        theta, origin = _start(problem, start, root, init_scale, seed)
+        methods = _methods(method or ("ptc" if start == "random" else "newton"), learning_rate, max_steps)
+    theta = theta.to(checked_device(device))
+    with descent_progress(f"{start} seed {seed}") as watch:
+        point = run(problem, theta, methods, origin, CRITICAL if tolerance is None else tolerance, watch)
+    point.save(out)
+    _print(point, out, json)
+    if point.outcome is Outcome.CONVERGED:
+        return DONE
+    warn(f"not critical: {point.outcome.value}")
+    return NOT_AS_ASKED
+
+
+def _sizes(classes: int | None, samples: int | None, class_sizes: str | None) -> tuple[int, ...] | None:
+    from landscape.notation import parse_sizes
+
+    if class_sizes is not None:
+        sizes = parse_sizes(class_sizes)
+        if samples is not None or classes not in (None, len(sizes)):
+            raise InputError(f"expected --class-sizes alone, or --classes and --samples, got {class_sizes!r} with others")
+        return sizes
+    if classes is None and samples is None:
+        return None
+    if classes is None or samples is None:
+        raise InputError("expected --classes together with --samples")
+    if classes < 1:
+        raise InputError(f"expected at least 2 classes, got {classes}")
+    return (samples,) * classes
+
+
+def _problem(
+    sizes: tuple[int, ...] | None,
+    width: int | None,
+    depth: int | None,
+    decay: str | None,
+    loss: Literal["ce", "mse"] | None,
+    activation: Literal["linear", "relu"] | None,
+) -> "Problem":
+    from landscape.notation import parse_decay
+    from landscape.problem import Problem
+
+    if sizes is None or width is None or depth is None or decay is None:
+        raise InputError("expected --classes and --samples (or --class-sizes), --width, --depth and --decay")
+    return Problem(sizes, width, depth, parse_decay(decay), loss or "ce", activation or "linear")
+
+
+def _start(problem: "Problem", start: str, root: RootChoice, init_scale: str, seed: int) -> tuple["Tensor", "Origin"]:
+    from landscape.notation import parse_scales, parse_structure
+    from landscape.point import Origin
+    from landscape.structures import Random, analytic, describe, embed, random_start
+
+    if start == "random":
+        weight_scale, feature_scale = parse_scales(init_scale)
+        words = f"random, c_W={weight_scale:g}, c_H={feature_scale:g}"
+        return random_start(problem, Random(weight_scale, feature_scale, seed)), Origin(words, seed=seed)
+    structure = parse_structure(start, root)
+    return embed(problem, analytic(problem, structure), seed), Origin(f"analytic {describe(structure)}", seed=seed)
+
+
+def _methods(method: MethodChoice, learning_rate: float, max_steps: int | None) -> "tuple[Method, ...]":
+    from dataclasses import replace
+
+    from landscape.solver import LBFGS, GradientDescent, Newton, PseudoTransient
+
+    settings: Method
+    match method:
+        case "ptc":
+            settings = PseudoTransient()
+        case "gd":
+            settings = GradientDescent(learning_rate)
+        case "lbfgs":
+            settings = LBFGS()
+        case "newton":
+            settings = Newton()
+    if max_steps is not None:
+        settings = replace(settings, max_steps=max_steps)
+    return (settings,) if method == "newton" else (settings, Newton())
+
+
+def _print(point: "CriticalPoint", out: Path, json: bool) -> None:
+    facts = {
+        "out": str(out),
+        "loss": point.loss,
+        "gradient_norm": point.gradient_norm,
+        "outcome": point.outcome.name.lower(),
+        "steps": point.steps,
+        "seed": point.origin.seed,
+        "parameters": point.problem.parameters,
+    }
+    if json:
+        import math
+
+        print_json({key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in facts.items()})
+    else:
+        print_lines([("problem", str(point.problem)), *((key.replace("_", " "), f"{value}") for key, value in facts.items())])

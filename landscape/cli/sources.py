@@ -1,0 +1,67 @@
+"""Where a command takes its point from: a saved file, or a problem and an analytic structure that are never written out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from landscape.errors import InputError
+
+if TYPE_CHECKING:
+    from landscape.degeneracy import DegeneracyReport
+    from landscape.point import CriticalPoint
+
+MethodChoice = Literal["auto", "reduction", "dense"]
+RootChoice = Literal["large", "small"]
+PointFile = Annotated[Path | None, Parameter(help="A point saved by landscape.")]
+PointFiles = Annotated[Path, Parameter(help="Points saved by landscape; several are printed side by side.")]
+ProblemText = Annotated[str | None, Parameter(help="Instead of a file: K=10,n=5,d=20000,L=6,decay=1e-3.")]
+StartText = Annotated[str | None, Parameter(help="With --problem: dnc, pairs, apex or partition:6,2,2.")]
+RootText = Annotated[RootChoice, Parameter(help="Which scale of an analytic point; the small root is a saddle.")]
+JsonFlag = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
+DeviceText = Annotated[str, Parameter(help="cpu, cuda or cuda:1.")]
+
+
+def analysed(
+    point: Path | None, problem: str | None, start: str | None, root: RootChoice, method: MethodChoice, device: str
+) -> "DegeneracyReport":
+    """Returns the report of a saved point, or of an analytic one by the reduction."""
+    from landscape.degeneracy import analyse
+
+    if (point is None) == (problem is None):
+        raise InputError("expected either a point file or --problem with --start, got both or neither")
+    if point is not None:
+        if start is not None:
+            raise InputError("expected --start only with --problem: a saved point has its own")
+        return analyse(loaded(point, device), method)
+    from landscape.notation import parse_problem, parse_structure
+    from landscape.reduction import Core
+    from landscape.structures import analytic
+
+    assert problem is not None
+    if start is None:
+        raise InputError("expected --start dnc, pairs, apex or partition:6,2,2 with --problem")
+    model = parse_problem(problem)
+    return analyse(Core.from_form(model, analytic(model, parse_structure(start, root))), method)
+
+
+def loaded(path: Path, device: str) -> "CriticalPoint":
+    """Returns a saved point on a device."""
+    from landscape.point import CriticalPoint
+
+    return CriticalPoint.load(path, checked_device(device))
+
+
+def checked_device(name: str) -> str:
+    """Returns the name if torch can compute there in this process.
+
+    Raises:
+        InputError: If there is no such device.
+    """
+    import torch
+
+    try:
+        torch.zeros(1, dtype=torch.float64, device=name)
+    except (RuntimeError, AssertionError, TypeError) as error:  # torch raises either, by how it was built
+        raise InputError(f"expected a device of this machine with float64, got {name!r} ({str(error).splitlines()[0]})") from None
+    return name

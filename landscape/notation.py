@@ -1,0 +1,96 @@
+"""What users type, as values: decays, class sizes, problems and structures in one line of text."""
+
+import re
+from typing import cast
+
+from landscape.errors import InputError
+from landscape.objective import Activation, Loss
+from landscape.problem import Problem
+from landscape.structures import Apex, Collapse, Pairs, Partition, Structure
+from landscape.theory import Root
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_POWER = re.compile(rf"\s*({_NUMBER})\s*(?:\*\*|\^)\s*({_NUMBER})\s*")
+_PROBLEM_KEYS = {"K", "n", "d", "L", "decay", "sizes", "loss", "activation"}
+
+
+def parse_decay(text: str) -> float | tuple[float, ...]:
+    """Reads `2**-10`, `1e-3`, or one decay per factor (H_1, W_1, .., W_L) separated by commas or colons."""
+    parts = [parse_number(part, "a decay such as 2**-10 or 1e-3") for part in re.split("[,:]", text)]
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def parse_number(text: str, expected: str) -> float:
+    """Reads a number or a power of two numbers; nothing is evaluated.
+
+    Raises:
+        InputError: If it is neither, or not finite.
+    """
+    try:
+        power = _POWER.fullmatch(text)
+        value = float(power[1]) ** float(power[2]) if power else float(text)
+        if isinstance(value, float) and abs(value) < float("inf"):
+            return value
+    except (ValueError, OverflowError, ZeroDivisionError):
+        pass
+    raise InputError(f"expected {expected}, got {text!r}")
+
+
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """Reads class sizes or groups such as `4,1,2` (or with colons)."""
+    try:
+        return tuple(int(part) for part in re.split("[,:]", text))
+    except ValueError:
+        raise InputError(f"expected whole numbers separated by commas, got {text!r}") from None
+
+
+def parse_scales(text: str) -> tuple[float, float]:
+    """Reads the two initial scales `c_W,c_H`."""
+    parts = [parse_number(part, "two scales c_W,c_H such as 1,0.1") for part in text.split(",")]
+    if len(parts) != 2 or min(parts) < 0:
+        raise InputError(f"expected two scales c_W,c_H >= 0 such as 1,0.1, got {text!r}")
+    return parts[0], parts[1]
+
+
+def parse_problem(text: str) -> Problem:
+    """Reads `K=10,n=5,d=20000,L=6,decay=1e-3`, with sizes=4:1:2 instead of K and n, and loss= and activation= if wanted."""
+    fields: dict[str, str] = {}
+    for item in text.split(","):
+        key, separator, value = (part.strip() for part in item.partition("="))
+        if not separator or key not in _PROBLEM_KEYS or key in fields:
+            raise InputError(f"expected a problem such as K=10,n=5,d=70,L=2,decay=2**-10, got {item.strip()!r} in {text!r}")
+        fields[key] = value
+    missing = {"d", "L", "decay"} - set(fields)
+    if missing:
+        raise InputError(f"expected {', '.join(sorted(missing))} in the problem {text!r}")
+    equal = "sizes" not in fields
+    sizes = (_whole(fields.get("n"), "n"),) * _whole(fields.get("K"), "K") if equal else parse_sizes(fields["sizes"])
+    return Problem(
+        sizes,
+        _whole(fields["d"], "d"),
+        _whole(fields["L"], "L"),
+        parse_decay(fields["decay"]),
+        cast(Loss, fields.get("loss", "ce")),  # Problem checks both
+        cast(Activation, fields.get("activation", "linear")),
+    )
+
+
+def parse_structure(text: str, root: Root) -> Structure:
+    """Reads `dnc`, `pairs`, `apex` or `partition:6,2,2`."""
+    if text == "dnc":
+        return Collapse(root)
+    if text == "pairs":
+        return Pairs(root)
+    if text == "apex":
+        return Apex()
+    kind, separator, groups = text.partition(":")
+    if kind == "partition" and separator:
+        return Partition(parse_sizes(groups), root)
+    raise InputError(f"expected dnc, pairs, apex or partition:6,2,2, got {text!r}")
+
+
+def _whole(text: str | None, name: str) -> int:
+    try:
+        return int(text or "")
+    except ValueError:
+        raise InputError(f"expected {name} to be a whole number, got {text!r}") from None
