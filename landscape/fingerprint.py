@@ -1,0 +1,38 @@
+"""What makes two end points the same structure when neither has a name: rank, loss and singular values of the logits."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+TOLERANCE = 1e-7  # relative; polished points agree to 1e-13, and no two structures seen so far are closer than 1e-5
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Invariants of a critical point under gauge rotation and relabelling of equal classes.
+
+    Attributes:
+        rank: Of the class-mean logits.
+        loss: With weight decay.
+        singular: Singular values of the class-mean logits times sqrt(class size), descending, `rank` of them.
+    """
+
+    rank: int
+    loss: float
+    singular: tuple[float, ...]
+
+    @classmethod
+    def of(cls, loss: float, logits: Float[Tensor, "k k"], class_sizes: tuple[int, ...], rank: int) -> "Fingerprint":
+        """Returns the fingerprint of a point with these class-mean logits (one column per class)."""
+        scaled = logits * logits.new_tensor(class_sizes).sqrt()
+        return cls(rank, loss, tuple(torch.linalg.svdvals(scaled)[:rank].tolist()))
+
+    def matches(self, other: "Fingerprint") -> bool:
+        """Whether the two are one structure, to `TOLERANCE`."""
+        pairs = zip((self.loss, *self.singular), (other.loss, *other.singular), strict=False)
+        return self.rank == other.rank and all(abs(a - b) <= TOLERANCE * max(abs(a), abs(b)) for a, b in pairs)
+
+    def __str__(self) -> str:
+        return f"rank {self.rank}, loss {self.loss:.8f}"
