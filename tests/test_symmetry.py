@@ -1,0 +1,135 @@
+"""The gauge group acted out with matrix exponentials, and its rank counted by numpy on dense generators."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landscape.problem import Problem
+from landscape.symmetry import generators, interfaces, orbit, relabel, rotate
+
+
+def draw(size: tuple[int, ...], seed: int = 0) -> torch.Tensor:
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def factors_of_rank(problem: Problem, rank: int, seed: int, scale: float = 1.0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [scale * rng.normal(size=(m, rank)) @ rng.normal(size=(rank, n)) for m, n in problem.shapes]
+
+
+def flat(factors: list[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.concatenate([f.ravel() for f in factors]))
+
+
+def dense_generators(factors: list[np.ndarray], count: int) -> np.ndarray:
+    """One column per interface and pair of coordinates, by the chain rule written out."""
+    columns = []
+    for i in range(count):
+        d = factors[i].shape[0]
+        for j in range(d):
+            for k in range(j + 1, d):
+                skew = np.zeros((d, d))
+                skew[j, k], skew[k, j] = 1, -1
+                move = [np.zeros_like(f) for f in factors]
+                move[i], move[i + 1] = skew @ factors[i], factors[i + 1] @ skew.T
+                columns.append(np.concatenate([m.ravel() for m in move]))
+    return np.array(columns).T
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_generators_are_the_derivative_of_the_group(depth):
+    problem = Problem((2, 1, 1), 4, depth, 0.1)
+    factors = factors_of_rank(problem, 3, 0)
+    columns = generators(problem, flat(factors)).numpy()
+    np.testing.assert_allclose(columns, dense_generators(factors, depth), rtol=0, atol=1e-14)
+    step, index = 1e-6, 0
+    for i in range(depth):
+        for j, k in [(a, b) for a in range(4) for b in range(a + 1, 4)]:
+            skew = np.zeros((4, 4))
+            skew[j, k], skew[k, j] = step, -step
+            turned = []
+            for sign in (1, -1):
+                turn = scipy.linalg.expm(sign * skew)
+                moved = list(factors)
+                moved[i], moved[i + 1] = turn @ moved[i], moved[i + 1] @ turn.T
+                turned.append(flat(moved).numpy())
+            np.testing.assert_allclose(columns[:, index], (turned[0] - turned[1]) / (2 * step), rtol=0, atol=1e-8)
+            index += 1
+    assert index == columns.shape[1]
+
+
+@given(st.integers(2, 5), st.integers(1, 4), st.integers(0, 3), st.integers(0, 2**20), st.sampled_from([1e-6, 1.0, 1e6]))
+def test_orbit_dimension_is_numpys_rank(classes, depth, extra, seed, scale):
+    rng = np.random.default_rng(seed)
+    width = max(1, classes - 1 + extra)
+    problem = Problem(tuple(rng.integers(1, 4, size=classes).tolist()), width, depth, 0.1)
+    rank = int(rng.integers(0, min(classes, width) + 1))
+    factors = factors_of_rank(problem, rank, seed, scale)
+    tolerance = 1e-10 * max(np.linalg.norm(f) for f in factors) + 1e-300
+    measured = orbit(problem, [torch.from_numpy(f) for f in factors], tolerance)
+    columns = dense_generators(factors, depth)
+    values = np.linalg.svd(columns, compute_uv=False) if columns.size else np.zeros(0)
+    values = values[values > tolerance]
+    assert measured.dimension == len(values)
+    if len(values):
+        assert measured.smallest_singular == pytest.approx(values.min(), rel=1e-6)
+    else:
+        assert measured.smallest_singular == float("inf")
+
+
+def test_different_ranks_in_different_factors():
+    problem = Problem((2, 2, 1), 5, 3, 0.1)
+    rng = np.random.default_rng(3)
+    factors = [rng.normal(size=(m, r)) @ rng.normal(size=(r, n)) for (m, n), r in zip(problem.shapes, [2, 1, 0, 3], strict=True)]
+    measured = orbit(problem, [torch.from_numpy(f) for f in factors], 1e-10)
+    values = np.linalg.svd(dense_generators(factors, 3), compute_uv=False)
+    assert measured.dimension == int((values > 1e-10).sum())
+    assert measured.smallest_singular == pytest.approx(values[values > 1e-10].min(), rel=1e-9)
+
+
+def test_the_core_stands_for_the_padded_point():
+    problem = Problem((2, 1, 1), 7, 2, 0.1)
+    rng = np.random.default_rng(1)
+    small = [rng.normal(size=s) for s in [(2, 3), (2, 2), (3, 2)]]
+    padded = [np.zeros(s) for s in problem.shapes]
+    for big, little in zip(padded, small, strict=True):
+        big[: little.shape[0], : little.shape[1]] = little
+    values = np.linalg.svd(dense_generators(padded, 2), compute_uv=False)
+    assert orbit(problem, [torch.from_numpy(f) for f in small], 1e-10).dimension == int((values > 1e-10).sum())
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_rotations_change_nothing_and_generators_are_what_they_say(activation):
+    problem = Problem((2, 1, 1), 5, 3, 0.1, activation=activation)
+    objective, theta = problem.objective(), draw((problem.parameters,))
+    turned = rotate(problem, theta, torch.Generator().manual_seed(1))
+    assert float((turned - theta).norm()) > 1
+    torch.testing.assert_close(objective.logits(turned), objective.logits(theta), rtol=0, atol=1e-12)
+    torch.testing.assert_close(objective.loss(turned), objective.loss(theta), rtol=1e-14, atol=0)
+    torch.testing.assert_close(objective.gradient(turned).norm(), objective.gradient(theta).norm(), rtol=1e-12, atol=0)
+    slopes = generators(problem, theta).T @ objective.gradient(theta)
+    assert float(slopes.abs().max()) < 1e-13
+    assert interfaces(problem) == (3 if activation == "linear" else 1)
+
+
+def test_relu_breaks_the_inner_rotations():
+    """A rotation behind a rectifier does change the loss, so counting it would be wrong."""
+    problem = Problem((2, 1, 1), 5, 2, 0.1, activation="relu")
+    theta = draw((problem.parameters,))
+    parts = problem.objective().split(theta)
+    turn = torch.linalg.qr(draw((5, 5), 9))[0]
+    moved = torch.cat([parts[0].flatten(), (turn @ parts[1]).flatten(), (parts[2] @ turn.T).flatten()])
+    assert abs(float(problem.objective().loss(moved) - problem.objective().loss(theta))) > 1e-3
+
+
+def test_relabelling_moves_classes_with_their_samples():
+    problem = Problem((3, 1, 2), 4, 2, 0.1)
+    theta = draw((problem.parameters,))
+    moved_problem, moved = relabel(problem, theta, [2, 0, 1])
+    assert moved_problem.class_sizes == (2, 3, 1)
+    torch.testing.assert_close(moved_problem.objective().loss(moved), problem.objective().loss(theta), rtol=1e-14, atol=0)
+    before, after = problem.objective().logits(theta), moved_problem.objective().logits(moved)
+    np.testing.assert_allclose(after, before[[2, 0, 1]][:, [4, 5, 0, 1, 2, 3]], rtol=0, atol=1e-14)
