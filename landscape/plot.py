@@ -5,11 +5,10 @@ for each colour so that grey print keeps the meaning. No pyplot figure is made, 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import seaborn
@@ -17,7 +16,6 @@ import torch
 from jaxtyping import Float
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from torch import Tensor
@@ -28,14 +26,14 @@ from landscape.point import CriticalPoint
 from landscape.solver.newton import rank_tolerance
 from landscape.store import replacing
 
-COLUMN_WIDTH = 3.3  # inches, the text column of NeurIPS-like and two-column styles
-FORMATS = ("png", "pdf", "svg")
-MOST_STEMS = 200  # distinct eigenvalues; beyond that stems touch each other at column width and a histogram says more
-_BLUE, _ORANGE, _GREEN, _RED = (seaborn.color_palette("colorblind")[i] for i in (0, 1, 2, 3))
-_INK = "0.25"
-_EQUAL = 1e-6  # relative difference that no print can show
+COLUMN_WIDTH = 3.3  # inches, a text column of two-column journals
+MOST_STEMS = 200  # distinct eigenvalues; beyond that stems touch at column width and a histogram says more
 _HEAVY = 0.02  # share of the non-zero eigenvalues from which a repeated one keeps its own stem beside a histogram
-_METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}, "svg": {"Date": None}}
+_EQUAL = 1e-6  # relative difference that no print can show
+_BLUE, _ORANGE, _, _RED = seaborn.color_palette("colorblind", 4)
+_INK, _DARK_ORANGE = "0.25", "#9a5f00"  # for letters; the orange of the markers is too light for them
+_METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}  # no dates
+_Atoms = list[tuple[float, int]]
 
 
 @contextmanager
@@ -43,44 +41,21 @@ def style() -> Iterator[None]:
     """The look of every picture, for as long as the context lasts."""
     settings = {
         **seaborn.plotting_context("paper", font_scale=0.85),
-        **seaborn.axes_style("ticks"),
-        "axes.edgecolor": _INK,
-        "axes.formatter.limits": (-3, 4),
-        "axes.formatter.use_mathtext": True,
+        **seaborn.axes_style("ticks", {"axes.edgecolor": _INK, "axes.spines.right": False, "axes.spines.top": False}),
         "axes.linewidth": 0.7,
-        "axes.spines.right": False,
-        "axes.spines.top": False,
-        "axes.titlepad": 8.0,
         "pdf.fonttype": 42,  # publishers refuse Type 3
         "savefig.dpi": 300,
         "svg.hashsalt": "landscape",  # without it the ids in the file are random
-        "text.usetex": False,
-        "xtick.major.width": 0.7,
-        "ytick.major.width": 0.7,
-        "xtick.major.size": 3.5,
-        "ytick.major.size": 3.5,
-        "xtick.minor.size": 1.8,
-        "ytick.minor.size": 1.8,
     }
     with rc_context(settings):
         yield
 
 
-def new_figure(
-    rows: int = 1, columns: int = 1, width: float = COLUMN_WIDTH, height: float | None = None
-) -> tuple[Figure, list[Axes]]:
-    """Returns a figure with its axes, row by row, in the house style.
-
-    Args:
-        rows: Of axes.
-        columns: Of axes.
-        width: Inches.
-        height: Inches; 2.2 per row if not given.
-    """
+def new_figure(rows: int = 1, columns: int = 1, width: float = COLUMN_WIDTH, height: float = 0.0) -> tuple[Figure, list[Axes]]:
+    """Returns a figure and its axes, row by row, in the house style; sizes in inches, the height 2.2 per row if not given."""
     with style():
-        figure = Figure(figsize=(width, 2.2 * rows if height is None else height), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, list(axes.flat)
+        figure = Figure(figsize=(width, height or 2.2 * rows), layout="constrained")
+        return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -90,61 +65,16 @@ def save_figure(figure: Figure, path: Path) -> None:
         InputError: If the suffix is another one or the file cannot be written.
     """
     kind = path.suffix.lower().removeprefix(".")
-    if kind not in FORMATS:
-        raise InputError(f"expected a picture named .png, .pdf or .svg, got {path.name!r}")
+    if kind not in _METADATA:
+        raise InputError(f"expected a picture named .png, .pdf or .svg, got {path.name}")
     with replacing(path) as temporary, style():
         figure.savefig(temporary, format=kind, metadata=_METADATA[kind])
 
 
-# ---------------------------------------------------------------------------------------------------------------- spectra
-
-
-@dataclass(frozen=True)
-class _Lines:
-    """A spectrum as it is drawn: what cannot be told apart on paper is one line.
-
-    Attributes:
-        zeros: Eigenvalues within the zero radius.
-        atoms: The others, ascending, as (eigenvalue, multiplicity).
-    """
-
-    zeros: int
-    atoms: tuple[tuple[float, int], ...]
-
-    @classmethod
-    def of(cls, spectrum: Spectrum, zero_radius: float | None) -> "_Lines":
-        radius = spectrum.error if zero_radius is None else zero_radius
-        zeros, atoms = 0, list[tuple[float, int]]()
-        for value, times in spectrum.pairs():
-            if abs(value) <= radius:
-                zeros += times
-            elif atoms and value - atoms[-1][0] <= max(_EQUAL * abs(value), 2 * spectrum.error):
-                atoms[-1] = (atoms[-1][0], atoms[-1][1] + times)
-            else:
-                atoms.append((value, times))
-        return cls(zeros, tuple(atoms))
-
-    @property
-    def dense(self) -> bool:
-        return len(self.atoms) > MOST_STEMS
-
-    def split(self) -> tuple[list[tuple[float, int]], list[tuple[float, int]]]:
-        """Returns the atoms that are drawn as stems and those that are counted in bins."""
-        if not self.dense:
-            return list(self.atoms), []
-        threshold = max(2, _HEAVY * sum(times for _, times in self.atoms))
-        heavy = [atom for atom in self.atoms if atom[1] >= threshold]
-        return heavy, [atom for atom in self.atoms if atom[1] < threshold]
-
-
 def draw_spectrum(
-    axes: Axes,
-    spectrum: Spectrum,
-    zero_radius: float | None = None,
-    title: str = "",
-    decay: float | None = None,
+    axes: Axes, spectrum: Spectrum, zero_radius: float | None = None, title: str = "", decay: float | None = None
 ) -> None:
-    """Draws multiplicities over eigenvalues: a stem for each eigenvalue, or a histogram where there are more than `MOST_STEMS`.
+    """Draws multiplicities over eigenvalues: a stem for each, or a histogram of more than `MOST_STEMS`.
 
     The eigenvalue axis is logarithmic on both sides of a short linear stretch around 0 that holds nothing but the zeros. All
     zeros stand at 0 exactly, with their number. Eigenvalues that agree to 1e-6 share a stem. Beside a histogram, an eigenvalue
@@ -157,7 +87,7 @@ def draw_spectrum(
         title: Above the axes.
         decay: Marks lambda and 2 lambda, where weight decay alone acts.
     """
-    draw_spectra([axes], {title: spectrum}, None if zero_radius is None else {title: zero_radius}, decay)
+    draw_spectra([axes], {title: spectrum}, {} if zero_radius is None else {title: zero_radius}, decay)
 
 
 def draw_spectra(
@@ -166,123 +96,107 @@ def draw_spectra(
     zero_radii: Mapping[str, float] | None = None,
     decay: float | None = None,
 ) -> None:
-    """Draws several spectra, one on each of the axes, on the same scales; axis labels stand at the outer axes only.
+    """Draws several spectra on the same scales, each as `draw_spectrum` does; axis labels stand at the outer axes only.
 
     Args:
-        axes: As many as there are spectra, for example the row or the column of `new_figure`.
+        axes: As many as there are spectra, for example a row or a column of `new_figure`.
         spectra: By title.
-        zero_radii: By title; see `draw_spectrum`.
+        zero_radii: By title; a missing one is the rounding error of its spectrum.
         decay: As in `draw_spectrum`.
-
-    Raises:
-        ValueError: If the numbers of axes and spectra differ.
     """
-    lines = [_Lines.of(spectrum, (zero_radii or {}).get(name)) for name, spectrum in spectra.items()]
-    values = [value for part in lines for value, _ in part.atoms]
-    label = "multiplicity (bars: per bin)" if any(part.dense for part in lines) else "multiplicity"
+    parts = [_lines(spectrum, (zero_radii or {}).get(name, spectrum.error)) for name, spectrum in spectra.items()]
+    values = [value for _, atoms in parts for value, _ in atoms] + ([decay, 2 * decay] if decay else [])
+    indices = [sum(times for value, times in atoms if value < 0) for _, atoms in parts]
+    label = "multiplicity" + " (bars: per bin)" * any(len(atoms) > MOST_STEMS for _, atoms in parts)
     with style():
-        for place, name, part in zip(axes, spectra, lines, strict=True):
-            _symmetric_log(place, "x", [*values, *([decay, 2 * decay] if decay else [])])
+        for place, name, (zeros, atoms) in zip(axes, spectra, parts, strict=True):
+            _symmetric_log(place, "x", values, 0.075 * len(f"{max(indices):,} negative") if any(indices) else 0.0)
             place.set_yscale("log")
-            place.set(title=name, xlabel="Hessian eigenvalue", ylabel=label)
-            _draw_lines(place, part)
-        top = max(place.dataLim.y1 for place in axes)
-        for place, part in zip(axes, lines, strict=True):
-            place.set_ylim(0.6, 0.6 * (max(top, 10) / 0.6) ** 1.28)  # the room above the stems is for the counts
+            place.set(xlabel="Hessian eigenvalue", ylabel=label)
+            place.set_title(name, pad=13 if decay else 6)  # the marks of the decay stand between the title and the axes
+            _draw_atoms(place, zeros, atoms)
+        top = max(10, *(place.dataLim.y1 for place in axes)) / 0.6
+        for place, (zeros, _), index in zip(axes, parts, indices, strict=True):
+            place.set_ylim(0.6, 0.6 * top**1.28)  # the room above the stems is for the counts
             place.yaxis.set_major_locator(LogLocator(numticks=6))
             place.yaxis.set_minor_locator(NullLocator())
-            _write_counts(place, part)
-            if decay:
-                _mark_decay(place, decay)
+            _write_counts(place, zeros, index, decay)
             if len(axes) > 1:
                 place.label_outer()
 
 
-def _draw_lines(axes: Axes, lines: _Lines) -> None:
-    stems, binned = lines.split()
+def _lines(spectrum: Spectrum, zero_radius: float) -> tuple[int, _Atoms]:
+    """Returns the number of zeros, and the other eigenvalues with those merged that cannot be told apart on paper."""
+    zeros, atoms, last = 0, _Atoms(), -math.inf
+    for value, times in spectrum.pairs():
+        if abs(value) <= zero_radius:
+            zeros += times
+            continue
+        if value - last <= max(_EQUAL * abs(value), 2 * spectrum.error) and value * last > 0:
+            atoms[-1] = (atoms[-1][0], atoms[-1][1] + times)
+        else:
+            atoms.append((value, times))
+        last = value
+    return zeros, atoms
+
+
+def _draw_atoms(axes: Axes, zeros: int, atoms: _Atoms) -> None:
+    least = max(2, _HEAVY * sum(times for _, times in atoms)) if len(atoms) > MOST_STEMS else 0
+    binned = [atom for atom in atoms if atom[1] < least]
+    stems = [atom for atom in atoms if atom[1] >= least]
     if binned:
-        values, times = zip(*binned, strict=True)
-        counts, edges, _ = axes.hist(
-            values, bins=_bins(values), weights=times, color=_BLUE, alpha=0.45, edgecolor="white", linewidth=0.3, label="binned"
-        )
-    groups = (
-        ("negative", _RED, "v", [atom for atom in stems if atom[0] < 0]),
-        ("zero", _ORANGE, "D", [(0.0, lines.zeros)] if lines.zeros else []),
-        ("positive", _BLUE, "o", [atom for atom in stems if atom[0] > 0]),
-    )
-    for name, color, marker, atoms in groups:
-        if atoms:
-            places, heights = zip(*atoms, strict=True)
-            wide = name == "zero"
-            axes.vlines(places, 0.1, heights, color=color, linewidth=1.6 if wide else 0.9, label=f"{name} stems")
-            axes.plot(places, heights, marker, color=color, markersize=4.2 if wide else 3.2, label=name)
+        values, weights = zip(*binned, strict=True)
+        axes.hist(values, _bins(values), weights=weights, color=_BLUE, alpha=0.45, edgecolor="white", linewidth=0.3)
+    for name, color, marker, size, group in (
+        ("negative", _RED, "v", 3.2, [atom for atom in stems if atom[0] < 0]),
+        ("zero", _ORANGE, "D", 4.2, [(0.0, zeros)] if zeros else []),
+        ("positive", _BLUE, "o", 3.2, [atom for atom in stems if atom[0] > 0]),
+    ):
+        if group:
+            places, heights = zip(*group, strict=True)
+            axes.vlines(places, 0.1, heights, color=color, linewidth=1.6 if name == "zero" else 0.9)
+            axes.plot(places, heights, marker, color=color, markersize=size, label=name)
 
 
 def _bins(values: Sequence[float]) -> list[float]:
     """Equal steps of the logarithm on each side of zero."""
     edges: list[float] = []
     for sign in (-1, 1):
-        sizes = [abs(value) for value in values if value * sign > 0]
-        if sizes:
-            low, high = math.log10(min(sizes)) - 1e-3, math.log10(max(sizes)) + 1e-3
-            count = min(max(round(12 * (high - low)), 8), 60)
-            edges += [sign * 10 ** float(power) for power in np.linspace(low, high, count + 1)]
+        if sizes := [sign * value for value in values if sign * value > 0]:
+            low, high = 0.999 * min(sizes), 1.001 * max(sizes)
+            edges += (sign * np.geomspace(low, high, 1 + min(max(round(12 * math.log10(high / low)), 8), 60))).tolist()
     return sorted(edges)
 
 
-def _write_counts(axes: Axes, lines: _Lines) -> None:
-    """Writes how many zeros there are above their stem, with a leader to it, and how many negative ones left of that."""
-    across = axes.get_xaxis_transform()
-    axes.annotate(
-        f" {lines.zeros:,} zero{'' if lines.zeros == 1 else 's'}",
-        (0.0, max(lines.zeros, 0.6)),
-        (0.0, 0.985),
-        textcoords=across,
-        color="#9a5f00",  # the orange of the marker is too light for letters
-        fontweight="bold",
-        va="top",
-        arrowprops={"arrowstyle": "-", "color": _ORANGE, "linestyle": ":", "linewidth": 0.9, "shrinkA": 0, "shrinkB": 2},
-    )
-    negative = sum(times for value, times in lines.atoms if value < 0)
+def _write_counts(axes: Axes, zeros: int, negative: int, decay: float | None) -> None:
+    """Writes the number of zeros above their stem, that of negative eigenvalues left of it, and marks the decay."""
+    row: dict[str, Any] = {"va": "top", "bbox": {"color": "white", "pad": 0.6}}
+    top, place = axes.get_xaxis_transform(), (0.0, 0.985)
+    axes.text(*place, f" {zeros:,} zero{'' if zeros == 1 else 's'}", transform=top, color=_DARK_ORANGE, weight="bold", **row)
+    if zeros:
+        axes.vlines(0.0, zeros, axes.get_ylim()[1], color=_ORANGE, linestyle=":", linewidth=0.9)
     if negative:
-        axes.text(0.0, 0.985, f"{negative:,} negative ", color=_RED, transform=across, ha="right", va="top")
-
-
-def _mark_decay(axes: Axes, decay: float) -> None:
-    for value, name, side in ((decay, r"$\lambda$", "right"), (2 * decay, r"$2\lambda$", "left")):
-        axes.axvline(value, ymax=1.0, color="0.6", linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
-        axes.text(value, 1.0, name, transform=axes.get_xaxis_transform(), ha=side, va="bottom", color=_INK, fontsize="small")
-
-
-# ------------------------------------------------------------------------------------------------------- points and solves
+        axes.text(*place, f"{negative:,} negative ", transform=top, color=_RED, ha="right", **row)
+    for value, name, side in ((decay, r"$\lambda$", "right"), (2 * decay, r"$2\lambda$", "left")) if decay else ():
+        axes.axvline(value, color="0.6", linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
+        axes.text(value, 1.0, name, transform=top, ha=side, va="bottom", color=_INK, fontsize="small")
 
 
 def draw_logits(axes: Axes, class_mean_logits: Float[Tensor, "k m"], title: str = "") -> None:
-    """Draws the logits as a heat map, white at 0, with a colour bar.
-
-    Args:
-        axes: Where; the colour bar takes its room from them.
-        class_mean_logits: One column per class of the samples.
-        title: Above the axes.
-    """
+    """Draws the logits, one column per class of the samples, as a heat map, white at 0, with a colour bar beside it."""
     logits = class_mean_logits.detach().cpu().numpy()
     limit = float(np.abs(logits).max()) or 1.0
+    palette = seaborn.color_palette("vlag", as_cmap=True)
     with style():
-        image = axes.imshow(
-            logits, cmap=seaborn.color_palette("vlag", as_cmap=True), vmin=-limit, vmax=limit, interpolation="nearest"
-        )
+        image = axes.imshow(logits, cmap=palette, vmin=-limit, vmax=limit, interpolation="nearest")
         axes.set(title=title, xlabel="class of the sample", ylabel="logit")
         for axis, count in ((axes.xaxis, logits.shape[1]), (axes.yaxis, logits.shape[0])):
             stride = next(step for step in (1, 2, 5, 10, 20, 50, 100, count) if count <= 10 * step)
             axis.set_major_locator(FixedLocator(range(0, count, stride)))
-            axis.set_minor_locator(NullLocator())
         axes.spines[:].set_visible(True)
-        figure = axes.get_figure(root=True)
-        assert figure is not None, "axes are made by a figure"
-        bar = figure.colorbar(image, ax=axes, shrink=0.9, pad=0.02)
+        bar = axes.figure.colorbar(image, ax=axes, shrink=0.9, pad=0.02)
         bar.outline.set_visible(False)
-        bar.locator = MaxNLocator(5)
-        bar.update_ticks()
+        bar.locator = MaxNLocator(5, steps=[1, 2, 5, 10])
 
 
 def draw_singular_values(axes: Axes, point: CriticalPoint, tolerance: float | None = None, title: str = "") -> None:
@@ -306,25 +220,20 @@ def draw_singular_values(axes: Axes, point: CriticalPoint, tolerance: float | No
             tolerance = rank_tolerance(point.problem, point.theta, 0.0)
     kept = [part[part > tolerance].tolist() for part in values]
     sizes = [value for part in kept for value in part]
-    logarithmic = bool(sizes) and max(sizes) > 30 * min(sizes)
     with style():
-        if logarithmic:
+        axes.set_ylim(-0.13 * (largest or 1.0), 1.12 * (largest or 1.0))
+        if sizes and max(sizes) > 30 * min(sizes):
             _symmetric_log(axes, "y", sizes)
-        else:
-            axes.set_ylim(-0.13 * (largest or 1.0), 1.12 * (largest or 1.0))
         for column, (part, shown) in enumerate(zip(values, kept, strict=True)):
-            spread = [column - 0.32 + 0.64 * (i + 0.5) / len(shown) for i in range(len(shown))]
-            axes.plot(spread, shown, "o", color=_BLUE, markersize=2.6 if len(shown) <= 12 else 1.6, label="non-zero")
-            zeros = len(part) - len(shown)
-            if zeros:
-                axes.plot(column, 0.0, "D", color=_ORANGE, markersize=4.2, label="zero")
-                axes.annotate(
-                    f"{zeros:,}", (column, 0.0), (0, 4), textcoords="offset points", ha="center", color="#9a5f00", fontsize="small"
-                )
+            places = [column - 0.32 + 0.64 * (i + 0.5) / len(shown) for i in range(len(shown))]
+            axes.plot(places, shown, "o", color=_BLUE, markersize=2.6 if len(shown) <= 12 else 1.6, label="non-zero")
+            if zeros := len(part) - len(shown):
+                axes.plot([column], [0.0], "D", color=_ORANGE, markersize=4.2, label="zero")
+                axes.text(column, 0.0, f"×{zeros}\n", ha="center", va="center", color=_DARK_ORANGE, fontsize="small")
         axes.axhline(0.0, color="0.8", linewidth=0.6, zorder=0)
-        stride = math.ceil(len(values) * 0.3 / max(_inches(axes, "x"), 0.3))
+        stride = math.ceil(0.3 * len(values) * axes.figure.dpi / axes.bbox.width)  # a label takes 0.3 inches
         axes.set_xticks(range(0, len(values), stride), [f"${name}$" for name in factors][::stride])
-        axes.set(title=title, xlim=(-0.6, len(values) - 0.4), ylabel="singular value (zeros: count)")
+        axes.set(title=title, xlim=(-0.6, len(values) - 0.4), xlabel="factor", ylabel="singular value")
 
 
 def draw_trace(axes: Axes, point: CriticalPoint, title: str = "") -> None:
@@ -335,87 +244,63 @@ def draw_trace(axes: Axes, point: CriticalPoint, title: str = "") -> None:
     """
     steps, loss, norm = point.trace.detach().cpu().numpy().T
     with style():
-        axes.set(title=title, xlabel="step")
+        axes.set_title(title)
         if not len(steps):
             axes.text(0.5, 0.5, "no record of a solve", transform=axes.transAxes, ha="center", va="center", color=_INK)
-            axes.set(xticks=[], yticks=[])
+            axes.set_axis_off()
             return
         right = axes.twinx()
         right.spines["right"].set_visible(True)
-        usual = loss[np.isfinite(loss)]
-        _draw_curve(axes, steps, loss, _BLUE, "-", "loss", len(usual) > 0 and 0 < 10 * usual.min() < usual.max())
-        _draw_curve(right, steps, norm, _ORANGE, "--", "gradient norm", True)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        finite = loss[np.isfinite(loss)]
+        _draw_curve(axes, steps, loss, "loss", bool(finite.size) and 0 < 10 * finite.min() < finite.max())
+        _draw_curve(right, steps, norm, "gradient norm", True)
+        axes.set_xlabel("step")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
 
 
-def _draw_curve(
-    axes: Axes, steps: np.ndarray, values: np.ndarray, color: tuple[float, float, float], line: str, name: str, log: bool
-) -> None:
-    marker = "o" if len(steps) == 1 else ""
-    drawable = np.isfinite(values) & (values > 0) if log else np.isfinite(values)
-    axes.plot(steps, np.where(drawable, values, np.nan), line, marker=marker, markersize=3, color=color, label=name)
-    if log:
+def _draw_curve(axes: Axes, steps: np.ndarray, values: np.ndarray, name: str, logarithmic: bool) -> None:
+    color, line, kind = (_BLUE, "-", "solid") if name == "loss" else (_ORANGE, "--", "dashed")
+    fits = np.isfinite(values) & ((values > 0) | (not logarithmic))
+    line = line if fits.sum() > 1 else "o"
+    axes.plot(steps, np.where(fits, values, np.nan), line, markersize=3, color=color, label=name)
+    if logarithmic:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(numticks=6))
+        narrow = values[fits].max(initial=0.0) < 100 * values[fits].min(initial=np.inf)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if narrow else LogLocator(numticks=6))
+        if narrow:  # powers of ten alone would leave one label or none
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-        zeros = steps[values == 0]
-        axes.plot(
-            zeros, np.full(len(zeros), 0.02), "v", color=color, markersize=4, transform=axes.get_xaxis_transform(), label=f"{name} 0"
-        )
+        bottom, zeros = axes.get_xaxis_transform(), steps[values == 0]
+        axes.plot(zeros, 0.02 + 0 * zeros, "v", color=color, markersize=4, transform=bottom, label=f"{name} 0")
     ink = tuple(0.75 * part for part in color)
-    axes.set_ylabel(f"{name} ({'dashed' if line == '--' else 'solid'})", color=ink)
-    axes.tick_params(axis="y", colors=ink)
+    axes.set_ylabel(f"{name} ({kind})", color=ink)
+    axes.tick_params(axis="y", which="both", colors=ink)
 
 
-# ------------------------------------------------------------------------------------------------------------------- axes
-
-
-def _symmetric_log(axes: Axes, which: Literal["x", "y"], values: Iterable[float]) -> None:
+def _symmetric_log(axes: Axes, which: Literal["x", "y"], values: Sequence[float], room_below: float = 0.0) -> None:
     """Makes an axis logarithmic on both sides of a linear stretch that lies below the smallest of the non-zero values.
 
-    Only the sides that are used are shown. Decades that would crowd are left unlabelled.
+    Only the sides in use are shown, the negative one on at least `room_below` inches. Labels that would crowd are left out.
     """
-    sizes = sorted(abs(value) for value in values) or [1.0]
+    sizes = sorted(map(abs, values)) or [1.0]
     low, high = 0.5 * sizes[0], 1.6 * sizes[-1]
-    decades = math.log10(high / low)
-    share = max(0.35, 0.12 * decades)  # of the linear stretch, in decades on each side
-    negative, positive = (max((sign * value for value in values), default=0.0) for sign in (-1, 1))
-    pad = 0.3 * low
-    limits = (-1.6 * negative if negative > 0 else -pad, 1.6 * positive if positive > 0 else pad)
-    options = {"linthresh": low, "linscale": 0.9 * share, "base": 10}
-    axis: Axis = axes.xaxis if which == "x" else axes.yaxis
-    if which == "x":
-        axes.set_xscale("symlog", **options)
-        axes.set_xlim(*limits)
-    else:
-        axes.set_yscale("symlog", **options)
-        axes.set_ylim(*limits)
-    transform = axis.get_transform()
-    start, end = transform.transform(np.array(limits))
-    inches = _inches(axes, which) / (end - start)
-    room = 0.42 if which == "x" else 0.2
-    powers = range(math.floor(math.log10(high)), math.ceil(math.log10(low)) - 1, -1)
-    shown = [0.0]
+    axis, set_scale = (axes.xaxis, axes.set_xscale) if which == "x" else (axes.yaxis, axes.set_yscale)
+    # the length before the layout has made room for the labels
+    inches, decades = (axes.bbox.width if which == "x" else axes.bbox.height) / axes.figure.dpi, math.log10(high / low)
+    set_scale("symlog", linthresh=low, linscale=0.9 * max(0.35, 0.12 * decades))
+    to_axis = axis.get_transform()
+    outer = [1.6 * max(0.0, *(sign * value for value in values)) or 0.3 * low for sign in (-1, 1)] if values else [low, low]
+    start, end = to_axis.transform(np.array([-outer[0], outer[1]]))
+    start = min(start, -end * room_below / max(inches - room_below, 0.5 * inches))
+    limits = to_axis.inverted().transform(np.array([start, end])).tolist()
+    axes.set(**{f"{which}lim": limits})
+    powers = range(math.floor(math.log10(high)), math.floor(math.log10(low)) - 1, -1)
+    shown, apart = [0.0], (0.42 if which == "x" else 0.2) * (end - start) / inches
     for value in (sign * 10.0**power for sign in (1, -1) for power in powers):
-        spots = transform.transform(np.array([value, *shown])) * inches
-        if limits[0] <= value <= limits[1] and np.abs(spots[1:] - spots[0]).min() >= room:
+        gaps = np.abs(to_axis.transform(np.array(shown)) - to_axis.transform(np.array([value])))
+        gaps[0] /= 0.65  # the label of zero is short
+        if low <= abs(value) and limits[0] <= value <= limits[1] and gaps.min() >= apart:
             shown.append(value)
+    between = [sign * step * 10.0**power for sign in (1, -1) for power in powers for step in range(2, 10)]
     axis.set_major_locator(FixedLocator(sorted(shown)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
-    minor = [sign * step * 10.0**power for sign in (1, -1) for power in [*powers, powers[-1] - 1] for step in range(2, 10)]
-    few = decades <= 3.5
-    axis.set_minor_locator(FixedLocator([v for v in minor if few and limits[0] < v < limits[1] and abs(v) > low]))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _inches(axes: Axes, which: Literal["x", "y"]) -> float:
-    """The length of an axis before the labels have taken their room, less what they usually take."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None, "axes are made by a figure"
-    box = axes.get_position().bounds[2 if which == "x" else 3]
-    return float(box * figure.get_size_inches()[0 if which == "x" else 1])
-
-
-def _power(value: float) -> str:
-    sign = "-" if value < 0 else ""
-    return f"${sign}10^{{{round(math.log10(abs(value)))}}}$" if value else "$0$"
+    axis.set_minor_locator(FixedLocator([value for value in between if low < abs(value) and decades < 3.5]))

@@ -22,7 +22,10 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         if path.is_dir():
             raise InputError(f"expected a file name to write, got the folder {path}")
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)  # some writers make files that only their owner can read
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, path)

@@ -1,13 +1,16 @@
 """`landscape show`: what a saved point is and where it came from."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from landscape.cli import DONE
 from landscape.cli.output import print_json, print_lines
 from landscape.cli.sources import JsonFlag, loaded
+
+if TYPE_CHECKING:
+    from landscape.point import CriticalPoint
 
 
 def show(
@@ -20,9 +23,7 @@ def show(
     saved = loaded(point, "cpu")
     origin = saved.origin
     if plot is not None:
-        from landscape.plot import draw_point, save_figure
-
-        save_figure(draw_point(saved), plot)
+        _draw(saved, plot)
     if json:
         print_json({
             "problem": saved.problem.as_dict(),
@@ -45,3 +46,14 @@ def show(
         *(("array", f"{name} {tuple(factor.shape)} {factor.dtype}") for name, factor in saved.factors().items()),
     ])
     return DONE
+
+
+def _draw(point: "CriticalPoint", path: Path) -> None:
+    from landscape.plot import COLUMN_WIDTH, draw_logits, draw_singular_values, draw_trace, new_figure, save_figure
+
+    figure, (logits, values, trace) = new_figure(columns=3, width=3 * COLUMN_WIDTH)
+    problem = point.problem
+    draw_logits(logits, problem.class_means(problem.objective(point.theta).logits(point.theta)), "class-mean logits")
+    draw_singular_values(values, point, title="singular values")
+    draw_trace(trace, point, "solve")
+    save_figure(figure, path)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 MethodChoice = Literal["auto", "reduction", "dense"]
 RootChoice = Literal["large", "small"]
-PointFile = Annotated[Path | None, Parameter(help="A point saved by landscape.")]
 PointFiles = Annotated[Path, Parameter(help="Points saved by landscape; several are printed side by side.")]
 ProblemText = Annotated[str | None, Parameter(help="Instead of a file: K=10,n=5,d=20000,L=6,decay=1e-3.")]
 StartText = Annotated[str | None, Parameter(help="With --problem: dnc, pairs, apex or partition:6,2,2.")]

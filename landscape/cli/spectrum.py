@@ -11,7 +11,7 @@ from landscape.cli.sources import (
     DeviceText,
     JsonFlag,
     MethodChoice,
-    PointFile,
+    PointFiles,
     ProblemText,
     RootText,
     StartText,
@@ -24,44 +24,54 @@ if TYPE_CHECKING:
 
 
 def spectrum(
-    point: PointFile = None,
-    *,
+    *points: PointFiles,
     problem: ProblemText = None,
     start: StartText = None,
     root: RootText = "large",
     method: MethodChoice = "auto",
     out: Annotated[Path | None, Parameter(help="Table of eigenvalue and multiplicity: .csv or .parquet.")] = None,
-    plot: Annotated[Path | None, Parameter(help="Picture: .png, .pdf or .svg.")] = None,
+    plot: Annotated[Path | None, Parameter(help="Picture of all points on the same scales: .png, .pdf or .svg.")] = None,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
-    """Write or draw the Hessian spectrum of a critical point; without --out and --plot, print it."""
+    """Write or draw the Hessian spectrum of critical points; without --out and --plot, print it."""
     from landscape.store import check_writable
 
+    if out is not None and len(points) > 1:
+        raise InputError(f"expected one point with --out, got {len(points)}")
     for path, suffixes in ((out, (".csv", ".parquet")), (plot, (".png", ".pdf", ".svg"))):
         if path is not None:
             if path.suffix not in suffixes:
                 raise InputError(f"expected a file name ending in {' or '.join(suffixes)}, got {path.name}")
             check_writable(path)
-    report = analysed(point, problem, start, root, method, device)
-    if report.spectrum is None:
-        warn(report.reason)
-        return NOT_AS_ASKED
-    atoms = report.spectrum.atoms()
-    if out is not None:
-        _write(atoms, out)
-    if plot is not None:
-        _draw(report, plot)
+    reports = [analysed(point, problem, start, root, method, device) for point in points or (None,)]
+    known = [report for report in reports if report.spectrum is not None]
+    if out is not None and known:
+        _write(_atoms(known[0]), out)
+    if plot is not None and known:
+        _draw(known, plot)
     if json:
-        print_json({"method": report.method, "resolved": report.resolved, "spectrum": [list(atom) for atom in atoms]})
+        objects = [_as_dict(report) for report in reports]
+        print_json(objects[0] if len(objects) == 1 else {"reports": objects})
     elif out is None and plot is None:
-        print(f"{'eigenvalue':>16}  {'multiplicity':>12}")
-        for value, times in atoms:
-            print(f"{value:>16.9e}  {times:>12}")
-    if report.resolved:
-        return DONE
-    warn(report.reason)
-    return NOT_AS_ASKED
+        for report in known:
+            print(f"# {report.structure}, {report.problem}")
+            print(f"{'eigenvalue':>16}  {'multiplicity':>12}")
+            for value, times in _atoms(report):
+                print(f"{value:>16.9e}  {times:>12}")
+    for report in reports:
+        if not report.resolved:
+            warn(report.reason)
+    return DONE if all(report.resolved for report in reports) else NOT_AS_ASKED
+
+
+def _atoms(report: "DegeneracyReport") -> list[tuple[float, int]]:
+    return [] if report.spectrum is None else report.spectrum.atoms()
+
+
+def _as_dict(report: "DegeneracyReport") -> dict[str, object]:
+    spectrum = None if report.spectrum is None else [list(atom) for atom in _atoms(report)]
+    return {"structure": report.structure, "method": report.method, "resolved": report.resolved, "spectrum": spectrum}
 
 
 def _write(atoms: list[tuple[float, int]], path: Path) -> None:
@@ -77,10 +87,14 @@ def _write(atoms: list[tuple[float, int]], path: Path) -> None:
             table.to_parquet(temporary, index=False)
 
 
-def _draw(report: "DegeneracyReport", path: Path) -> None:
-    from landscape.plot import draw_spectrum, new_figure, save_figure
+def _draw(reports: list["DegeneracyReport"], path: Path) -> None:
+    from landscape.plot import COLUMN_WIDTH, draw_spectra, new_figure, save_figure
 
-    assert report.spectrum is not None
-    figure, axes = new_figure()
-    draw_spectrum(axes, report.spectrum, report.zeros.cutoff if report.zeros else None)
+    figure, axes = new_figure(columns=len(reports), width=COLUMN_WIDTH * len(reports))
+    names = [f"{report.structure} (rank {report.rank})" for report in reports]
+    titles = [f"{name} #{place}" if names.count(name) > 1 else name for place, name in enumerate(names, 1)]
+    spectra = {title: report.spectrum for title, report in zip(titles, reports, strict=True) if report.spectrum is not None}
+    radii = {title: report.zeros.cutoff for title, report in zip(titles, reports, strict=True) if report.zeros is not None}
+    decays = {decay for report in reports for decay in report.problem.decays}
+    draw_spectra(axes, spectra, radii, decays.pop() if len(decays) == 1 else None)
     save_figure(figure, path)
