@@ -35,15 +35,10 @@ def spectrum(
     json: JsonFlag = False,
 ) -> int:
     """Write or draw the Hessian spectrum of critical points; without --out and --plot, print it."""
-    from landscape.store import check_writable
-
     if out is not None and len(points) > 1:
         raise InputError(f"expected one point with --out, got {len(points)}")
     for path, suffixes in ((out, (".csv", ".parquet")), (plot, (".png", ".pdf", ".svg"))):
-        if path is not None:
-            if path.suffix not in suffixes:
-                raise InputError(f"expected a file name ending in {' or '.join(suffixes)}, got {path.name}")
-            check_writable(path)
+        _check_output(path, suffixes)
     reports = [analysed(point, problem, start, root, method, device) for point in points or (None,)]
     known = [report for report in reports if report.spectrum is not None]
     if out is not None and known:
@@ -63,6 +58,16 @@ def spectrum(
         if not report.resolved:
             warn(report.reason)
     return DONE if all(report.resolved for report in reports) else NOT_AS_ASKED
+
+
+def _check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
+    from landscape.store import check_writable
+
+    if path is None:
+        return
+    if path.suffix not in suffixes:
+        raise InputError(f"expected a file name ending in {' or '.join(suffixes)}, got {path.name}")
+    check_writable(path)
 
 
 def _atoms(report: "DegeneracyReport") -> list[tuple[float, int]]:
