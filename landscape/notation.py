@@ -44,6 +44,17 @@ def parse_sizes(text: str) -> tuple[int, ...]:
         raise InputError(f"expected whole numbers separated by commas, got {text!r}") from None
 
 
+def equal_sizes(classes: int, samples: int) -> tuple[int, ...]:
+    """Returns the sizes of `classes` classes of `samples` samples each.
+
+    Raises:
+        InputError: If there are too few classes.
+    """
+    if classes < 2:
+        raise InputError(f"expected at least 2 classes, got {classes}")
+    return (samples,) * classes
+
+
 def parse_scales(text: str) -> tuple[float, float]:
     """Reads the two initial scales `c_W,c_H`."""
     parts = [parse_number(part, "two scales c_W,c_H such as 1,0.1") for part in text.split(",")]
@@ -63,8 +74,12 @@ def parse_problem(text: str) -> Problem:
     missing = {"d", "L", "decay"} - set(fields)
     if missing:
         raise InputError(f"expected {', '.join(sorted(missing))} in the problem {text!r}")
-    equal = "sizes" not in fields
-    sizes = (_whole(fields.get("n"), "n"),) * _whole(fields.get("K"), "K") if equal else parse_sizes(fields["sizes"])
+    if "sizes" in fields and {"K", "n"} & set(fields):
+        raise InputError(f"expected either sizes or K and n in the problem {text!r}, got both")
+    if "sizes" in fields:
+        sizes = parse_sizes(fields["sizes"])
+    else:
+        sizes = equal_sizes(_whole(fields.get("K"), "K"), _whole(fields.get("n"), "n"))
     return Problem(
         sizes,
         _whole(fields["d"], "d"),

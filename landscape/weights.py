@@ -6,14 +6,13 @@ whose weight matrices are taken in order, with the features named by the caller.
 
 import pickle
 import re
-import zipfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -73,23 +72,29 @@ def read_arrays(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"no such file: {path}")
     try:
-        match path.suffix:
-            case ".safetensors":
-                loaded = load_file(path)
-                return {name: loaded[name] for name in sorted(loaded, key=_natural)}
-            case ".npz":
-                with np.load(path, allow_pickle=False) as archive:
-                    return {name: torch.from_numpy(archive[name]) for name in archive.files}
-            case ".pt" | ".pth":
-                return _state_dict(torch.load(path, map_location="cpu", weights_only=True), path)
-            case _:
-                raise InputError(f"expected a .safetensors, .npz, .pt or .pth file, got {path.name}")
+        with warnings.catch_warnings():  # torch warns about what it then refuses
+            warnings.simplefilter("ignore")
+            return _read(path)
     except InputError:  # itself a ValueError
         raise
     except pickle.UnpicklingError as error:
         raise InputError(f"refused {path}: it holds more than tensors, and reading that could run code") from error
-    except (SafetensorError, OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
-        raise InputError(f"expected arrays in {path}, got a damaged or foreign file ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # on damaged files the readers fail with nearly every kind: zlib.error, KeyError, AssertionError, ..
+        raise InputError(f"expected arrays in {path}, got a damaged or foreign file ({_first_line(error)})") from error
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    match path.suffix:
+        case ".safetensors":
+            loaded = load_file(path)
+            return {name: loaded[name] for name in sorted(loaded, key=_natural)}
+        case ".npz":
+            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+                return {name: torch.from_numpy(archive[name]) for name in archive.files}
+        case ".pt" | ".pth":
+            return _state_dict(torch.load(path, map_location="cpu", weights_only=True), path)
+        case _:
+            raise InputError(f"expected a .safetensors, .npz, .pt or .pth file, got {path.name}")
 
 
 def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
@@ -145,7 +150,7 @@ def _classes(
     order = torch.arange(samples)
     if layout.labels is not None:
         labels = _labels(arrays, layout.labels, path)
-        if labels.shape != (samples,) or int(labels.min()) < 0 or int(labels.max()) >= classes:
+        if labels.shape != (samples,) or samples == 0 or int(labels.min()) < 0 or int(labels.max()) >= classes:
             raise InputError(f"expected {samples} labels between 0 and {classes - 1} in {layout.labels}, got {tuple(labels.shape)}")
         sizes = tuple(torch.bincount(labels, minlength=classes).tolist())
         if layout.class_sizes not in (None, sizes):
@@ -155,7 +160,7 @@ def _classes(
         if len(layout.class_sizes) != classes or sum(layout.class_sizes) != samples:
             raise InputError(f"expected {classes} class sizes that sum to {samples} samples, got {layout.class_sizes}")
         return layout.class_sizes, order
-    if samples % classes:
+    if classes == 0 or samples % classes:
         raise InputError(f"expected --class-sizes or --labels: {samples} samples do not make {classes} equal classes")
     return (samples // classes,) * classes, order
 
@@ -165,15 +170,21 @@ def _labels(arrays: dict[str, Tensor], name: str, path: Path) -> Tensor:
         labels = arrays[name]
     elif Path(name).is_file():
         try:
-            loaded = np.load(name, allow_pickle=False) if name.endswith(".npy") else np.loadtxt(name, dtype=np.int64, ndmin=1)
-        except (ValueError, OSError) as error:
-            raise InputError(f"expected integer labels in {name}, got {error}") from error
-        labels = torch.from_numpy(np.asarray(loaded))
+            with warnings.catch_warnings():  # numpy warns about an empty file, which the count of labels then refuses
+                warnings.simplefilter("ignore")
+                loaded = np.load(name, allow_pickle=False) if name.endswith(".npy") else np.loadtxt(name, dtype=np.int64, ndmin=1)
+            labels = torch.from_numpy(np.asarray(loaded))
+        except (ValueError, TypeError, EOFError, OSError) as error:
+            raise InputError(f"expected integer labels in {name}, got {_first_line(error)}") from error
     else:
         raise InputError(f"expected labels as an array of {path.name} or as a file, got {name!r}")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise InputError(f"expected integer labels in {name}, got {labels.dtype}")
     return labels.to(torch.int64)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -1,5 +1,6 @@
 """The command line. Commands are loaded on use, so that `landscape --help` imports neither torch nor seaborn."""
 
+import os
 import sys
 
 from cyclopts import App, CycloptsError
@@ -7,6 +8,8 @@ from cyclopts import App, CycloptsError
 from landscape import __version__
 from landscape.errors import InputError
 
+_TOO_LARGE = "expected a problem that fits in memory: lower the classes, samples, width or depth"
+_NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc")  # how torch says it, without a type of its own
 DONE, NOT_AS_ASKED, BAD_INPUT = 0, 1, 2
 
 app = App(
@@ -27,18 +30,36 @@ app.register_install_completion_command(name="install-completion")
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command and exits with its code; bad input is one line on stderr."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.stdout.flush()
+    except OSError:  # said already; the interpreter would try once more and complain in its own words
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Runs a command and returns its exit code."""
     try:
         result = app(arguments, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
     except (InputError, CycloptsError) as error:
-        print(f"landscape: {' '.join(str(error).split())}", file=sys.stderr)
-        return BAD_INPUT
+        return _refuse(str(error))
     except BrokenPipeError:
         # The reader of stdout went away, as `| head` does; there is nobody left to tell.
         sys.stderr.close()
         return NOT_AS_ASKED
+    except OSError as error:  # a full disk under stdout, a name that is too long
+        return _refuse(str(error))
+    except MemoryError:
+        return _refuse(_TOO_LARGE)
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _NO_MEMORY):
+            raise
+        return _refuse(_TOO_LARGE)
     return result if isinstance(result, int) else DONE
+
+
+def _refuse(reason: str) -> int:
+    print(f"landscape: {' '.join(reason.split())}", file=sys.stderr)
+    return BAD_INPUT

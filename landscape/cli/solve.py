@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
 from landscape.cli.output import descent_progress, print_json, print_lines, warn
-from landscape.cli.sources import DeviceText, JsonFlag, RootChoice, RootText, checked_device, loaded
+from landscape.cli.sources import DeviceText, JsonFlag, RootChoice, RootText, checked_device, loaded, whole_number
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ MethodChoice = Literal["ptc", "gd", "lbfgs", "newton"]
 def solve(
     *,
     out: Annotated[Path, Parameter(help="Where the point goes (.safetensors).")],
-    classes: Annotated[int | None, Parameter(help="K.")] = None,
-    samples: Annotated[int | None, Parameter(help="n, per class.")] = None,
+    classes: Annotated[int | None, Parameter(converter=whole_number, help="K.")] = None,
+    samples: Annotated[int | None, Parameter(converter=whole_number, help="n, per class.")] = None,
     class_sizes: Annotated[str | None, Parameter(help="Instead of --classes and --samples: 4,1,2.")] = None,
-    width: Annotated[int | None, Parameter(help="d.")] = None,
-    depth: Annotated[int | None, Parameter(help="L, the number of weight matrices.")] = None,
+    width: Annotated[int | None, Parameter(converter=whole_number, help="d.")] = None,
+    depth: Annotated[int | None, Parameter(converter=whole_number, help="L, the number of weight matrices.")] = None,
     decay: Annotated[str | None, Parameter(help="lambda: 2**-10, 1e-3, or one per factor H_1,W_1,..,W_L.")] = None,
     loss: Annotated[Literal["ce", "mse"] | None, Parameter(help="Cross-entropy (default) or squared error.")] = None,
     activation: Annotated[Literal["linear", "relu"] | None, Parameter(help="linear (default) or relu.")] = None,
@@ -36,9 +36,9 @@ def solve(
     init_scale: Annotated[str, Parameter(help="c_W,c_H of the random start.")] = "1,1",
     method: Annotated[MethodChoice | None, Parameter(help="Default: ptc, and newton at analytic starts.")] = None,
     learning_rate: Annotated[float, Parameter(help="Of gd.")] = 0.5,
-    max_steps: Annotated[int | None, Parameter(help="Of the method; its own default otherwise.")] = None,
+    max_steps: Annotated[int | None, Parameter(converter=whole_number, help="Of the method; its own default otherwise.")] = None,
     tolerance: Annotated[float | None, Parameter(help="Gradient norm that counts as critical (default 1e-12).")] = None,
-    seed: Annotated[int, Parameter(help="Of the random start, or of the gauge of an analytic one.")] = 0,
+    seed: Annotated[int, Parameter(converter=whole_number, help="Of the random start, or of the gauge of an analytic one.")] = 0,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
@@ -53,6 +53,7 @@ def solve(
     from landscape.store import check_writable
 
     check_writable(out)
+    _check_numbers(learning_rate, max_steps, tolerance, seed)
     sizes = _sizes(classes, samples, class_sizes)
     given = {"width": width, "depth": depth, "decay": decay, "loss": loss, "activation": activation, "classes": sizes}
     if Path(start).suffix == ".safetensors":
@@ -70,16 +71,29 @@ def solve(
     theta = theta.to(checked_device(device))
     with descent_progress(f"{start} seed {seed}") as watch:
         point = run(problem, theta, methods, origin, CRITICAL if tolerance is None else tolerance, watch)
-    point.save(out)
-    _print(point, out, json)
+    diverged = point.outcome is Outcome.DIVERGED
+    if not diverged:
+        point.save(out)
+    _print(point, None if diverged else out, json)
     if point.outcome is Outcome.CONVERGED:
         return DONE
-    warn(f"not critical: {point.outcome.value}")
+    warn(f"not critical: {point.outcome.value}{'; nothing was saved' if diverged else ''}")
     return NOT_AS_ASKED
 
 
+def _check_numbers(learning_rate: float, max_steps: int | None, tolerance: float | None, seed: int) -> None:
+    if not 0 < learning_rate < float("inf"):
+        raise InputError(f"expected a positive finite --learning-rate, got {learning_rate:g}")
+    if max_steps is not None and max_steps < 1:
+        raise InputError(f"expected --max-steps of at least 1, got {max_steps}")
+    if tolerance is not None and not 0 < tolerance < float("inf"):
+        raise InputError(f"expected a positive finite --tolerance, got {tolerance:g}")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"expected a --seed from 0 to 2**63 - 1, got {seed}")
+
+
 def _sizes(classes: int | None, samples: int | None, class_sizes: str | None) -> tuple[int, ...] | None:
-    from landscape.notation import parse_sizes
+    from landscape.notation import equal_sizes, parse_sizes
 
     if class_sizes is not None:
         sizes = parse_sizes(class_sizes)
@@ -90,9 +104,7 @@ def _sizes(classes: int | None, samples: int | None, class_sizes: str | None) ->
         return None
     if classes is None or samples is None:
         raise InputError("expected --classes together with --samples")
-    if classes < 1:
-        raise InputError(f"expected at least 2 classes, got {classes}")
-    return (samples,) * classes
+    return equal_sizes(classes, samples)
 
 
 def _problem(
@@ -144,9 +156,9 @@ def _methods(method: MethodChoice, learning_rate: float, max_steps: int | None) 
     return (settings,) if method == "newton" else (settings, Newton())
 
 
-def _print(point: "CriticalPoint", out: Path, json: bool) -> None:
+def _print(point: "CriticalPoint", out: Path | None, json: bool) -> None:
     facts = {
-        "out": str(out),
+        "out": None if out is None else str(out),
         "loss": point.loss,
         "gradient_norm": point.gradient_norm,
         "outcome": point.outcome.name.lower(),
@@ -159,4 +171,5 @@ def _print(point: "CriticalPoint", out: Path, json: bool) -> None:
 
         print_json({key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in facts.items()})
     else:
-        print_lines([("problem", str(point.problem)), *((key.replace("_", " "), f"{value}") for key, value in facts.items())])
+        rows = [(key.replace("_", " "), "none" if value is None else f"{value}") for key, value in facts.items()]
+        print_lines([("problem", str(point.problem)), *rows])

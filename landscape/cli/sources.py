@@ -1,9 +1,10 @@
 """Where a command takes its point from: a saved file, or a problem and an analytic structure that are never written out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from landscape.errors import InputError
 
@@ -51,6 +52,11 @@ def loaded(path: Path, device: str) -> "CriticalPoint":
     return CriticalPoint.load(path, checked_device(device))
 
 
+def whole_number(type_: object, tokens: Sequence[Token]) -> int:
+    """Returns a whole number as typed; the converter of cyclopts would round 3.5."""
+    return int(tokens[0].value)
+
+
 def checked_device(name: str) -> str:
     """Returns the name if torch can compute there in this process.
 
@@ -60,7 +66,7 @@ def checked_device(name: str) -> str:
     import torch
 
     try:
-        torch.zeros(1, dtype=torch.float64, device=name)
+        torch.zeros(1, dtype=torch.float64, device=name).item()  # the meta device makes tensors that hold nothing
     except (RuntimeError, AssertionError, TypeError) as error:  # torch raises either, by how it was built
         raise InputError(f"expected a device of this machine with float64, got {name!r} ({str(error).splitlines()[0]})") from None
     return name
