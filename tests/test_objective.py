@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from landscape.problem import Problem
 
-
 SMOOTH_SEED = 11  # of a point with no pre-activation near a kink
 KINDS = list(product(["ce", "mse"], ["linear", "relu"]))
 
@@ -45,14 +44,14 @@ def settings(draw_):
     """The fields, not the problem: beartype draws random numbers, which hypothesis forbids inside strategies."""
     classes, depth = draw_(st.integers(2, 4)), draw_(st.integers(1, 4))
     decay = st.floats(1e-4, 0.5)
-    return dict(
-        class_sizes=tuple(draw_(st.lists(st.integers(1, 3), min_size=classes, max_size=classes))),
-        width=draw_(st.integers(1, classes + 2)),
-        depth=depth,
-        decay=draw_(st.one_of(decay, st.tuples(*[decay] * (depth + 1)))),
-        loss=draw_(st.sampled_from(["ce", "mse"])),
-        activation=draw_(st.sampled_from(["linear", "relu"])),
-    )
+    return {
+        "class_sizes": tuple(draw_(st.lists(st.integers(1, 3), min_size=classes, max_size=classes))),
+        "width": draw_(st.integers(1, classes + 2)),
+        "depth": depth,
+        "decay": draw_(st.one_of(decay, st.tuples(*[decay] * (depth + 1)))),
+        "loss": draw_(st.sampled_from(["ce", "mse"])),
+        "activation": draw_(st.sampled_from(["linear", "relu"])),
+    }
 
 
 @given(settings(), st.integers(0, 2**30))
@@ -178,6 +177,7 @@ def test_extreme_scales_stay_finite(scale):
     problem = Problem.balanced(3, 2, 4, 3, 0.1)
     theta = draw((problem.parameters,), 0, scale)
     loss, gradient = problem.objective().value_and_gradient(theta)
-    assert bool(torch.isfinite(loss)) and bool(torch.isfinite(gradient).all())
+    assert bool(torch.isfinite(loss))
+    assert bool(torch.isfinite(gradient).all())
     assert bool(torch.isfinite(problem.objective().linearize(theta)(theta)).all())
     np.testing.assert_allclose(float(loss), float(naive_loss(problem, theta)), rtol=1e-13)
