@@ -1,7 +1,7 @@
 """What users type, as values: decays, class sizes, problems and structures in one line of text."""
 
 import re
-from typing import cast
+from typing import cast, get_args
 
 from landscape.errors import InputError
 from landscape.objective import Activation, Loss
@@ -9,7 +9,7 @@ from landscape.problem import Problem
 from landscape.structures import Apex, Collapse, Pairs, Partition, Structure
 from landscape.theory import Root
 
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_NUMBER = r"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?"  # possessive: no backtracking, however long the text
 _POWER = re.compile(rf"\s*({_NUMBER})\s*(?:\*\*|\^)\s*({_NUMBER})\s*")
 _PROBLEM_KEYS = {"K", "n", "d", "L", "decay", "sizes", "loss", "activation"}
 
@@ -85,8 +85,8 @@ def parse_problem(text: str) -> Problem:
         _whole(fields["d"], "d"),
         _whole(fields["L"], "L"),
         parse_decay(fields["decay"]),
-        cast(Loss, fields.get("loss", "ce")),  # Problem checks both
-        cast(Activation, fields.get("activation", "linear")),
+        cast(Loss, _one_of(get_args(Loss), fields.get("loss", "ce"), "loss")),
+        cast(Activation, _one_of(get_args(Activation), fields.get("activation", "linear"), "activation")),
     )
 
 
@@ -102,6 +102,12 @@ def parse_structure(text: str, root: Root) -> Structure:
     if kind == "partition" and separator:
         return Partition(parse_sizes(groups), root)
     raise InputError(f"expected dnc, pairs, apex or partition:6,2,2, got {text!r}")
+
+
+def _one_of(choices: tuple[str, ...], text: str, name: str) -> str:
+    if text not in choices:
+        raise InputError(f"expected {name} {' or '.join(choices)}, got {text!r}")
+    return text
 
 
 def _whole(text: str | None, name: str) -> int:
