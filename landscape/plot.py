@@ -52,7 +52,7 @@ def style() -> Iterator[None]:
 
 
 def new_figure(rows: int = 1, columns: int = 1, width: float = COLUMN_WIDTH, height: float = 0.0) -> tuple[Figure, list[Axes]]:
-    """Returns a figure and its axes, row by row, in the house style; sizes in inches, the height 2.2 per row if not given."""
+    """Returns a figure and its axes, row by row, in the house style; sizes in inches, a height of 0 means 2.2 per row."""
     with style():
         figure = Figure(figsize=(width, height or 2.2 * rows), layout="constrained")
         return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -99,7 +99,7 @@ def draw_spectra(
     """Draws several spectra on the same scales, each as `draw_spectrum` does; axis labels stand at the outer axes only.
 
     Args:
-        axes: As many as there are spectra, for example a row or a column of `new_figure`.
+        axes: One for each spectrum, a row or a column of `new_figure`, each about `COLUMN_WIDTH` wide.
         spectra: By title.
         zero_radii: By title; a missing one is the rounding error of its spectrum.
         decay: As in `draw_spectrum`.
@@ -107,36 +107,33 @@ def draw_spectra(
     parts = [_lines(spectrum, (zero_radii or {}).get(name, spectrum.error)) for name, spectrum in spectra.items()]
     values = [value for _, atoms in parts for value, _ in atoms] + ([decay, 2 * decay] if decay else [])
     indices = [sum(times for value, times in atoms if value < 0) for _, atoms in parts]
-    label = "multiplicity" + " (bars: per bin)" * any(len(atoms) > MOST_STEMS for _, atoms in parts)
+    label = "multiplicity" + " or bin count" * any(len(atoms) > MOST_STEMS for _, atoms in parts)
     with style():
         for place, name, (zeros, atoms) in zip(axes, spectra, parts, strict=True):
             _symmetric_log(place, "x", values, 0.075 * len(f"{max(indices):,} negative") if any(indices) else 0.0)
-            place.set_yscale("log")
-            place.set(xlabel="Hessian eigenvalue", ylabel=label)
+            place.set(yscale="log", xlabel="Hessian eigenvalue", ylabel=label)
             place.set_title(name, pad=13 if decay else 6)  # the marks of the decay stand between the title and the axes
             _draw_atoms(place, zeros, atoms)
         top = max(10, *(place.dataLim.y1 for place in axes)) / 0.6
         for place, (zeros, _), index in zip(axes, parts, indices, strict=True):
-            place.set_ylim(0.6, 0.6 * top**1.28)  # the room above the stems is for the counts
+            place.set(xlim=axes[0].get_xlim(), ylim=(0.6, 0.6 * top**1.28))  # the room above the stems is for the counts
             place.yaxis.set_major_locator(LogLocator(numticks=6))
             place.yaxis.set_minor_locator(NullLocator())
             _write_counts(place, zeros, index, decay)
-            if len(axes) > 1:
-                place.label_outer()
+            place.label_outer()
 
 
 def _lines(spectrum: Spectrum, zero_radius: float) -> tuple[int, _Atoms]:
     """Returns the number of zeros, and the other eigenvalues with those merged that cannot be told apart on paper."""
-    zeros, atoms, last = 0, _Atoms(), -math.inf
+    zeros, atoms = 0, _Atoms()
     for value, times in spectrum.pairs():
+        last, count = atoms[-1] if atoms else (0.0, 0)
         if abs(value) <= zero_radius:
             zeros += times
-            continue
-        if value - last <= max(_EQUAL * abs(value), 2 * spectrum.error) and value * last > 0:
-            atoms[-1] = (atoms[-1][0], atoms[-1][1] + times)
+        elif value * last > 0 and value - last <= max(_EQUAL * abs(value), 2 * spectrum.error):
+            atoms[-1] = (last, count + times)
         else:
             atoms.append((value, times))
-        last = value
     return zeros, atoms
 
 
@@ -174,7 +171,7 @@ def _write_counts(axes: Axes, zeros: int, negative: int, decay: float | None) ->
     top, place = axes.get_xaxis_transform(), (0.0, 0.985)
     axes.text(*place, f" {zeros:,} zero{'' if zeros == 1 else 's'}", transform=top, color=_DARK_ORANGE, weight="bold", **row)
     if zeros:
-        axes.vlines(0.0, zeros, axes.get_ylim()[1], color=_ORANGE, linestyle=":", linewidth=0.9)
+        axes.vlines(0.0, zeros, 0.6 * (axes.get_ylim()[1] / 0.6) ** 0.9, color=_ORANGE, linestyle=":", linewidth=0.9)
     if negative:
         axes.text(*place, f"{negative:,} negative ", transform=top, color=_RED, ha="right", **row)
     for value, name, side in ((decay, r"$\lambda$", "right"), (2 * decay, r"$2\lambda$", "left")) if decay else ():
@@ -186,13 +183,11 @@ def draw_logits(axes: Axes, class_mean_logits: Float[Tensor, "k m"], title: str 
     """Draws the logits, one column per class of the samples, as a heat map, white at 0, with a colour bar beside it."""
     logits = class_mean_logits.detach().cpu().numpy()
     limit = float(np.abs(logits).max()) or 1.0
-    palette = seaborn.color_palette("vlag", as_cmap=True)
     with style():
-        image = axes.imshow(logits, cmap=palette, vmin=-limit, vmax=limit, interpolation="nearest")
+        image = axes.imshow(logits, cmap="vlag", vmin=-limit, vmax=limit, interpolation="nearest")
         axes.set(title=title, xlabel="class of the sample", ylabel="logit")
         for axis, count in ((axes.xaxis, logits.shape[1]), (axes.yaxis, logits.shape[0])):
-            stride = next(step for step in (1, 2, 5, 10, 20, 50, 100, count) if count <= 10 * step)
-            axis.set_major_locator(FixedLocator(range(0, count, stride)))
+            axis.set_ticks(range(0, count, next(step for step in (1, 2, 5, 10, 20, 50, 100, count) if count <= 10 * step)))
         axes.spines[:].set_visible(True)
         bar = axes.figure.colorbar(image, ax=axes, shrink=0.9, pad=0.02)
         bar.outline.set_visible(False)
@@ -207,29 +202,27 @@ def draw_singular_values(axes: Axes, point: CriticalPoint, tolerance: float | No
     Args:
         axes: Where.
         point: Whose factors.
-        tolerance: Singular values of at most this size are zeros; if not given, what the gradient norm allows at a nearly
-            critical point, and only rounding elsewhere.
+        tolerance: Values up to it are zeros; if not given, what the gradient norm allows, or far from critical only rounding.
         title: Above the axes.
     """
     factors = point.factors()
     values = [torch.linalg.svdvals(factor.detach()).cpu() for factor in factors.values()]
     largest = max(float(part[0]) for part in values)
     if tolerance is None:
-        tolerance = rank_tolerance(point.problem, point.theta, point.gradient_norm)
-        if tolerance > 1e-3 * largest:  # far from critical it would swallow values that mean something
-            tolerance = rank_tolerance(point.problem, point.theta, 0.0)
+        near, rounding = (rank_tolerance(point.problem, point.theta, norm) for norm in (point.gradient_norm, 0.0))
+        tolerance = near if near <= 1e-3 * largest else rounding  # a larger one would swallow values that mean something
     kept = [part[part > tolerance].tolist() for part in values]
-    sizes = [value for part in kept for value in part]
     with style():
         axes.set_ylim(-0.13 * (largest or 1.0), 1.12 * (largest or 1.0))
-        if sizes and max(sizes) > 30 * min(sizes):
+        if (sizes := [value for part in kept for value in part]) and max(sizes) > 30 * min(sizes):
             _symmetric_log(axes, "y", sizes)
         for column, (part, shown) in enumerate(zip(values, kept, strict=True)):
             places = [column - 0.32 + 0.64 * (i + 0.5) / len(shown) for i in range(len(shown))]
             axes.plot(places, shown, "o", color=_BLUE, markersize=2.6 if len(shown) <= 12 else 1.6, label="non-zero")
             if zeros := len(part) - len(shown):
                 axes.plot([column], [0.0], "D", color=_ORANGE, markersize=4.2, label="zero")
-                axes.text(column, 0.0, f"×{zeros}\n", ha="center", va="center", color=_DARK_ORANGE, fontsize="small")
+                note: dict[str, Any] = {"ha": "center", "fontsize": "small", "rotation": 90 if len(values) > 6 else 0}
+                axes.annotate(f"×{zeros}", (column, 0.0), (0, 5), textcoords="offset points", color=_DARK_ORANGE, **note)
         axes.axhline(0.0, color="0.8", linewidth=0.6, zorder=0)
         stride = math.ceil(0.3 * len(values) * axes.figure.dpi / axes.bbox.width)  # a label takes 0.3 inches
         axes.set_xticks(range(0, len(values), stride), [f"${name}$" for name in factors][::stride])
@@ -244,7 +237,7 @@ def draw_trace(axes: Axes, point: CriticalPoint, title: str = "") -> None:
     """
     steps, loss, norm = point.trace.detach().cpu().numpy().T
     with style():
-        axes.set_title(title)
+        axes.set(title=title, xlabel="step")
         if not len(steps):
             axes.text(0.5, 0.5, "no record of a solve", transform=axes.transAxes, ha="center", va="center", color=_INK)
             axes.set_axis_off()
@@ -252,17 +245,17 @@ def draw_trace(axes: Axes, point: CriticalPoint, title: str = "") -> None:
         right = axes.twinx()
         right.spines["right"].set_visible(True)
         finite = loss[np.isfinite(loss)]
-        _draw_curve(axes, steps, loss, "loss", bool(finite.size) and 0 < 10 * finite.min() < finite.max())
+        _draw_curve(axes, steps, loss, "loss", bool(0 < 10 * finite.min(initial=np.inf) < finite.max(initial=0.0)))
         _draw_curve(right, steps, norm, "gradient norm", True)
-        axes.set_xlabel("step")
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+        axes.ticklabel_format(axis="x", scilimits=(-3, 4), useMathText=True)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
 
 
 def _draw_curve(axes: Axes, steps: np.ndarray, values: np.ndarray, name: str, logarithmic: bool) -> None:
     color, line, kind = (_BLUE, "-", "solid") if name == "loss" else (_ORANGE, "--", "dashed")
     fits = np.isfinite(values) & ((values > 0) | (not logarithmic))
-    line = line if fits.sum() > 1 else "o"
-    axes.plot(steps, np.where(fits, values, np.nan), line, markersize=3, color=color, label=name)
+    line = line if fits.sum() > 1 else "s" if name == "loss" else "o"
+    axes.plot(steps, np.where(fits, values, np.nan), line, markersize=5 if line == "s" else 3, color=color, label=name)
     if logarithmic:
         axes.set_yscale("log")
         narrow = values[fits].max(initial=0.0) < 100 * values[fits].min(initial=np.inf)
@@ -282,14 +275,15 @@ def _symmetric_log(axes: Axes, which: Literal["x", "y"], values: Sequence[float]
 
     Only the sides in use are shown, the negative one on at least `room_below` inches. Labels that would crowd are left out.
     """
-    sizes = sorted(map(abs, values)) or [1.0]
-    low, high = 0.5 * sizes[0], 1.6 * sizes[-1]
+    sizes = list(map(abs, values)) or [1.0]
+    low, high = 0.5 * min(sizes), 1.6 * max(sizes)
+    if math.floor(math.log10(high)) < math.log10(low):
+        high = 1.05 * 10.0 ** math.ceil(math.log10(high))  # at least one power of ten must be in sight
     axis, set_scale = (axes.xaxis, axes.set_xscale) if which == "x" else (axes.yaxis, axes.set_yscale)
-    # the length before the layout has made room for the labels
-    inches, decades = (axes.bbox.width if which == "x" else axes.bbox.height) / axes.figure.dpi, math.log10(high / low)
-    set_scale("symlog", linthresh=low, linscale=0.9 * max(0.35, 0.12 * decades))
+    inches = axes.bbox.size["xy".index(which)] / axes.figure.dpi  # before the layout makes room for the labels
+    set_scale("symlog", linthresh=low, linscale=0.9 * max(0.35, 0.12 * math.log10(high / low)))
     to_axis = axis.get_transform()
-    outer = [1.6 * max(0.0, *(sign * value for value in values)) or 0.3 * low for sign in (-1, 1)] if values else [low, low]
+    outer = [high / max(sizes) * max(sign * value for value in [0.0, *values]) or 0.3 * low for sign in (-1, 1)]
     start, end = to_axis.transform(np.array([-outer[0], outer[1]]))
     start = min(start, -end * room_below / max(inches - room_below, 0.5 * inches))
     limits = to_axis.inverted().transform(np.array([start, end])).tolist()
@@ -301,6 +295,6 @@ def _symmetric_log(axes: Axes, which: Literal["x", "y"], values: Sequence[float]
         gaps[0] /= 0.65  # the label of zero is short
         if low <= abs(value) and limits[0] <= value <= limits[1] and gaps.min() >= apart:
             shown.append(value)
-    between = [sign * step * 10.0**power for sign in (1, -1) for power in powers for step in range(2, 10)]
+    between = [sign * step * 10.0**power for sign in (1, -1) for power in powers for step in range(2, 10) if high < 3e3 * low]
     axis.set_major_locator(FixedLocator(sorted(shown)))
-    axis.set_minor_locator(FixedLocator([value for value in between if low < abs(value) and decades < 3.5]))
+    axis.set_minor_locator(FixedLocator([value for value in between if low < abs(value)]))
