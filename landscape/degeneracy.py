@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from landscape.collapse import CollapseMetrics, collapse_metrics
-from landscape.curvature.nullity import Nullity, count_zeros
+from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity, count_zeros
 from landscape.curvature.operator import Hessian
 from landscape.curvature.spectrum import Spectrum, eigenvalues
 from landscape.errors import InputError
@@ -24,6 +24,7 @@ from landscape.theory import orbit_dimension, paper_dimension
 MethodName = Literal["auto", "reduction", "dense"]
 LARGEST_DENSE = 20_000  # parameters: two matrices of 3.2 GB and hours of eigenvalues; beyond that dense is refused
 _EQUAL = 1e-6  # relative difference up to which two singular values count as one in the paper's dimension
+_NOT_CRITICAL = "not critical"
 _STRAY = 10  # the polished point may be this many times (gradient norm / smallest eigenvalue) away: Newton's own estimate is 1
 
 
@@ -197,7 +198,8 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> Degene
         if stray > allowed:
             far = f"the nearest critical point of its rank is {stray:.1e} away, more than {allowed:.1e}"
             report = replace(report, reason=_not_critical(norm, far), index=None, nullity=None)
-    return replace(report, collapse=collapse_metrics(problem, theta), structure=_name(source, core))
+    name = _NOT_CRITICAL if report.reason.startswith(_NOT_CRITICAL) else _name(source, core)
+    return replace(report, collapse=collapse_metrics(problem, theta), structure=name)
 
 
 def _analyse_core(core: Core, method: MethodName) -> DegeneracyReport:
@@ -230,9 +232,10 @@ def _report(
     zeros = flatness = None
     if measured and orbital:
         spectrum = measured.spectrum
-        zeros = count_zeros(spectrum, 2 * norm / orbital.smallest_singular)
+        # Where no gauge direction exists, logits of order 1 are the scale on which the gradient norm has to be small.
+        zeros = count_zeros(spectrum, 2 * norm / min(orbital.smallest_singular, 1.0))
         flatness = Flatness(spectrum.norm, spectrum.frobenius, spectrum.trace, *measured.gauss_newton)
-        reason = reason or _doubt(zeros, orbital, formula, norm, spectrum.error)
+        reason = reason or _doubt(zeros, spectrum, orbital, formula, norm)
     certain = zeros is not None and not reason
     return DegeneracyReport(
         problem=problem,
@@ -254,9 +257,12 @@ def _report(
     )
 
 
-def _doubt(zeros: Nullity, orbital: Orbit, formula: int | None, norm: float, rounding: float) -> str:
+def _doubt(zeros: Nullity, spectrum: Spectrum, orbital: Orbit, formula: int | None, norm: float) -> str:
     """Returns why the counts are not certain, or nothing."""
-    if zeros.undecided and zeros.cutoff > 2 * rounding:
+    swamped = UNDECIDED_FACTOR * zeros.cutoff > spectrum.norm
+    if (zeros.undecided or swamped) and zeros.cutoff > 2 * spectrum.error:
+        if swamped:
+            return _not_critical(norm, f"the zero radius {zeros.cutoff:.1e} that it implies swamps the spectrum")
         return _not_critical(norm, f"{zeros.undecided} eigenvalues are too close to the zero radius {zeros.cutoff:.1e}")
     if zeros.undecided:
         return f"undecided: {zeros.undecided} eigenvalues are too close to the rounding error {zeros.cutoff:.1e}"
@@ -272,7 +278,7 @@ def _doubt(zeros: Nullity, orbital: Orbit, formula: int | None, norm: float, rou
 
 def _not_critical(norm: float, evidence: str) -> str:
     return (
-        f"not critical enough: at gradient norm {norm:.1e} {evidence}; "
+        f"{_NOT_CRITICAL} enough: at gradient norm {norm:.1e} {evidence}; "
         "run landscape solve --start FILE --out NEW, or landscape import with --polish"
     )
 
@@ -299,8 +305,6 @@ def _name(point: CriticalPoint, core: Core | None) -> str:
     if core is not None:
         return structure_name(point.problem, core.class_logits, core.rank)
     logits = point.problem.class_means(point.problem.objective(point.theta).logits(point.theta))
-    if point.problem.is_linear:
-        return "not critical"
     values = torch.linalg.svdvals(logits)
     return structure_name(point.problem, logits, int((values > _EQUAL * values.max()).sum()))
 

@@ -73,7 +73,10 @@ class Objective:
     def fit(self, logits: Float[Tensor, "*b k m"]) -> Float[Tensor, "*b"]:
         """Returns the data part of the loss as a function of the logits."""
         if self.loss_kind == "ce":
-            columns = torch.logsumexp(logits, dim=-2) - (logits * self.targets).sum(-2)
+            # Relative to the true class and without it, so that nothing cancels where the class is certain, here or in derivatives.
+            relative = logits - (logits * self.targets).sum(-2, keepdim=True)
+            others = torch.logsumexp(relative.masked_fill(self.targets > 0, -math.inf), dim=-2)
+            columns = torch.logaddexp(others, torch.zeros_like(others))
         else:
             columns = (logits - self.targets).square().sum(-2) / 2
         return columns @ self.weights
@@ -94,8 +97,10 @@ class Objective:
         probabilities = torch.softmax(logits, dim=-2)
 
         def apply(change: Tensor) -> Tensor:
-            mean = (probabilities * change).sum(-2, keepdim=True)
-            return probabilities * (change - mean) * self.weights
+            # Equal changes of all logits do nothing; relative to the true class, a certain one loses no digits.
+            relative = change - (change * self.targets).sum(-2, keepdim=True)
+            mean = (probabilities * relative).sum(-2, keepdim=True)
+            return probabilities * (relative - mean) * self.weights
 
         return apply
 

@@ -149,9 +149,9 @@ class Problem:
         try:
             decay = fields["decay"]
             return cls(
-                class_sizes=tuple(int(n) for n in fields["class_sizes"]),
-                width=int(fields["width"]),
-                depth=int(fields["depth"]),
+                class_sizes=tuple(_whole(n) for n in fields["class_sizes"]),
+                width=_whole(fields["width"]),
+                depth=_whole(fields["depth"]),
                 decay=tuple(float(v) for v in decay) if isinstance(decay, list | tuple) else float(decay),
                 loss=fields["loss"],
                 activation=fields["activation"],
@@ -173,6 +173,12 @@ class Problem:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise InputError(message)
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
 
 
 def _listed(values: tuple[Any, ...]) -> str:

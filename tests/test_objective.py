@@ -128,7 +128,6 @@ def test_gradient_of_a_confident_point_keeps_its_relative_accuracy():
             np.testing.assert_allclose(problem.objective().fit_gradient(logits)[:, column], expected, rtol=1e-13, atol=0)
 
 
-@pytest.mark.xfail(strict=True, reason="fit_curvature cancels at confident points: shift the logits by that of the true class")
 def test_curvature_of_a_confident_point_keeps_its_relative_accuracy():
     """(diag p - p p') v with p within 1e-15 of a unit vector: every entry is small and none may be lost."""
     problem = Problem.balanced(3, 1, 2, 1, 0.1)
@@ -144,7 +143,6 @@ def test_curvature_of_a_confident_point_keeps_its_relative_accuracy():
             np.testing.assert_allclose(image[:, column], expected, rtol=1e-12, atol=0)
 
 
-@pytest.mark.xfail(strict=True, reason="autograd of fit cancels at confident points: shift the logits by that of the true class")
 def test_autograd_at_a_confident_point_keeps_the_scale_of_the_curvature():
     """The generic Hessian route differentiates `fit`; its rounding must be small against the curvature, not against 1."""
     problem = Problem.balanced(3, 1, 2, 1, 0.1)

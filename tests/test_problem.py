@@ -108,7 +108,6 @@ def test_from_dict_misses_fields(field):
         Problem.from_dict({name: value for name, value in FIELDS.items() if name != field})
 
 
-@pytest.mark.xfail(strict=True, reason="Problem.from_dict truncates fractions and reads a string digit by digit")
 @pytest.mark.parametrize("change", [{"width": 3.9}, {"depth": 1.5}, {"class_sizes": [2.5, 2]}, {"class_sizes": "22"}], ids=str)
 def test_from_dict_rounds_nothing_in_silence(change):
     with pytest.raises(InputError):

@@ -1,5 +1,6 @@
 """The eigenvalues of a symmetric operator, with multiplicities and the error that they carry."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -44,12 +45,12 @@ class Spectrum:
     @property
     def trace(self) -> float:
         """The sum of the eigenvalues."""
-        return sum(m * v for v, m in self.pairs())
+        return math.fsum(m * v for v, m in self.pairs())
 
     @property
     def frobenius(self) -> float:
         """The Frobenius norm."""
-        return sum(m * v * v for v, m in self.pairs()) ** 0.5
+        return math.sqrt(math.fsum(m * v * v for v, m in self.pairs()))
 
     def pairs(self) -> list[tuple[float, int]]:
         """Returns (eigenvalue, multiplicity) as stored."""
