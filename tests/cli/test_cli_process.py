@@ -1,0 +1,46 @@
+"""The command as a process: what help costs, what a kill leaves behind, a full disk under stdout, completion in a private home."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROBLEM = ["--classes", "4", "--samples", "2", "--width", "6", "--depth", "2", "--decay", "1e-2"]
+SMALL = ["solve", *PROBLEM, "--start", "dnc", "--out", "point.safetensors"]
+
+
+def python(code: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["solve", "--help"], ["degeneracy", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom landscape.cli import run\nassert run(sys.argv[1:]) == 0\n"
+        "print(*{'torch', 'numpy', 'scipy', 'pandas', 'seaborn', 'matplotlib'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = python(code, *arguments, folder=tmp_path)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+    assert done.stdout
+
+
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_a_kill_while_saving_leaves_the_old_file(tmp_path: Path, moment: str) -> None:
+    (tmp_path / "point.safetensors").write_text("old")
+    code = f"import os\nfrom landscape.cli import main\nos.{moment} = lambda *_: os.kill(os.getpid(), 9)\nmain()"
+    assert python(code, *SMALL, folder=tmp_path).returncode == -9
+    assert (tmp_path / "point.safetensors").read_text() == "old"
+
+
+def test_completion_is_made_in_a_private_home(tmp_path: Path) -> None:
+    arguments = ["install-completion", "--shell", "bash", "--output", "c.sh"]
+    made = python("from landscape.cli import main\nmain()", *arguments, folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    shown = subprocess.run(["bash", "-c", ". ./c.sh && complete -p landscape"], cwd=tmp_path, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert "degeneracy" in (tmp_path / "c.sh").read_text()

@@ -1,0 +1,65 @@
+"""How the blocks of a page are read and run, in order, in one folder, in one shell, as a reader would.
+
+Commands that make an environment or fetch something are not run again here; that their scripts exist and can run is asserted.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SETTING_UP = re.compile(r"^\s*(?:(?:\./)?scripts/(?:test|quickstart)|git clone|(?:python3? -m )?pip install)\b")
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Returns language and content of every block that is a command or a program."""
+    return re.findall(r"^```(bash|console|python)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(language: str, content: str) -> str:
+    """Returns what a shell is given for a block; of a console block only what stands after a prompt."""
+    if language == "python":
+        return f"python -W error - <<'END_OF_BLOCK'\n{content}END_OF_BLOCK\n"
+    if language == "console":
+        content = "".join(f"{line[2:]}\n" for line in content.splitlines() if line.startswith("$ "))
+    return "".join(f"{line}\n" for line in content.splitlines() if not SETTING_UP.match(line))
+
+
+def execute(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(folder),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.run(
+        ["bash", "-c", f"set -euo pipefail\n{script}"], cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+    )
+
+
+def test_the_reading_of_blocks() -> None:
+    page = "```bash\nscripts/test  # all\necho 1\n```\n```text\nno\n```\n```console\n$ echo 2\n2\n```\n```python\nprint(3)\n```\n"
+    assert [language for language, _ in blocks(page)] == ["bash", "console", "python"]
+    script = "".join(commands(*block) for block in blocks(page))
+    assert "scripts/test" not in script
+    assert script.startswith("echo 1\necho 2\npython")
+
+
+def test_a_block_that_fails_is_seen_and_state_is_kept(tmp_path: Path) -> None:
+    assert execute("x=7\n" + commands("bash", 'echo "$x" > kept\n'), tmp_path).returncode == 0
+    assert (tmp_path / "kept").read_text() == "7\n"
+    assert execute(commands("bash", "false\necho on\n"), tmp_path).returncode != 0
+    assert execute(commands("bash", "false | cat\n"), tmp_path).returncode != 0
+    assert execute(commands("python", "import warnings\nwarnings.warn('old')\n"), tmp_path).returncode != 0
+
+
+def test_the_readme_has_blocks_and_its_scripts_can_run() -> None:
+    found = blocks((ROOT / "README.md").read_text())
+    assert {language for language, _ in found} >= {"bash", "python"}
+    lines = [line for language, content in found if language == "bash" for line in content.splitlines()]
+    named = {match for line in lines for match in re.findall(r"scripts/\w+", line)}
+    assert named >= {"scripts/quickstart", "scripts/test"}
+    for script in named:
+        assert os.access(ROOT / script, os.X_OK), f"{script} cannot be executed"
