@@ -12,7 +12,7 @@ from landscape.degeneracy import analyse
 from landscape.errors import InputError
 from landscape.point import CriticalPoint, Origin
 from landscape.problem import Problem
-from landscape.reduction import Core
+from landscape.reduction import Core, reduce
 from landscape.solver import solve
 from landscape.structures import Apex, Collapse, LogitForm, Pairs, Partition, Random, analytic, contrasts, embed, random_start
 from landscape.symmetry import generators, relabel, rotate
@@ -214,23 +214,27 @@ def test_the_zero_point(decay, depth):
 
 
 def gauss_newton_norms(z: np.ndarray, depth: int) -> tuple[float, float]:
-    """Frobenius norm and trace of J' R J at a balanced critical point with logits z, from K N numbers and no parameters."""
-    left, values, right = np.linalg.svd(z, full_matrices=False)
-    values = np.where(values > 1e-12 * values.max(), values, 0)
-    frames = np.einsum("ka,jb->abkj", left, right.T)  # rank-one logit matrices; J J' is diagonal on them
-    a, b = np.meshgrid(values, values, indexing="ij")
+    """Frobenius norm and trace of J' R J at a balanced critical point with logits z, from (K N)^2 numbers and no parameters.
+
+    J J' = sum over l of (Z Z')^((L-l)/(L+1)) x (Z' Z)^(l/(L+1)), diagonal on the rank-one matrices of singular vectors of Z.
+    """
+    classes, columns = z.shape
+    left, values, right = np.linalg.svd(z)
+    values = np.where(values > 1e-9 * values.max(), values, 0)
+    a, b = np.meshgrid(values, np.concatenate([values, np.zeros(columns - classes)]), indexing="ij")
     weight = sum(
         np.where((layer == depth) | (a > 0), a ** (2 * (depth - layer) / (depth + 1)), 0)
         * np.where((layer == 0) | (b > 0), b ** (2 * layer / (depth + 1)), 0)
         for layer in range(depth + 1)
     )
-    p = np.exp(z - z.max(0))
+    frames = np.einsum("ka,bj->abkj", left, right)
+    label, sample = np.repeat(np.arange(classes), columns // classes), np.arange(columns)
+    relative = frames - frames[:, :, label, sample][:, :, None, :]  # to the true class, so that nothing cancels
+    p = np.exp(z - z[label, sample])
     p /= p.sum(0)
-    mean = (p * frames).sum(-2, keepdims=True)
-    bent = p * (frames - mean) / z.shape[1]
-    product = np.einsum("abkj,cdkj->abcd", frames, bent) * weight[:, :, None, None]
-    m = weight.size
-    product = product.reshape(m, m)
+    bent = p * (relative - (p * relative).sum(-2, keepdims=True)) / columns
+    size = classes * columns
+    product = frames.reshape(size, size) @ bent.reshape(size, size).T * weight.reshape(size)[:, None]
     return float(np.sqrt(np.trace(product @ product))), float(np.trace(product))
 
 
@@ -241,7 +245,7 @@ def partition_logits(groups: tuple[int, ...], decay: float, samples: int, depth:
         scale = simplex_equation(problem, g, samples).root("large")
         z[start : start + g, start : start + g] = scale * (np.eye(g) - 1 / g)
         start += g
-    return z
+    return np.repeat(z, samples, axis=1)
 
 
 @pytest.mark.parametrize("structure", [Collapse(), Pairs(), Partition((6, 2, 2))], ids=str)
@@ -252,6 +256,22 @@ def test_gauss_newton_norms_from_the_sample_space(structure):
     frobenius, trace = gauss_newton_norms(partition_logits(groups, 2**-10, 1, 2), 2)
     assert report.flatness.gauss_newton_frobenius == pytest.approx(frobenius, rel=1e-10)
     assert report.flatness.gauss_newton_trace == pytest.approx(trace, rel=1e-10)
+
+
+@pytest.mark.parametrize("power", [10, 100])
+def test_flatness_of_collapse_over_that_of_pairs(power):
+    """Theorem 6, Gauss-Newton part: DNC over pairs tends to 0.9816 (Frobenius) and 0.9415 (trace), like 1 / log(1/decay)."""
+    problem = Problem.balanced(10, 5, 70, 2, 2.0**-power)
+    ratios = []
+    for structure, groups in [(Collapse(), (10,)), (Pairs(), (2,) * 5)]:
+        newton = reduce(Core.from_form(problem, analytic(problem, structure))).gauss_newton
+        values = np.concatenate([np.repeat(block.values.numpy(), block.multiplicity) for block in newton])
+        measured = float(np.linalg.norm(values)), float(values.sum())
+        assert measured == pytest.approx(gauss_newton_norms(partition_logits(groups, problem.decay, 5, 2), 2), rel=1e-9)
+        ratios.append(measured)
+    frobenius, trace = np.divide(*ratios)
+    assert frobenius == pytest.approx(0.9816, abs=4e-3 if power == 10 else 1e-4)
+    assert trace == pytest.approx(0.9415, abs=4e-3 if power == 10 else 1e-4)
 
 
 # Any solved point of any small problem.
