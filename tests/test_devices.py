@@ -1,0 +1,50 @@
+"""Every kernel traced with fake CUDA tensors: a tensor made on the wrong device fails here, without a GPU."""
+
+import itertools
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from landscape.problem import Problem
+from landscape.reduction import Core
+from landscape.solver.methods import PseudoTransient
+from landscape.solver.transient import Flow, conjugate_gradients
+from landscape.structures import Collapse, analytic
+
+PROBLEMS = [
+    Problem((2, 1, 3), 4, depth, decay, loss, activation)
+    for depth, decay, loss, activation in itertools.product((1, 3), (1e-3, None), ("ce", "mse"), ("linear", "relu"))
+    for decay in [decay or tuple(1e-3 * (i + 1) for i in range(depth + 1))]
+]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=str)
+@pytest.mark.parametrize("batch", [(), (5,)])
+def test_objective_kernels_stay_on_the_device(problem, batch):
+    with FakeTensorMode():
+        theta = torch.randn(*batch, problem.parameters, dtype=torch.float64, device="cuda")
+        objective = problem.objective(theta)
+        loss, gradient = objective.value_and_gradient(theta)
+        outputs = [loss, gradient, objective.loss(theta), objective.logits(theta), problem.class_means(objective.logits(theta))]
+        outputs += [objective.linearize(theta)(theta), objective.pushforward(theta)(theta)]
+        assert {(out.device.type, out.dtype) for out in outputs} == {("cuda", torch.float64)}
+
+
+def test_the_flow_and_its_conjugate_gradients_stay_on_the_device():
+    problem = PROBLEMS[0]
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        theta = torch.randn(3, problem.parameters, dtype=torch.float64, device="cuda")
+        flow = Flow.begin(problem.objective(theta), theta, PseudoTransient())
+        assert {flow.time_step.device.type, flow.products.device.type} == {"cuda"}
+        solution, *_ = conjugate_gradients(lambda rows: rows, 1 / flow.time_step, flow.gradient, flow.loss, 0)
+        assert solution.device.type == "cuda"
+
+
+def test_the_core_stays_on_the_device():
+    problem = Problem.balanced(3, 2, 4, 2, 1e-3)
+    core = Core.from_form(problem, analytic(problem, Collapse()))
+    with FakeTensorMode():
+        moved = Core(problem, core.rank, torch.randn(core.theta.numel(), dtype=torch.float64, device="cuda"))
+        outputs = [moved.class_logits, moved.objective.gradient(moved.theta), moved.objective.linearize(moved.theta)(moved.theta)]
+        assert {out.device.type for out in outputs} == {"cuda"}
