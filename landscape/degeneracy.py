@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from landscape.arbiter import CLUSTER, LARGEST_CORE, Arbitration, arbitrate
 from landscape.collapse import CollapseMetrics, collapse_metrics
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity, count_zeros
 from landscape.curvature.operator import Hessian
@@ -24,10 +25,9 @@ from landscape.theory import orbit_dimension, paper_dimension
 MethodName = Literal["auto", "reduction", "dense"]
 LARGEST_DENSE = 20_000  # parameters: two matrices of 3.2 GB and hours of eigenvalues; beyond that dense is refused
 _EQUAL = 1e-6  # relative difference up to which two singular values count as one in the paper's dimension
-_WEYL = 10  # the smallest non-zero eigenvalue must exceed the change of the Hessian on the way there this many times
-_POWER_STEPS = 30
+_UNDECIDED = "undecided"  # by rounding alone, so that more digits can help
+_SETTLED, _NEAR = 1e-12, 1e-6  # gradient norm and relative distance of the arbiter's point: a fold is known to half the digits
 _NOT_CRITICAL = "not critical"
-_FAR = 0.1  # of the norm of the parameters: a rank tolerance above it says that the point is nowhere near critical
 _STRAY = 10  # the polished point may be this many times (gradient norm / smallest eigenvalue) away: Newton's own estimate is 1
 
 
@@ -71,6 +71,7 @@ class DegeneracyReport:
         method: What computed the spectrum.
         zeros: The count with its evidence, or None without a spectrum.
         reason: Empty if resolved.
+        arbitration: What 60 digits said, where double precision could not decide.
     """
 
     problem: Problem
@@ -89,6 +90,7 @@ class DegeneracyReport:
     method: str
     zeros: Nullity | None
     reason: str
+    arbitration: Arbitration | None = None
 
     @property
     def resolved(self) -> bool:
@@ -112,7 +114,13 @@ class DegeneracyReport:
         """The smallest eigenvalue above the zero radius."""
         if self.spectrum is None or self.zeros is None:
             return None
-        return min((value for value, _ in self.spectrum.pairs() if value > self.zeros.cutoff), default=None)
+        radius = self.zeros.cutoff
+        if self.arbitration is not None:
+            judged = [d.value for d in self.arbitration.cluster if not d.is_zero and d.value > 0]
+            if judged:
+                return min(judged)
+            radius = max(self.spectrum.error, self.arbitration.largest_zero)
+        return min((value for value, _ in self.spectrum.pairs() if value > radius), default=None)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form; what is not known is None."""
@@ -148,6 +156,7 @@ class DegeneracyReport:
                 "largest_zero": self.zeros and self.zeros.largest_zero,
                 "smallest_nonzero": _finite(self.zeros.smallest_nonzero) if self.zeros else None,
                 "gradient_norm": self.gradient_norm,
+                "arbitration": self.arbitration and self.arbitration.as_dict(),
             },
             "spectrum": self.spectrum and [list(atom) for atom in self.spectrum.atoms()],
         }
@@ -160,10 +169,12 @@ class _Measured:
     Attributes:
         spectrum: Complete.
         gauss_newton: Frobenius norm and trace of the data part.
+        outside: The part of the spectrum that is not the core's, by the reduction.
     """
 
     spectrum: Spectrum
     gauss_newton: tuple[float, float]
+    outside: Spectrum | None = None
 
 
 def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> DegeneracyReport:
@@ -186,13 +197,10 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> Degene
         return _analyse_core(source, method)
     theta, norm = source.theta, source.gradient_norm
     tolerance = rank_tolerance(problem, theta, norm)
-    core, nearest = _polished(problem, theta, tolerance)
-    stray = float((nearest - theta).norm())
+    core, stray = _polished(problem, theta, tolerance)
     reason, orbital, measured = "", None, None
     if problem.is_linear and core is None:
         reason = _not_critical(norm, "the factors have different ranks")
-    elif not problem.is_linear and tolerance > _FAR * float(theta.norm()):
-        reason = _not_critical(norm, f"features below {tolerance:.1e} cannot be told from zero")
     elif not problem.is_linear and (kinks := _kinks(problem, theta, tolerance)):
         reason = f"{kinks} pre-activations lie within {tolerance:.1e} of a ReLU kink, where there is no Hessian"
     else:
@@ -200,15 +208,9 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> Degene
         measured = _reduced(core) if method == "reduction" and core is not None else _dense(problem, theta)
     report = _report(problem, source.loss, norm, core, orbital, measured, method, reason)
     if report.zeros is not None and core is not None and not report.reason:
-        gap = report.zeros.smallest_nonzero
-        allowed = 1e3 * torch.finfo(theta.dtype).eps * float(theta.norm()) + _STRAY * norm / gap
-        change = _hessian_change(problem, theta, nearest)
-        far = ""
+        allowed = tolerance + _STRAY * norm / report.zeros.smallest_nonzero
         if stray > allowed:
             far = f"the nearest critical point of its rank is {stray:.1e} away, more than {allowed:.1e}"
-        elif _WEYL * change > gap:
-            far = f"the Hessian changes by {change:.1e} on the way to the nearest critical point of its rank"
-        if far:
             report = replace(report, reason=_not_critical(norm, far), index=None, nullity=None)
     name = _NOT_CRITICAL if report.reason.startswith(_NOT_CRITICAL) else _name(source, core)
     return replace(report, collapse=collapse_metrics(problem, theta), structure=name)
@@ -241,13 +243,17 @@ def _report(
     """Puts the measured beside the predicted and decides whether the counts may be stated."""
     rank = core.rank if core else None
     formula = orbit_dimension(rank, problem.width, problem.depth) if rank is not None else None
-    zeros = flatness = None
+    zeros = flatness = arbitration = None
     if measured and orbital:
         spectrum = measured.spectrum
         # Where no gauge direction exists, logits of order 1 are the scale on which the gradient norm has to be small.
         zeros = count_zeros(spectrum, 2 * norm / min(orbital.smallest_singular, 1.0))
         flatness = Flatness(spectrum.norm, spectrum.frobenius, spectrum.trace, *measured.gauss_newton)
-        reason = reason or _doubt(zeros, spectrum, orbital, formula, norm)
+        if not reason:
+            reason = _doubt(zeros, spectrum, orbital, formula, norm)
+            faint = not reason and zeros.smallest_nonzero <= CLUSTER * spectrum.norm
+            if (faint or reason.startswith(_UNDECIDED)) and core is not None and measured.outside is not None:
+                zeros, arbitration, reason = _appeal(core, measured.outside, zeros, reason)
     certain = zeros is not None and not reason
     return DegeneracyReport(
         problem=problem,
@@ -266,7 +272,28 @@ def _report(
         method=method,
         zeros=zeros,
         reason=reason,
+        arbitration=arbitration,
     )
+
+
+def _appeal(core: Core, outside: Spectrum, zeros: Nullity, reason: str) -> tuple[Nullity, Arbitration | None, str]:
+    """Puts what rounding left open before the arbiter; returns the counts, the verdict, and why it stays open if it does."""
+    rest = count_zeros(outside, 0.0)
+    if not rest.resolved or core.objective.size > LARGEST_CORE:
+        return zeros, None, reason
+    verdict = arbitrate(core)
+    if verdict.gradient_norm > _SETTLED or verdict.distance > _NEAR * float(core.theta.norm()):
+        return zeros, verdict, f"{reason}; at {verdict.digits} digits no critical point was found next to it"
+    standing = [abs(d.value) for d in verdict.cluster if not d.is_zero]
+    judged = Nullity(
+        count=rest.count + verdict.count,
+        negative=rest.negative + verdict.negative,
+        undecided=0,
+        cutoff=max(verdict.largest_zero, 10.0**-verdict.digits),
+        largest_zero=verdict.largest_zero,
+        smallest_nonzero=min([*standing, zeros.smallest_nonzero]),
+    )
+    return judged, verdict, ""
 
 
 def _doubt(zeros: Nullity, spectrum: Spectrum, orbital: Orbit, formula: int | None, norm: float) -> str:
@@ -277,12 +304,12 @@ def _doubt(zeros: Nullity, spectrum: Spectrum, orbital: Orbit, formula: int | No
             return _not_critical(norm, f"the zero radius {zeros.cutoff:.1e} that it implies swamps the spectrum")
         return _not_critical(norm, f"{zeros.undecided} eigenvalues are too close to the zero radius {zeros.cutoff:.1e}")
     if zeros.undecided:
-        return f"undecided: {zeros.undecided} eigenvalues are too close to the rounding error {zeros.cutoff:.1e}"
+        return f"{_UNDECIDED}: {zeros.undecided} eigenvalues are too close to the rounding error {zeros.cutoff:.1e}"
     if formula is not None and orbital.dimension != formula:
-        return f"undecided: the generators have rank {orbital.dimension}, but a critical point of this rank has {formula}"
+        return f"{_UNDECIDED}: the generators have rank {orbital.dimension}, but a critical point of this rank has {formula}"
     if zeros.count != orbital.dimension:
         return (
-            f"undecided: {zeros.count} eigenvalues are below {zeros.cutoff:.1e} but symmetry explains {orbital.dimension}; "
+            f"{_UNDECIDED}: {zeros.count} eigenvalues are below {zeros.cutoff:.1e} but symmetry explains {orbital.dimension}; "
             "double precision cannot tell the others from small ones"
         )
     return ""
@@ -295,30 +322,16 @@ def _not_critical(norm: float, evidence: str) -> str:
     )
 
 
-def _hessian_change(problem: Problem, theta: Tensor, other: Tensor) -> float:
-    """Returns the spectral norm of the difference of two Hessians, by power iteration (from below, to a few per cent).
-
-    By Weyl's inequality no eigenvalue differs by more between the two points.
-    """
-    objective = problem.objective(theta)
-    here, there = objective.linearize(theta), objective.linearize(other)
-    vector = torch.randn(theta.numel(), dtype=theta.dtype, generator=torch.Generator().manual_seed(0)).to(theta.device)
-    for _ in range(_POWER_STEPS):
-        vector = vector / vector.norm().clamp(min=torch.finfo(theta.dtype).tiny)
-        vector = here(vector) - there(vector)
-    return float(vector.norm())
-
-
-def _polished(problem: Problem, theta: Tensor, tolerance: float) -> tuple[Core | None, Tensor]:
-    """Returns the core of the critical point next to a point, and that critical point; (None, theta) if the point has no core."""
+def _polished(problem: Problem, theta: Tensor, tolerance: float) -> tuple[Core | None, float]:
+    """Returns the critical point of the core next to a point and how far away it is, or None if the point has no core."""
     if not problem.is_linear:
-        return None, theta
+        return None, math.inf
     try:
         core, frames = compress(problem, theta, tolerance)
     except InputError:
-        return None, theta
+        return None, math.inf
     core = polish_core(core, Newton())
-    return core, core.embed(frames)
+    return core, float((core.embed(frames) - theta).norm())
 
 
 def _kinks(problem: Problem, theta: Tensor, tolerance: float) -> int:
@@ -358,7 +371,8 @@ def _paper_dimension(problem: Problem, core: Core | None) -> int | None:
 def _reduced(core: Core) -> _Measured:
     reduction = reduce(core)
     newton = Spectrum.merge(((block.values, block.multiplicity) for block in reduction.gauss_newton), reduction.error)
-    return _Measured(reduction.spectrum, (newton.frobenius, newton.trace))
+    outside = Spectrum.merge(((b.values, b.multiplicity) for b in reduction.blocks if b.name != "core"), reduction.error)
+    return _Measured(reduction.spectrum, (newton.frobenius, newton.trace), outside)
 
 
 def _dense(problem: Problem, theta: Tensor) -> _Measured:

@@ -50,16 +50,16 @@ def advance(objective: Objective, flow: Flow, settings: PseudoTransient) -> Flow
     )
     theta = flow.theta + solution
     loss, gradient = objective.value_and_gradient(theta)
-    bent = -flow.gradient - residual - shift.unsqueeze(-1) * solution  # H s, from the residual of the solve
+    bent = -flow.gradient - residual - shift[:, None] * solution  # H s, from the residual of the solve
     error = (gradient - flow.gradient - bent).norm(dim=-1) / norm
-    slack = 64 * torch.finfo(loss.dtype).eps * flow.loss.abs().clamp(min=1.0)  # 8 eps |loss| froze a flow at gradient 2e-10
+    slack = 8 * torch.finfo(loss.dtype).eps * flow.loss.abs()
     taken = ~broken & (error < settings.curvature_tolerance) & (loss <= flow.loss + slack)
     growth = (0.5 * settings.curvature_tolerance / error).sqrt().clamp(_SHRINK, _GROW)
     factor = torch.where(taken, growth, torch.where(broken, _SHRINK / 2, _SHRINK))
     return Flow(
-        torch.where(taken.unsqueeze(-1), theta, flow.theta),
+        torch.where(taken[:, None], theta, flow.theta),
         torch.where(taken, loss, flow.loss),
-        torch.where(taken.unsqueeze(-1), gradient, flow.gradient),
+        torch.where(taken[:, None], gradient, flow.gradient),
         flow.time_step * factor,
         flow.products + products,
     )
@@ -86,15 +86,15 @@ def conjugate_gradients(
         wanted = ~broken & (size > goal)
         if iteration % _CHECK_EVERY == 0 and not bool(wanted.any()):
             break
-        image = apply(direction) + shift.unsqueeze(-1) * direction
+        image = apply(direction) + shift[:, None] * direction
         curvature = (direction * image).sum(-1)
         broken = broken | (wanted & (curvature <= 0))
         moving = wanted & ~broken
         length = torch.where(moving, size / curvature, 0.0)
-        solution = solution + length.unsqueeze(-1) * direction
-        residual = residual - length.unsqueeze(-1) * image
+        solution = solution + length[:, None] * direction
+        residual = residual - length[:, None] * image
         renewed = residual.square().sum(-1)
-        direction = torch.where(moving.unsqueeze(-1), residual + (renewed / size).unsqueeze(-1) * direction, direction)
+        direction = torch.where(moving[:, None], residual + (renewed / size)[:, None] * direction, direction)
         size = torch.where(moving, renewed, size)
         products = products + wanted
     return solution, residual, broken, products
