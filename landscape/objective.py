@@ -76,7 +76,7 @@ class Objective:
             # Relative to the true class and without it, so that nothing cancels where the class is certain, here or in derivatives.
             relative = logits - (logits * self.targets).sum(-2, keepdim=True)
             others = torch.logsumexp(relative.masked_fill(self.targets > 0, -math.inf), dim=-2)
-            columns = _softplus(others)
+            columns = torch.logaddexp(others, torch.zeros_like(others))
         else:
             columns = (logits - self.targets).square().sum(-2) / 2
         return columns @ self.weights
@@ -187,13 +187,6 @@ class Objective:
             torch.full((math.prod(shape),), decay, dtype=theta.dtype, device=theta.device)
             for shape, decay in zip(self.shapes, self.decays, strict=True)
         ])
-
-
-def _softplus(value: Tensor) -> Tensor:
-    """log(1 + e^x) whose derivatives of every order stay accurate and finite; torch's own is linear beyond 20."""
-    below = torch.log1p(torch.exp(value.clamp(max=0.0)))
-    above = value + torch.log1p(torch.exp(-value.clamp(min=0.0)))
-    return torch.where(value > 0, above, below)
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ class Problem:
             {"dtype": torch.float64} if like is None else {"dtype": like.dtype, "device": like.device}
         )
         identity = torch.eye(self.classes, **options)
-        targets = torch.cat([identity.narrow(1, c, 1).expand(-1, n) for c, n in enumerate(self.class_sizes)], dim=1)
+        targets = torch.cat([identity[:, [c]].expand(-1, n) for c, n in enumerate(self.class_sizes)], dim=1)
         return Objective(
             shapes=self.shapes,
             decays=self.decays,

@@ -45,7 +45,7 @@ class Core:
     def objective(self) -> Objective:
         """The width-r, one-column-per-class problem whose critical point this is."""
         full, r, K = self.problem.objective(self.theta), self.rank, self.problem.classes
-        sizes = torch.tensor(self.problem.class_sizes, dtype=self.theta.dtype, device=self.theta.device)
+        sizes = self.theta.new_tensor(self.problem.class_sizes)
         return replace(
             full,
             shapes=((r, K), *((r, r),) * (self.problem.depth - 1), (K, r)),

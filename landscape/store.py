@@ -20,7 +20,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f"{path.stem}.partial-{os.getpid()}{path.suffix}")
     try:
-        _refuse_special(path)
+        if path.is_dir():
+            raise InputError(f"expected a file name to write, got the folder {path}")
         temporary.touch()
         mode = temporary.stat().st_mode
         yield temporary
@@ -37,19 +38,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def check_writable(path: Path) -> None:
     """Raises an InputError now if `path` cannot be written, before hours of work are spent on what should go there."""
-    _refuse_special(path)
+    if path.is_dir():
+        raise InputError(f"expected a file name to write, got the folder {path}")
     probe = path.with_name(f"{path.stem}.probe-{os.getpid()}{path.suffix}")
     try:
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _refuse_special(path: Path) -> None:
-    """A rename would replace a device or a pipe by an ordinary file, for everyone if root does it."""
-    if path.exists() and not path.is_file():
-        raise InputError(f"expected the name of a file to write, got {path}, which is a folder or a device")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -250,20 +250,18 @@ def _apex_scalars(problem: Problem) -> Tensor | None:
         return _apex_loss(problem, x)
 
     scalars = torch.tensor([pairs / 2, pairs, 1 / (problem.classes - 1)], dtype=torch.float64)
-    best = math.inf
-    for _ in range(200):
+    damping = 1.0
+    for _ in range(500):
         gradient, curvature = torch.func.grad(loss)(scalars), torch.func.hessian(loss)(scalars)
-        norm = float(gradient.norm())
-        if norm < 1e-15 or (best < 1e-9 and norm >= best):  # at the floor of rounding, where the loss decides nothing
-            break
-        best = min(best, norm)
         values, vectors = torch.linalg.eigh(curvature)
-        step = -vectors @ ((vectors.mT @ gradient) / (values.abs() + norm))
+        step = -vectors @ ((vectors.mT @ gradient) / (values.abs() + damping * gradient.norm()))
         while bool(((scalars + step)[:2] <= 0).any()) or bool(loss(scalars + step) > loss(scalars) + 1e-15):
             step = step / 2
-            if float(step.norm()) < 1e-12:  # nowhere to go downhill: not a minimum in the interior
-                return None
+            if step.norm() < 1e-15 * scalars.norm():
+                break
         scalars = scalars + step
+        if step.norm() < 1e-15 * scalars.norm():
+            break
     minimum = bool(torch.linalg.eigvalsh(torch.func.hessian(loss)(scalars))[0] > 0)
     critical = bool(torch.func.grad(loss)(scalars).norm() < 1e-12) and bool(scalars[1] > 1e-3)
     return scalars if minimum and critical else None
@@ -274,12 +272,10 @@ def _apex(problem: Problem) -> LogitForm:
         raise InputError("expected an odd number of equal classes and loss ce for pairs+apex: use pairs, dnc or random")
     scalars = _apex_scalars(problem)
     if scalars is None:
-        low, high = problem.mean_decay / 2, problem.mean_decay
-        while _apex_scalars(replace(problem, decay=low)) is None:
-            low, high = low / 2, low
-            if low < 1e-9:
-                raise InputError(f"no pairs+apex was found at decay {problem.mean_decay:g} or below: start from random")
-        while high / low > 1 + 1e-5:
+        low, high = 1e-12, problem.mean_decay
+        if _apex_scalars(replace(problem, decay=low)) is None:
+            raise InputError(f"no pairs+apex point was found at decay {high:g}: start from random")
+        while high / low > 1 + 1e-6:
             middle = math.sqrt(low * high)
             low, high = (low, middle) if _apex_scalars(replace(problem, decay=middle)) is None else (middle, high)
         raise InputError(f"no pairs+apex exists at decay {problem.mean_decay:g}: the largest decay that has one is {low:.6g}")
