@@ -7,7 +7,10 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTING_UP = re.compile(r"^\s*(?:(?:\./)?scripts/(?:test|quickstart)|git clone|(?:python3? -m )?pip install)\b")
@@ -63,3 +66,17 @@ def test_the_readme_has_blocks_and_its_scripts_can_run() -> None:
     assert named >= {"scripts/quickstart", "scripts/test"}
     for script in named:
         assert os.access(ROOT / script, os.X_OK), f"{script} cannot be executed"
+
+
+@pytest.mark.slow
+def test_every_block_of_the_readme_runs(tmp_path):
+    """In order, in one folder; the two set-up scripts are what made the environment that this runs in."""
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    found = re.findall(r"```(bash|python)\n(.*?)```", text, re.DOTALL)
+    blocks = [(language, code) for language, code in found if "scripts/" not in code]
+    assert len(blocks) >= 6
+    environment = {**os.environ, "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    for language, code in blocks:
+        command = ["bash", "-euc", code] if language == "bash" else [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{code}\n{done.stderr}"
