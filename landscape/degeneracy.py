@@ -1,16 +1,18 @@
 """The seam: what is measured at a point beside what must be true there, in one report."""
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from landscape.arbiter import CLUSTER, LARGEST_CORE, Arbitration, arbitrate
 from landscape.collapse import CollapseMetrics, collapse_metrics
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity, count_zeros
 from landscape.curvature.operator import Hessian
 from landscape.curvature.spectrum import Spectrum, eigenvalues
+from landscape.degeneracy_report import DegeneracyReport, Flatness
 from landscape.errors import InputError
 from landscape.naming import structure_name
 from landscape.point import CriticalPoint
@@ -26,131 +28,11 @@ LARGEST_DENSE = 20_000  # parameters: two matrices of 3.2 GB and hours of eigenv
 _EQUAL = 1e-6  # relative difference up to which two singular values count as one in the paper's dimension
 _WEYL = 10  # the smallest non-zero eigenvalue must exceed the change of the Hessian on the way there this many times
 _POWER_STEPS = 30
+_UNDECIDED = "undecided"  # by rounding alone, so that more digits can help
+_SETTLED, _NEAR = 1e-12, 1e-6  # gradient norm and relative distance of the arbiter's point: a fold is known to half the digits
 _NOT_CRITICAL = "not critical"
 _FAR = 0.1  # of the norm of the parameters: a rank tolerance above it says that the point is nowhere near critical
 _STRAY = 10  # the polished point may be this many times (gradient norm / smallest eigenvalue) away: Newton's own estimate is 1
-
-
-@dataclass(frozen=True)
-class Flatness:
-    """Norms of the Hessian, and of the data part of its Gauss-Newton matrix, which weight decay does not swamp.
-
-    Attributes:
-        spectral: Largest eigenvalue in size.
-        frobenius: Square root of the sum of squares.
-        trace: Sum of the eigenvalues.
-        gauss_newton_frobenius: The same of J^T (d^2 g/dZ^2) J.
-        gauss_newton_trace: The same.
-    """
-
-    spectral: float
-    frobenius: float
-    trace: float
-    gauss_newton_frobenius: float
-    gauss_newton_trace: float
-
-
-@dataclass(frozen=True)
-class DegeneracyReport:
-    """How degenerate a critical point is, measured and predicted.
-
-    Every count is exact (`resolved`) or None; `reason` then says why and what to run.
-
-    Attributes:
-        point: Problem, loss and gradient norm of what was analysed.
-        rank: Of every factor; None if they differ, as they may away from critical points.
-        structure: Name of the matching structure.
-        index: Negative eigenvalues.
-        nullity: Zero eigenvalues.
-        orbit_dimension: Rank of the generators of the gauge group at the point.
-        orbit_formula: L (d r - r (r+1)/2), what that rank must be for linear models.
-        paper_dimension: What Theorem 5 of the paper counts; linear models with width >= classes.
-        spectrum: All eigenvalues, or None if the point is too far from critical for the method.
-        flatness: Norms, with the spectrum.
-        collapse: Neural-collapse metrics.
-        method: What computed the spectrum.
-        zeros: The count with its evidence, or None without a spectrum.
-        reason: Empty if resolved.
-    """
-
-    problem: Problem
-    loss: float
-    gradient_norm: float
-    rank: int | None
-    structure: str
-    index: int | None
-    nullity: int | None
-    orbit_dimension: int | None
-    orbit_formula: int | None
-    paper_dimension: int | None
-    spectrum: Spectrum | None
-    flatness: Flatness | None
-    collapse: CollapseMetrics
-    method: str
-    zeros: Nullity | None
-    reason: str
-
-    @property
-    def resolved(self) -> bool:
-        """Whether nullity and index are exact."""
-        return not self.reason
-
-    @property
-    def excess(self) -> int | None:
-        """Zeros that the gauge orbit does not explain."""
-        if self.nullity is None or self.orbit_dimension is None:
-            return None
-        return self.nullity - self.orbit_dimension
-
-    @property
-    def learning_coefficient(self) -> float | None:
-        """(P - nullity) / 2, the real log canonical threshold of a Morse-Bott minimum; None at saddles."""
-        return (self.problem.parameters - self.nullity) / 2 if self.nullity is not None and self.index == 0 else None
-
-    @property
-    def smallest_positive(self) -> float | None:
-        """The smallest eigenvalue above the zero radius."""
-        if self.spectrum is None or self.zeros is None:
-            return None
-        return min((value for value, _ in self.spectrum.pairs() if value > self.zeros.cutoff), default=None)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the JSON form; what is not known is None."""
-        extremes = (float(self.spectrum.values[0]), float(self.spectrum.values[-1])) if self.spectrum else (None, None)
-        flat = self.flatness
-        return {
-            "parameters": self.problem.parameters,
-            "rank": self.rank,
-            "loss": self.loss,
-            "gradient_norm": self.gradient_norm,
-            "index": self.index,
-            "nullity": self.nullity,
-            "orbit_dimension": self.orbit_dimension,
-            "paper_dimension": self.paper_dimension,
-            "excess": self.excess,
-            "resolved": self.resolved,
-            "structure": self.structure,
-            "min_eigenvalue": extremes[0],
-            "max_eigenvalue": extremes[1],
-            "smallest_positive": self.smallest_positive,
-            "flatness": flat
-            and {
-                "spectral": flat.spectral,
-                "frobenius": flat.frobenius,
-                "trace": flat.trace,
-                "gauss_newton": {"frobenius": flat.gauss_newton_frobenius, "trace": flat.gauss_newton_trace},
-            },
-            "learning_coefficient": self.learning_coefficient,
-            "collapse": asdict(self.collapse),
-            "certificate": {
-                "method": self.method,
-                "cutoff": self.zeros and self.zeros.cutoff,
-                "largest_zero": self.zeros and self.zeros.largest_zero,
-                "smallest_nonzero": _finite(self.zeros.smallest_nonzero) if self.zeros else None,
-                "gradient_norm": self.gradient_norm,
-            },
-            "spectrum": self.spectrum and [list(atom) for atom in self.spectrum.atoms()],
-        }
 
 
 @dataclass(frozen=True)
@@ -187,7 +69,6 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> Degene
     theta, norm = source.theta, source.gradient_norm
     tolerance = rank_tolerance(problem, theta, norm)
     core, nearest = _polished(problem, theta, tolerance)
-    stray = float((nearest - theta).norm())
     reason, orbital, measured = "", None, None
     if problem.is_linear and core is None:
         reason = _not_critical(norm, "the factors have different ranks")
@@ -199,17 +80,8 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> Degene
         orbital = orbit(problem, problem.objective(theta).split(theta), tolerance)
         measured = _reduced(core) if method == "reduction" and core is not None else _dense(problem, theta)
     report = _report(problem, source.loss, norm, core, orbital, measured, method, reason)
-    if report.zeros is not None and core is not None and not report.reason:
-        gap = report.zeros.smallest_nonzero
-        allowed = 1e3 * torch.finfo(theta.dtype).eps * float(theta.norm()) + _STRAY * norm / gap
-        change = _hessian_change(problem, theta, nearest)
-        far = ""
-        if stray > allowed:
-            far = f"the nearest critical point of its rank is {stray:.1e} away, more than {allowed:.1e}"
-        elif _WEYL * change > gap:
-            far = f"the Hessian changes by {change:.1e} on the way to the nearest critical point of its rank"
-        if far:
-            report = replace(report, reason=_not_critical(norm, far), index=None, nullity=None)
+    if core is not None and not report.reason and (far := _too_far(report, theta, nearest)):
+        report = replace(report, reason=_not_critical(norm, far), index=None, nullity=None)
     name = _NOT_CRITICAL if report.reason.startswith(_NOT_CRITICAL) else _name(source, core)
     return replace(report, collapse=collapse_metrics(problem, theta), structure=name)
 
@@ -241,13 +113,15 @@ def _report(
     """Puts the measured beside the predicted and decides whether the counts may be stated."""
     rank = core.rank if core else None
     formula = orbit_dimension(rank, problem.width, problem.depth) if rank is not None else None
-    zeros = flatness = None
+    zeros = flatness = arbitration = None
     if measured and orbital:
         spectrum = measured.spectrum
         # Where no gauge direction exists, logits of order 1 are the scale on which the gradient norm has to be small.
         zeros = count_zeros(spectrum, 2 * norm / min(orbital.smallest_singular, 1.0))
         flatness = Flatness(spectrum.norm, spectrum.frobenius, spectrum.trace, *measured.gauss_newton)
         reason = reason or _doubt(zeros, spectrum, orbital, formula, norm)
+        if reason.startswith(_UNDECIDED) and core is not None and core.objective.size <= LARGEST_CORE:
+            zeros, arbitration, reason = _appeal(core, zeros, reason)
     certain = zeros is not None and not reason
     return DegeneracyReport(
         problem=problem,
@@ -266,7 +140,29 @@ def _report(
         method=method,
         zeros=zeros,
         reason=reason,
+        arbitration=arbitration,
     )
+
+
+def _appeal(core: Core, zeros: Nullity, reason: str) -> tuple[Nullity, Arbitration | None, str]:
+    """Puts what rounding left open before the arbiter; returns the counts, the verdict, and why it stays open if it does."""
+    reduction = reduce(core)
+    outside = Spectrum.merge(((b.values, b.multiplicity) for b in reduction.blocks if b.name != "core"), reduction.error)
+    rest = count_zeros(outside, 0.0)
+    if not rest.resolved:
+        return zeros, None, reason
+    verdict = arbitrate(core)
+    if verdict.gradient_norm > _SETTLED or verdict.distance > _NEAR * float(core.theta.norm()):
+        return zeros, verdict, f"{reason}; at {verdict.digits} digits no critical point was found next to it"
+    judged = Nullity(
+        count=rest.count + verdict.count,
+        negative=rest.negative + verdict.negative,
+        undecided=0,
+        cutoff=max(verdict.largest_zero, 10.0**-verdict.digits),
+        largest_zero=verdict.largest_zero,
+        smallest_nonzero=min(rest.smallest_nonzero, verdict.smallest_nonzero),
+    )
+    return judged, verdict, ""
 
 
 def _doubt(zeros: Nullity, spectrum: Spectrum, orbital: Orbit, formula: int | None, norm: float) -> str:
@@ -277,15 +173,16 @@ def _doubt(zeros: Nullity, spectrum: Spectrum, orbital: Orbit, formula: int | No
             return _not_critical(norm, f"the zero radius {zeros.cutoff:.1e} that it implies swamps the spectrum")
         return _not_critical(norm, f"{zeros.undecided} eigenvalues are too close to the zero radius {zeros.cutoff:.1e}")
     if zeros.undecided:
-        return f"undecided: {zeros.undecided} eigenvalues are too close to the rounding error {zeros.cutoff:.1e}"
-    if formula is not None and orbital.dimension != formula:
-        return f"undecided: the generators have rank {orbital.dimension}, but a critical point of this rank has {formula}"
-    if zeros.count != orbital.dimension:
-        return (
-            f"undecided: {zeros.count} eigenvalues are below {zeros.cutoff:.1e} but symmetry explains {orbital.dimension}; "
-            "double precision cannot tell the others from small ones"
-        )
-    return ""
+        doubt = f"{zeros.undecided} eigenvalues are too close to the rounding error {zeros.cutoff:.1e}"
+    elif formula is not None and orbital.dimension != formula:
+        doubt = f"the generators have rank {orbital.dimension}, but a critical point of this rank has {formula}"
+    elif zeros.count != orbital.dimension:
+        doubt = f"{zeros.count} eigenvalues are below {zeros.cutoff:.1e} but symmetry explains {orbital.dimension}"
+    elif zeros.smallest_nonzero <= CLUSTER * spectrum.norm:
+        doubt = f"an eigenvalue of size {zeros.smallest_nonzero:.1e} may be zero at the decay that this one rounds"
+    else:
+        return ""
+    return f"{_UNDECIDED}: {doubt}; double precision cannot tell"
 
 
 def _not_critical(norm: float, evidence: str) -> str:
@@ -293,6 +190,21 @@ def _not_critical(norm: float, evidence: str) -> str:
         f"{_NOT_CRITICAL} enough: at gradient norm {norm:.1e} {evidence}; "
         "run landscape solve --start FILE --out NEW, or landscape import with --polish"
     )
+
+
+def _too_far(report: DegeneracyReport, theta: Tensor, nearest: Tensor) -> str:
+    """Returns why the counts at the nearest critical point do not hold for a point, or nothing."""
+    assert report.zeros is not None
+    stray, gap = float((nearest - theta).norm()), report.zeros.smallest_nonzero
+    rounding = 1e3 * torch.finfo(theta.dtype).eps * float(theta.norm())
+    if stray > rounding + _STRAY * report.gradient_norm / gap:
+        return f"the nearest critical point of its rank is {stray:.1e} away"
+    if report.arbitration is not None and stray <= rounding:
+        return ""  # the point is that critical point, rounded: what the arbiter has seen below rounding is not to be seen here
+    change = _hessian_change(report.problem, theta, nearest)
+    if _WEYL * change > gap:
+        return f"the Hessian changes by {change:.1e} on the way to the nearest critical point of its rank"
+    return ""
 
 
 def _hessian_change(problem: Problem, theta: Tensor, other: Tensor) -> float:
@@ -374,7 +286,3 @@ def _dense(problem: Problem, theta: Tensor) -> _Measured:
     bent = objective.fit_curvature(objective.logits(theta))(jacobian.movedim(-1, 0))
     product = bent.flatten(1).mT @ jacobian.flatten(0, 1).mT
     return _Measured(spectrum, (float((product * product.mT).sum().sqrt()), float(product.trace())))
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

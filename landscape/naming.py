@@ -6,20 +6,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.codes import Block, Polygon, Simplex, basis_of, codes_of_size, label
 from landscape.errors import InputError
 from landscape.problem import Problem
-from landscape.structures import Apex, analytic
-from landscape.theory import Root, simplex_equation
+from landscape.structures import Apex, analytic, scale_equation
+from landscape.theory import Root
 
 MATCH = 1e-6  # relative error of the logits up to which a structure is recognised; polished points match to 1e-12
 _COUPLINGS = (1e-12, 1e-10, 1e-8, 1e-6)  # small-root blocks may be 1e-8 of the others, so the split is tried at several scales
 
 
 def structure_name(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> str:
-    """Returns "DNC", "pairs", "partition (6,2,2)", "pairs+apex", "zero", with the root where it is small, or "unnamed rank r".
+    """Returns "DNC", "pairs", "partition (6,2,2)", "blocks polygon5+3", "pairs+apex", "zero" or "unnamed rank r".
 
-    A partition is recognised by its zero pattern and by the scale of every block, which must be a root of that block's own
-    equation; under squared error DNC means one orthogonal mode per class; for ReLU models only simplex logits are named.
+    The root is added where it is small. A block is recognised by its zero pattern, by its scale, which must be a root of the
+    block's own equation, and for polygons and codes by being a projector with the right entries in every row (for T(8) and words
+    of 4 letters others share these). Under squared error DNC means one orthogonal mode per class; for ReLU models only simplex
+    logits are named.
 
     Args:
         problem: The model.
@@ -37,22 +40,24 @@ def structure_name(problem: Problem, logits: Float[Tensor, "k k"], rank: int) ->
         return "DNC" if modes else f"unnamed rank {rank}"
     for coupling in _COUPLINGS:
         groups = _components(logits.abs() > coupling * logits.abs().max())
-        if problem.classes - len(groups) == rank:
-            roots = [_root(problem, logits, group) for group in groups if len(group) > 1]
-            if None not in roots:
-                return _partition_name([len(group) for group in groups], set(roots))
+        matches = [_match(problem, logits, group) for group in groups]
+        known = [match for match in matches if match is not None]
+        if len(known) == len(groups) and sum(basis_of(block).shape[1] for block, _ in known) == rank:
+            return _blocks_name([block for block, _ in known], {root for _, root in known if root is not None})
     if problem.classes % 2 and rank == (problem.classes + 1) // 2 and problem.is_balanced and _is_apex(problem, logits):
         return "pairs+apex"
     return f"unnamed rank {rank}"
 
 
-def _partition_name(sizes: list[int], roots: set[Root | None]) -> str:
-    if len(sizes) == 1:
+def _blocks_name(blocks: list[Block], roots: set[Root]) -> str:
+    sizes = sorted((block.size for block in blocks if isinstance(block, Simplex)), reverse=True)
+    if len(sizes) < len(blocks):
+        codes = sorted((label(block) for block in blocks if not isinstance(block, Simplex)), reverse=True)
+        name = f"blocks {'+'.join([*codes, *map(str, sizes)])}"
+    elif len(sizes) == 1:
         name = "DNC"
-    elif set(sizes) == {2}:
-        name = "pairs"
     else:
-        name = f"partition ({','.join(str(size) for size in sorted(sizes, reverse=True))})"
+        name = "pairs" if set(sizes) == {2} else f"partition ({','.join(map(str, sizes))})"
     if roots == {"large"}:
         return name
     return f"{name} at the small root" if roots == {"small"} else f"{name} at mixed roots"
@@ -79,18 +84,38 @@ def _is_simplex(block: Tensor) -> bool:
     return bool(scale > 0) and bool((block - scale * simplex).abs().max() <= MATCH * scale)
 
 
-def _root(problem: Problem, logits: Tensor, group: list[int]) -> Root | None:
-    """Returns which root of its scale equation a block sits at, or None if it is no simplex at one."""
+def _is_code(block: Tensor, code: Block) -> bool:
+    """Whether a block is a multiple of a projector whose rows hold the code's entries in some order."""
+    basis = basis_of(code).to(block.device)
+    entries = (basis @ basis[0]).sort().values
+    scale = block.diagonal().mean() / entries[-1]
+    rows = (block.sort(dim=1).values - scale * entries).abs().max()
+    return bool(scale > 0) and bool(rows <= MATCH * scale) and bool((block @ block - scale * block).abs().max() <= MATCH * scale**2)
+
+
+def _match(problem: Problem, logits: Tensor, group: list[int]) -> tuple[Block, Root | None] | None:
+    """Returns the block that a group of classes forms and the root it sits at (none for one class), or None if there is none."""
+    size, samples = len(group), {problem.class_sizes[member] for member in group}
+    if size == 1:
+        return Simplex(1), None
     block = logits[group][:, group]
-    samples = {problem.class_sizes[label] for label in group}
-    if len(samples) > 1 or not _is_simplex(block):
+    if len(samples) > 1:
         return None
-    scale = float(block.diagonal().sum() / (len(group) - 1))
-    equation = simplex_equation(problem, len(group), samples.pop())
+    if _is_simplex(block):
+        found: Block = Simplex(size)
+    else:
+        codes = [*([Polygon(size)] if size > 4 else []), *codes_of_size(size)]
+        matching = [code for code in codes if _is_code(block, code)]
+        if not matching:
+            return None
+        found = matching[0]
+    basis = basis_of(found)
+    scale = float(block.diagonal().mean() / basis[0].square().sum())
+    equation = scale_equation(problem, found, samples.pop())
     for which in get_args(Root):
         root = equation.root(which)
         if root is not None and abs(scale - root) <= MATCH * root:
-            return cast(Root, which)
+            return found, cast(Root, which)
     return None
 
 

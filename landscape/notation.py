@@ -3,10 +3,11 @@
 import re
 from typing import cast, get_args
 
+from landscape.codes import parse_block
 from landscape.errors import InputError
 from landscape.objective import Activation, Loss
 from landscape.problem import Problem
-from landscape.structures import Apex, Collapse, Pairs, Partition, Structure
+from landscape.structures import Apex, Coded, Collapse, Pairs, Partition, Structure
 from landscape.theory import Root
 
 _NUMBER = r"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?"  # possessive: no backtracking, however long the text
@@ -91,7 +92,7 @@ def parse_problem(text: str) -> Problem:
 
 
 def parse_structure(text: str, root: Root) -> Structure:
-    """Reads `dnc`, `pairs`, `apex` or `partition:6,2,2`."""
+    """Reads `dnc`, `pairs`, `apex`, `partition:6,2,2` or `blocks:polygon5+3+2`."""
     if text == "dnc":
         return Collapse(root)
     if text == "pairs":
@@ -101,7 +102,9 @@ def parse_structure(text: str, root: Root) -> Structure:
     kind, separator, groups = text.partition(":")
     if kind == "partition" and separator:
         return Partition(parse_sizes(groups), root)
-    raise InputError(f"expected dnc, pairs, apex or partition:6,2,2, got {text!r}")
+    if kind == "blocks" and separator:
+        return Coded(tuple(parse_block(part) for part in groups.split("+")), root)
+    raise InputError(f"expected dnc, pairs, apex, partition:6,2,2 or blocks:polygon5+3+2, got {text!r}")
 
 
 def _one_of(choices: tuple[str, ...], text: str, name: str) -> str:

@@ -154,6 +154,9 @@ class CriticalPoint:
         except (SafetensorError, OSError) as error:
             raise InputError(f"expected a point saved by landscape, got a damaged or foreign file {path} ({error})") from error
         header = _header(metadata, path)
+        foreign = sorted(name for name, array in arrays.items() if array.dtype not in (torch.float32, torch.float64))
+        if foreign:
+            raise InputError(f"expected float64 arrays in {path}, got {arrays[foreign[0]].dtype} in {foreign[0]}: it is damaged")
         if header["sha256"] != _digest(arrays):
             raise InputError(f"the arrays of {path} do not match their checksum: the file is damaged")
         problem = Problem.from_dict(header["problem"])
@@ -163,13 +166,15 @@ class CriticalPoint:
             shapes = tuple(tuple(arrays[name].shape) for name in names)
             if shapes != problem.shapes:
                 raise InputError(f"expected factors of shapes {problem.shapes} in {path}, got {shapes}")
+            if arrays["trace"].dim() != 2 or arrays["trace"].shape[1] != len(_TRACE_COLUMNS):
+                raise InputError(f"expected a trace of {len(_TRACE_COLUMNS)} columns in {path}, got {tuple(arrays['trace'].shape)}")
             theta = torch.cat([arrays[name].flatten() for name in names]).to(device, torch.float64)
             return cls.at(
                 problem,
                 theta,
                 Origin(origin["start"], tuple(origin["methods"]), origin["seed"], origin["versions"]),
                 Outcome[evidence["outcome"]],
-                int(evidence["steps"]),
+                evidence["steps"],
                 arrays["trace"],
             )
         except KeyError as error:
@@ -180,15 +185,46 @@ def _header(metadata: dict[str, str], path: Path) -> dict[str, Any]:
     if _METADATA_KEY not in metadata:
         raise InputError(f"expected a point saved by landscape, got other tensors in {path}: use landscape import")
     try:
-        header: dict[str, Any] = json.loads(metadata[_METADATA_KEY])
-        missing = {"format", "problem", "evidence", "origin", "sha256"} - set(header)
-    except (ValueError, TypeError) as error:
+        header = json.loads(metadata[_METADATA_KEY])
+    except (ValueError, RecursionError) as error:
         raise InputError(f"the header of {path} is not JSON: the file is damaged") from error
+    if not isinstance(header, dict):
+        raise InputError(f"expected an object as the header of {path}, got {type(header).__name__}: the file is damaged")
+    missing = {"format", "problem", "evidence", "origin", "sha256"} - set(header)
     if header.get("format") != FORMAT:
         raise InputError(f"expected format {FORMAT} in {path}, got {header.get('format')}: update landscape to read it")
     if missing:
         raise InputError(f"the header of {path} lacks {', '.join(sorted(missing))}: the file is damaged")
+    evidence, origin = _section(header, "evidence", path), _section(header, "origin", path)
+    _section(header, "problem", path)
+    checks = {
+        "an outcome": evidence.get("outcome") in list(Outcome.__members__),
+        "a number of steps": _is_whole(evidence.get("steps")) and evidence["steps"] >= 0,
+        "a start in words": isinstance(origin.get("start"), str),
+        "a list of methods": _are_words(origin.get("methods"), list),
+        "a seed": "seed" in origin and (origin["seed"] is None or _is_whole(origin["seed"])),
+        "versions": _are_words(origin.get("versions"), dict),
+    }
+    for expected, met in checks.items():
+        if not met:
+            raise InputError(f"expected {expected} in the header of {path}, got {evidence} and {origin}: the file is damaged")
     return header
+
+
+def _section(header: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
+    section = header[name]
+    if not isinstance(section, dict):
+        raise InputError(f"expected an object as {name} in the header of {path}, got {section!r}: the file is damaged")
+    return section
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _are_words(value: Any, kind: type) -> bool:
+    words = list(value.values()) if isinstance(value, dict) else value
+    return isinstance(value, kind) and all(isinstance(word, str) for word in words)
 
 
 def _digest(arrays: dict[str, Tensor]) -> str:

@@ -13,6 +13,8 @@ import torch
 from landscape.errors import InputError
 from landscape.objective import Activation, Loss, Objective
 
+DEEPEST = 1_000  # layers; one object per layer is made in many places, and no spectrum is computed beyond some tens
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -41,7 +43,7 @@ class Problem:
         _require(self.classes >= 2, f"expected at least 2 classes, got {self.classes}")
         _require(all(n >= 1 for n in self.class_sizes), f"expected class sizes >= 1, got {_listed(self.class_sizes)}")
         _require(self.width >= 1, f"expected width >= 1, got {self.width}")
-        _require(self.depth >= 1, f"expected depth >= 1, got {self.depth}")
+        _require(1 <= self.depth <= DEEPEST, f"expected depth from 1 to {DEEPEST}, got {self.depth}")
         decays = self.decay if isinstance(self.decay, tuple) else (self.decay,)
         _require(
             all(math.isfinite(value) and value > 0 for value in decays),

@@ -5,12 +5,14 @@ the number of samples (`LogitForm`); `embed` writes it out as parameters, in any
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.codes import Block, Simplex, basis_of, block_equation, label, size_of
 from landscape.errors import InputError
 from landscape.problem import Problem
 from landscape.theory import Root, ScaleEquation, mode_equation, simplex_equation
@@ -62,7 +64,15 @@ class Apex:
     """
 
 
-Structure = Partition | Collapse | Pairs | Apex
+@dataclass(frozen=True)
+class Coded:
+    """Classes split in their order into blocks that may be polygons or codes too, each at its own scale; cross-entropy only."""
+
+    blocks: tuple[Block, ...]
+    root: Root = "large"
+
+
+Structure = Partition | Collapse | Pairs | Apex | Coded
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,8 @@ def analytic(problem: Problem, structure: Structure) -> LogitForm:
             form = _partition(problem, (2,) * (problem.classes // 2), root)
         case Collapse(root):
             form = _partition(problem, (problem.classes,), root) if problem.loss == "ce" else _modes(problem, root)
+        case Coded(blocks, root):
+            form = _blocks(problem, blocks, root, describe(structure))
         case Apex():
             form = _apex(problem)
     if form.rank > problem.width:
@@ -116,6 +128,8 @@ def describe(structure: Structure) -> str:
             name = "pairs"
         case Collapse(root):
             name = "DNC"
+        case Coded(blocks, root):
+            name = f"blocks {'+'.join(map(label, blocks))}"
         case Apex():
             return "pairs+apex"
     return name if root == "large" else f"{name} at the small root"
@@ -178,24 +192,47 @@ def _solve_scale(problem: Problem, equation: ScaleEquation, root: Root, name: st
 
 def _partition(problem: Problem, groups: tuple[int, ...], root: Root) -> LogitForm:
     name = describe(Collapse(root) if groups == (problem.classes,) else Partition(groups, root))
-    if problem.loss != "ce":
-        raise InputError(f"expected loss ce for {name}, got {problem.loss}: use dnc or random")
     if any(g < 1 for g in groups) or sum(groups) != problem.classes:
         raise InputError(f"expected groups of at least 1 that sum to {problem.classes} classes, got {','.join(map(str, groups))}")
-    bases, singular, start = [], [], 0
-    for group in groups:
-        sizes = set(problem.class_sizes[start : start + group])
+    return _blocks(problem, tuple(Simplex(group) for group in groups), root, name)
+
+
+def _blocks(problem: Problem, blocks: tuple[Block, ...], root: Root, name: str) -> LogitForm:
+    if problem.loss != "ce":
+        raise InputError(f"expected loss ce for {name}, got {problem.loss}: use dnc or random")
+    if sum(map(size_of, blocks)) != problem.classes:
+        raise InputError(f"expected blocks for {problem.classes} classes, got {sum(map(size_of, blocks))} in {name}")
+    scales, start = [], 0
+    for block in blocks:
+        sizes = set(problem.class_sizes[start : start + size_of(block)])
         if len(sizes) > 1:
             raise InputError(f"expected equal class sizes within each group of {name}, got {sorted(sizes)}: start from random")
-        samples = sizes.pop()
-        if group > 1:
-            scale = _solve_scale(problem, simplex_equation(problem, group, samples), root, name)
-            block = torch.zeros(problem.classes, group - 1, dtype=torch.float64)
-            block[start : start + group] = contrasts(group)
-            bases.append(block)
-            singular += [scale * math.sqrt(samples)] * (group - 1)
-        start += group
-    basis = torch.cat([torch.zeros(problem.classes, 0, dtype=torch.float64), *bases], dim=1)
+        single = size_of(block) == 1
+        scales.append(0.0 if single else _solve_scale(problem, scale_equation(problem, block, sizes.pop()), root, name))
+        start += size_of(block)
+    return block_form(problem, blocks, scales)
+
+
+def scale_equation(problem: Problem, block: Block, samples: int) -> ScaleEquation:
+    """Returns the equation of a block's scale; the simplex has one in closed form."""
+    return simplex_equation(problem, block.size, samples) if isinstance(block, Simplex) else block_equation(problem, block, samples)
+
+
+def block_form(problem: Problem, blocks: Sequence[Block], scales: Sequence[float]) -> LogitForm:
+    """Returns the logits blockdiag(scale * projector), whether or not the scales make it critical.
+
+    Args:
+        problem: Its class sizes are equal within each block.
+        blocks: In the order of the classes.
+        scales: One per block; that of a block of one class does not matter.
+    """
+    bases, singular, start = [torch.zeros(problem.classes, 0, dtype=torch.float64)], [], 0
+    for block, scale in zip(blocks, scales, strict=True):
+        basis = basis_of(block)
+        bases.append(torch.nn.functional.pad(basis, (0, 0, start, problem.classes - start - basis.shape[0])))
+        singular += [scale * math.sqrt(problem.class_sizes[start])] * basis.shape[1]
+        start += basis.shape[0]
+    basis = torch.cat(bases, dim=1)
     return LogitForm(basis, torch.tensor(singular, dtype=torch.float64), basis)
 
 
@@ -204,14 +241,6 @@ def _modes(problem: Problem, root: Root) -> LogitForm:
     scales = [_solve_scale(problem, mode_equation(problem, n), root, name) * math.sqrt(n) for n in problem.class_sizes]
     identity = torch.eye(problem.classes, dtype=torch.float64)
     return LogitForm(identity, torch.tensor(scales, dtype=torch.float64), identity)
-
-
-def contrasts(size: int) -> Float[Tensor, "g h"]:
-    """Returns an orthonormal basis of the vectors that sum to 0 (Helmert's)."""
-    columns = torch.arange(1, size, dtype=torch.float64)
-    rows = torch.arange(size, dtype=torch.float64)[:, None]
-    basis = (rows < columns).double() - columns * (rows == columns)
-    return basis / (columns * (columns + 1)).sqrt()
 
 
 def _apex_parts(problem: Problem, scalars: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -283,6 +312,20 @@ def _apex(problem: Problem) -> LogitForm:
             middle = math.sqrt(low * high)
             low, high = (low, middle) if _apex_scalars(replace(problem, decay=middle)) is None else (middle, high)
         raise InputError(f"no pairs+apex exists at decay {problem.mean_decay:g}: the largest decay that has one is {low:.6g}")
+    return _apex_form(problem, scalars)
+
+
+def find_apex(problem: Problem) -> LogitForm | None:
+    """Returns the logits of pairs+apex, or None where there is no such point, without looking for the decay that has one."""
+    if problem.classes % 2 == 0 or problem.loss != "ce" or not (problem.is_balanced and problem.is_linear):
+        return None
+    if problem.depth == 1 or problem.classes == 3:
+        return None  # with one layer only DNC is a minimum; at K = 3 the rank is that of DNC, and no other point was seen
+    scalars = _apex_scalars(problem)
+    return None if scalars is None else _apex_form(problem, scalars)
+
+
+def _apex_form(problem: Problem, scalars: Tensor) -> LogitForm:
     scale, u, v = _apex_parts(problem, scalars)
     n = math.sqrt(problem.class_sizes[0])
     basis, pairs = _pair_basis(problem.classes), problem.classes // 2

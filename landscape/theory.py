@@ -68,6 +68,8 @@ class ScaleEquation:
         if self._log_right(peak) < target or (which == "small" and self.depth == 1):
             return None
         other = math.log(self.upper) if which == "large" else _LOG_SCALE_LIMITS[0]
+        if self._log_right(other) > target:
+            raise InputError(f"expected a larger decay for the {which} root, got {self.decay:g}: its logits are below 1e-130")
         return math.exp(brentq(lambda x: max(self._log_right(x), -1e9) - target, peak, other, xtol=1e-15, rtol=1e-15))
 
 

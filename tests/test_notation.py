@@ -150,7 +150,7 @@ def test_structures(text: str, structure: object) -> None:
 
 @pytest.mark.parametrize("text", ["", "DNC", "random", "dnc:3", "partition", "partition 6,2,2", "etf", "point.safetensors"])
 def test_unknown_structures_are_refused_with_the_known_ones(text: str) -> None:
-    with pytest.raises(InputError, match="expected dnc, pairs, apex or partition:6,2,2"):
+    with pytest.raises(InputError, match=r"expected dnc, pairs, apex, partition:6,2,2 or blocks:polygon5\+3\+2"):
         parse_structure(text, "large")
 
 
@@ -215,7 +215,7 @@ def test_a_problem_has_defaults_sizes_and_decays() -> None:
         ("K=-4,n=2,d=6,L=2,decay=1e-2", "expected at least 2 classes, got -4"),
         ("K=4,n=0,d=6,L=2,decay=1e-2", "expected class sizes >= 1"),
         ("K=4,n=2,d=0,L=2,decay=1e-2", "expected width >= 1"),
-        ("K=4,n=2,d=6,L=0,decay=1e-2", "expected depth >= 1"),
+        ("K=4,n=2,d=6,L=0,decay=1e-2", "expected depth from 1 to 1000"),
         ("K=4,n=2,d=6,L=2,decay=1e-2,loss=hinge", "expected loss ce or mse"),
         ("K=4,n=2,d=6,L=2,decay=1e-2,activation=gelu", "expected activation linear or relu"),
         ("K=3,sizes=4:1:2,d=5,L=2,decay=1e-3", "either sizes or K and n"),

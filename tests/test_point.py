@@ -8,9 +8,10 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import save_file as save_torch
 
 from landscape.errors import InputError
-from landscape.point import CriticalPoint, Origin, Outcome
+from landscape.point import CriticalPoint, Origin, Outcome, _digest
 from landscape.problem import Problem
 from landscape.solver import solve
 from landscape.structures import Random, random_start
@@ -101,6 +102,68 @@ def test_foreign_and_newer_files_are_refused(point, tmp_path):
     save_file(load_file(tmp_path / "p.safetensors"), tmp_path / "newer.safetensors", metadata=newer)
     with pytest.raises(InputError, match="format 1"):
         CriticalPoint.load(tmp_path / "newer.safetensors")
+
+
+DAMAGED = [
+    ("evidence", 3),
+    ("evidence", {"outcome": [], "steps": 1}),
+    ("evidence", {"outcome": "CONVERGED", "steps": "many"}),
+    ("evidence", {"outcome": "CONVERGED", "steps": -1}),
+    ("origin", None),
+    ("origin", {"start": 3, "methods": [], "seed": None, "versions": {}}),
+    ("origin", {"start": "x", "methods": 3, "seed": None, "versions": {}}),
+    ("origin", {"start": "x", "methods": [], "seed": "x", "versions": {}}),
+    ("origin", {"start": "x", "methods": [], "versions": {}}),
+    ("origin", {"start": "x", "methods": [], "seed": None, "versions": [1]}),
+    ("problem", []),
+    ("problem", {"width": 3}),
+    ("format", [1]),
+    ("sha256", None),
+]
+
+
+def header_of(path):
+    with safe_open(path, "np") as handle:
+        return json.loads(handle.metadata()["landscape"])
+
+
+@pytest.mark.parametrize(("section", "value"), DAMAGED)
+def test_damaged_headers_are_refused(point, tmp_path, section, value):
+    path = tmp_path / "p.safetensors"
+    point.save(path)
+    save_file(load_file(path), path, metadata={"landscape": json.dumps({**header_of(path), section: value})})
+    with pytest.raises(InputError):
+        CriticalPoint.load(path)
+
+
+@pytest.mark.parametrize("header", ["[]", "3", "{", "[" * 100_000, "null"])
+def test_headers_that_are_no_object_are_refused(point, tmp_path, header):
+    path = tmp_path / "p.safetensors"
+    point.save(path)
+    save_file(load_file(path), path, metadata={"landscape": header})
+    with pytest.raises(InputError, match=r"p\.safetensors"):
+        CriticalPoint.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("W_1", torch.ones(4, 4, dtype=torch.int64)),
+        ("H_1", torch.ones(4, 6, dtype=torch.bfloat16)),
+        ("trace", torch.ones(3, 2, dtype=torch.float64)),
+        ("trace", torch.ones(3, dtype=torch.float64)),
+    ],
+)
+def test_arrays_of_another_kind_are_refused(point, tmp_path, name, array):
+    path = tmp_path / "p.safetensors"
+    point.save(path)
+    header = header_of(path)
+    arrays = {key: torch.from_numpy(value) for key, value in load_file(path).items()} | {name: array}
+    if array.dtype != torch.bfloat16:
+        header["sha256"] = _digest(arrays)
+    save_torch(arrays, path, metadata={"landscape": json.dumps(header)})
+    with pytest.raises(InputError, match=r"p\.safetensors"):
+        CriticalPoint.load(path)
 
 
 def test_outcomes_say_what_to_do():

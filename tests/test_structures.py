@@ -7,9 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from landscape.codes import contrasts
 from landscape.errors import InputError
 from landscape.problem import Problem
-from landscape.structures import Apex, Collapse, Pairs, Partition, Random, analytic, contrasts, embed, random_start
+from landscape.structures import Apex, Collapse, Pairs, Partition, Random, analytic, embed, random_start
 from landscape.theory import simplex_equation
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)

@@ -234,3 +234,18 @@ def test_tiny_decays_have_roots(decay):
         alpha = simplex_equation(problem, 10, 1).root(which)
         log_q = -alpha - math.log1p(9 * math.exp(-alpha))
         assert log_q + math.log(alpha) / 3 == pytest.approx(math.log(decay), rel=1e-12)
+
+
+@pytest.mark.parametrize("decay", [1e-40, 1e-100, 1e-300])
+def test_roots_beyond_double_precision_are_refused(decay):
+    equation = simplex_equation(Problem.balanced(4, 2, 6, 2, decay), 4, 2)
+    large = equation.root("large")
+    assert large is not None
+    assert 50 < large < 1100
+    if decay > 1e-80:
+        small = equation.root("small")
+        assert small is not None
+        assert 0 < small < 1e-100
+    else:
+        with pytest.raises(InputError, match="larger decay"):
+            equation.root("small")

@@ -16,7 +16,7 @@ from landscape.cli.sources import (
 )
 
 if TYPE_CHECKING:
-    from landscape.degeneracy import DegeneracyReport
+    from landscape.degeneracy_report import DegeneracyReport
 
 
 def degeneracy(

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
 from landscape.cli.output import descent_progress, print_json, print_lines, warn
-from landscape.cli.sources import DeviceText, JsonFlag, RootChoice, RootText, checked_device, loaded, whole_number
+from landscape.cli.sources import DeviceText, JsonFlag, OptionalRoot, RootChoice, checked_device, loaded, whole_number
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def solve(
     loss: Annotated[Literal["ce", "mse"] | None, Parameter(help="Cross-entropy (default) or squared error.")] = None,
     activation: Annotated[Literal["linear", "relu"] | None, Parameter(help="linear (default) or relu.")] = None,
     start: Annotated[str, Parameter(help="random, dnc, pairs, apex, partition:6,2,2, or a saved point to go on from.")] = "random",
-    root: RootText = "large",
-    init_scale: Annotated[str, Parameter(help="c_W,c_H of the random start.")] = "1,1",
+    root: OptionalRoot = None,
+    init_scale: Annotated[str | None, Parameter(help="c_W,c_H of the random start (default 1,1).")] = None,
     method: Annotated[MethodChoice | None, Parameter(help="Default: ptc, and newton at analytic starts.")] = None,
     learning_rate: Annotated[float, Parameter(help="Of gd.")] = 0.5,
     max_steps: Annotated[int | None, Parameter(converter=whole_number, help="Of the method; its own default otherwise.")] = None,
@@ -56,6 +56,7 @@ def solve(
     _check_numbers(learning_rate, max_steps, tolerance, seed)
     sizes = _sizes(classes, samples, class_sizes)
     given = {"width": width, "depth": depth, "decay": decay, "loss": loss, "activation": activation, "classes": sizes}
+    given |= {"root": root, "init-scale": init_scale}
     if Path(start).suffix == ".safetensors":
         named = [name for name, value in given.items() if value is not None]
         if named:
@@ -123,16 +124,20 @@ def _problem(
     return Problem(sizes, width, depth, parse_decay(decay), loss or "ce", activation or "linear")
 
 
-def _start(problem: "Problem", start: str, root: RootChoice, init_scale: str, seed: int) -> tuple["Tensor", "Origin"]:
+def _start(problem: "Problem", start: str, root: RootChoice | None, init_scale: str | None, seed: int) -> tuple["Tensor", "Origin"]:
     from landscape.notation import parse_scales, parse_structure
     from landscape.point import Origin
     from landscape.structures import Random, analytic, describe, embed, random_start
 
     if start == "random":
-        weight_scale, feature_scale = parse_scales(init_scale)
+        if root is not None:
+            raise InputError("expected --root only with an analytic start, got it with --start random")
+        weight_scale, feature_scale = parse_scales(init_scale or "1,1")
         words = f"random, c_W={weight_scale:g}, c_H={feature_scale:g}"
         return random_start(problem, Random(weight_scale, feature_scale, seed)), Origin(words, seed=seed)
-    structure = parse_structure(start, root)
+    if init_scale is not None:
+        raise InputError(f"expected --init-scale only with --start random, got it with --start {start}")
+    structure = parse_structure(start, root or "large")
     return embed(problem, analytic(problem, structure), seed), Origin(f"analytic {describe(structure)}", seed=seed)
 
 

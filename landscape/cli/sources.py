@@ -9,7 +9,7 @@ from cyclopts import Parameter, Token
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from landscape.degeneracy import DegeneracyReport
+    from landscape.degeneracy_report import DegeneracyReport
     from landscape.point import CriticalPoint
 
 MethodChoice = Literal["auto", "reduction", "dense"]
@@ -18,6 +18,7 @@ PointFiles = Annotated[Path, Parameter(help="Points saved by landscape; several 
 ProblemText = Annotated[str | None, Parameter(help="Instead of a file: K=10,n=5,d=20000,L=6,decay=1e-3.")]
 StartText = Annotated[str | None, Parameter(help="With --problem: dnc, pairs, apex or partition:6,2,2.")]
 RootText = Annotated[RootChoice, Parameter(help="Which scale of an analytic point; the small root is a saddle.")]
+OptionalRoot = Annotated[RootChoice | None, Parameter(help="Of an analytic start: large (default) or small, a saddle.")]
 JsonFlag = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
 DeviceText = Annotated[str, Parameter(help="cpu, cuda or cuda:1.")]
 

@@ -20,7 +20,7 @@ from landscape.cli.sources import (
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from landscape.degeneracy import DegeneracyReport
+    from landscape.degeneracy_report import DegeneracyReport
 
 
 def spectrum(

@@ -1,6 +1,9 @@
 """The command as a process: what help costs, what a kill leaves behind, a full disk under stdout, completion in a private home."""
 
+import json
 import os
+import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,3 +47,51 @@ def test_completion_is_made_in_a_private_home(tmp_path: Path) -> None:
     shown = subprocess.run(["bash", "-c", ". ./c.sh && complete -p landscape"], cwd=tmp_path, capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     assert "degeneracy" in (tmp_path / "c.sh").read_text()
+
+
+SLOW = ["solve", "--classes", "10", "--samples", "5", "--width", "70", "--depth", "2", "--decay", "2**-10", "--method", "gd"]
+
+
+class Descent:
+    """A descent of a minute as a process, its stderr a terminal that we read; under way once the progress shows a gradient."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.terminal, theirs = pty.openpty()
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm", "COLUMNS": "160"}
+        command = [sys.executable, "-c", "from landscape.cli import main\nmain()", *SLOW, *arguments]
+        self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=theirs, text=True)
+        os.close(theirs)
+        self.shown = b""
+        while b"gradient" not in self.shown:
+            self.shown += os.read(self.terminal, 65536)
+
+    def stop(self, number: int) -> str:
+        """Sends a signal, waits for the end, and returns what stood on stdout."""
+        self.process.send_signal(number)
+        try:
+            while chunk := os.read(self.terminal, 65536):
+                self.shown += chunk
+        except OSError:  # how Linux says that the other side of a terminal is closed
+            os.close(self.terminal)
+        return self.process.communicate(timeout=60)[0]
+
+
+@pytest.mark.slow
+def test_an_interrupted_solve_saves_what_it_has_and_goes_on(tmp_path: Path) -> None:
+    descent = Descent(tmp_path, "--out", "point.safetensors", "--json")
+    printed = descent.stop(signal.SIGINT)
+    assert descent.process.returncode == 1, descent.shown
+    assert json.loads(printed)["outcome"] == "interrupted"
+    assert b"random seed 0" in descent.shown
+    assert b"not critical: interrupted by hand: continue with --start FILE" in descent.shown
+    more = ["solve", "--start", "point.safetensors", "--out", "more.safetensors", "--json"]
+    done = python("from landscape.cli import main\nmain()", *more, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["gradient_norm"] < 1e-12
+
+
+@pytest.mark.slow
+def test_a_killed_solve_leaves_no_file(tmp_path: Path) -> None:
+    descent = Descent(tmp_path, "--out", "point.safetensors")
+    descent.stop(signal.SIGKILL)
+    assert list(tmp_path.iterdir()) == []

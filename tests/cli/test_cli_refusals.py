@@ -63,7 +63,7 @@ def point(capsys: pytest.CaptureFixture[str]) -> Path:
         ({"width": "0"}, "expected width >= 1, got 0"),
         ({"width": "-6"}, "expected width >= 1, got -6"),
         ({"width": None}, "--width"),
-        ({"depth": "0"}, "expected depth >= 1, got 0"),
+        ({"depth": "0"}, "expected depth from 1 to 1000, got 0"),
         ({"decay": "-1e-2"}, "expected a positive finite decay, got -0.01"),
         ({"decay": "0"}, "expected a positive finite decay, got 0"),
         ({"decay": "nan"}, "expected a decay such as 2**-10 or 1e-3, got 'nan'"),
@@ -74,7 +74,7 @@ def point(capsys: pytest.CaptureFixture[str]) -> Path:
         ({"classes": None, "samples": None, "class_sizes": "4"}, "expected at least 2 classes, got 1"),
         ({"classes": None, "samples": None, "class_sizes": "4,0"}, "expected class sizes >= 1"),
         ({"classes": None, "samples": None, "class_sizes": "4,x"}, "expected whole numbers"),
-        ({"start": "etf"}, "expected dnc, pairs, apex or partition:6,2,2, got 'etf'"),
+        ({"start": "etf"}, "expected dnc, pairs, apex, partition:6,2,2 or blocks:polygon5+3+2, got 'etf'"),
         ({"start": "partition:3,2"}, "sum to 4 classes, got 3,2"),
         ({"start": "partition:5,-1"}, "sum to 4 classes, got 5,-1"),
         ({"start": "partition:2,x"}, "expected whole numbers"),
@@ -100,7 +100,7 @@ def point(capsys: pytest.CaptureFixture[str]) -> Path:
         ({"device": "abacus"}, "expected a device"),
         ({"device": "meta"}, "expected a device"),
         ({"colour": "blue"}, "--colour"),
-        ({"depth": "1" + "0" * 15}, "fits in memory"),
+        ({"depth": "1" + "0" * 15}, "expected depth from 1 to 1000"),
     ],
 )
 def test_problems_that_cannot_be_solved(capsys: pytest.CaptureFixture[str], changed: dict[str, str | None], words: str) -> None:
