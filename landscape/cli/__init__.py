@@ -25,6 +25,7 @@ app.command("landscape.cli.degeneracy:degeneracy", name="degeneracy", help="Coun
 app.command("landscape.cli.spectrum:spectrum", name="spectrum", help="Write or draw the Hessian spectrum of a critical point.")
 app.command("landscape.cli.weights:import_weights", name="import", help="Turn weights trained elsewhere into a point.")
 app.command("landscape.cli.show:show", name="show", help="Print what a saved point is and where it came from.")
+app.command("landscape.cli.prevalence:prevalence", name="prevalence", help="Count where many random starts end.")
 app.register_install_completion_command(name="install-completion")
 
 
