@@ -13,6 +13,7 @@ from landscape.problem import Problem
 from landscape.reduction import Core
 from landscape.solver.methods import Newton, PseudoTransient
 from landscape.solver.newton import polish_core
+from landscape.solver.rows import take
 from landscape.solver.transient import Flow, advance
 from landscape.structures import LogitForm
 
@@ -108,7 +109,7 @@ def _descend(problem: Problem, thetas: Float[Tensor, "b p"], settings: PseudoTra
             done = ~moving
             ends[places[done]], norms[places[done]] = flow.theta[done], sizes[done]
             places = places[moving]
-            flow = Flow(*(part[moving] for part in (flow.theta, flow.loss, flow.gradient, flow.time_step, flow.products)))
+            flow = take(flow, moving)
         if not len(places):
             break
     return ends, norms

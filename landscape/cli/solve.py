@@ -7,7 +7,23 @@ from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
 from landscape.cli.output import descent_progress, print_json, print_lines, warn
-from landscape.cli.sources import DeviceText, JsonFlag, OptionalRoot, RootChoice, checked_device, loaded, whole_number
+from landscape.cli.sources import (
+    ActivationChoice,
+    ClassesNumber,
+    DecayText,
+    DepthNumber,
+    DeviceText,
+    JsonFlag,
+    LossChoice,
+    OptionalRoot,
+    RootChoice,
+    SamplesNumber,
+    SizesText,
+    WidthNumber,
+    checked_device,
+    loaded,
+    whole_number,
+)
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,14 +39,14 @@ MethodChoice = Literal["ptc", "gd", "lbfgs", "newton"]
 def solve(
     *,
     out: Annotated[Path, Parameter(help="Where the point goes (.safetensors).")],
-    classes: Annotated[int | None, Parameter(converter=whole_number, help="K.")] = None,
-    samples: Annotated[int | None, Parameter(converter=whole_number, help="n, per class.")] = None,
-    class_sizes: Annotated[str | None, Parameter(help="Instead of --classes and --samples: 4,1,2.")] = None,
-    width: Annotated[int | None, Parameter(converter=whole_number, help="d.")] = None,
-    depth: Annotated[int | None, Parameter(converter=whole_number, help="L, the number of weight matrices.")] = None,
-    decay: Annotated[str | None, Parameter(help="lambda: 2**-10, 1e-3, or one per factor H_1,W_1,..,W_L.")] = None,
-    loss: Annotated[Literal["ce", "mse"] | None, Parameter(help="Cross-entropy (default) or squared error.")] = None,
-    activation: Annotated[Literal["linear", "relu"] | None, Parameter(help="linear (default) or relu.")] = None,
+    classes: ClassesNumber = None,
+    samples: SamplesNumber = None,
+    class_sizes: SizesText = None,
+    width: WidthNumber = None,
+    depth: DepthNumber = None,
+    decay: DecayText = None,
+    loss: LossChoice = None,
+    activation: ActivationChoice = None,
     start: Annotated[str, Parameter(help="random, dnc, pairs, apex, partition:6,2,2, or a saved point to go on from.")] = "random",
     root: OptionalRoot = None,
     init_scale: Annotated[str | None, Parameter(help="c_W,c_H of the random start (default 1,1).")] = None,
@@ -54,7 +70,7 @@ def solve(
 
     check_writable(out)
     _check_numbers(learning_rate, max_steps, tolerance, seed)
-    sizes = _sizes(classes, samples, class_sizes)
+    sizes = given_sizes(classes, samples, class_sizes)
     given = {"width": width, "depth": depth, "decay": decay, "loss": loss, "activation": activation, "classes": sizes}
     given |= {"root": root, "init-scale": init_scale}
     if Path(start).suffix == ".safetensors":
@@ -66,7 +82,7 @@ def solve(
         origin = Origin(before.origin.start, before.origin.methods, before.origin.seed)
         methods = _methods(method or "ptc", learning_rate, max_steps)
     else:
-        problem = _problem(sizes, width, depth, decay, loss, activation)
+        problem = given_problem(sizes, width, depth, decay, loss, activation)
         theta, origin = _start(problem, start, root, init_scale, seed)
         methods = _methods(method or ("ptc" if start == "random" else "newton"), learning_rate, max_steps)
     theta = theta.to(checked_device(device))
@@ -93,7 +109,8 @@ def _check_numbers(learning_rate: float, max_steps: int | None, tolerance: float
         raise InputError(f"expected a --seed from 0 to 2**63 - 1, got {seed}")
 
 
-def _sizes(classes: int | None, samples: int | None, class_sizes: str | None) -> tuple[int, ...] | None:
+def given_sizes(classes: int | None, samples: int | None, class_sizes: str | None) -> tuple[int, ...] | None:
+    """Returns the class sizes that the options name, or None if they name none."""
     from landscape.notation import equal_sizes, parse_sizes
 
     if class_sizes is not None:
@@ -108,7 +125,7 @@ def _sizes(classes: int | None, samples: int | None, class_sizes: str | None) ->
     return equal_sizes(classes, samples)
 
 
-def _problem(
+def given_problem(
     sizes: tuple[int, ...] | None,
     width: int | None,
     depth: int | None,
@@ -116,6 +133,7 @@ def _problem(
     loss: Literal["ce", "mse"] | None,
     activation: Literal["linear", "relu"] | None,
 ) -> "Problem":
+    """Returns the problem that the options name."""
     from landscape.notation import parse_decay
     from landscape.problem import Problem
 

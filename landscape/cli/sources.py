@@ -12,8 +12,22 @@ if TYPE_CHECKING:
     from landscape.degeneracy_report import DegeneracyReport
     from landscape.point import CriticalPoint
 
+
+def whole_number(type_: object, tokens: Sequence[Token]) -> int:
+    """Returns a whole number as typed; the converter of cyclopts would round 3.5."""
+    return int(tokens[0].value)
+
+
 MethodChoice = Literal["auto", "reduction", "dense"]
 RootChoice = Literal["large", "small"]
+ClassesNumber = Annotated[int | None, Parameter(converter=whole_number, help="K.")]
+SamplesNumber = Annotated[int | None, Parameter(converter=whole_number, help="n, per class.")]
+SizesText = Annotated[str | None, Parameter(help="Instead of --classes and --samples: 4,1,2.")]
+WidthNumber = Annotated[int | None, Parameter(converter=whole_number, help="d.")]
+DepthNumber = Annotated[int | None, Parameter(converter=whole_number, help="L, the number of weight matrices.")]
+DecayText = Annotated[str | None, Parameter(help="lambda: 2**-10, 1e-3, or one per factor H_1,W_1,..,W_L.")]
+LossChoice = Annotated[Literal["ce", "mse"] | None, Parameter(help="Cross-entropy (default) or squared error.")]
+ActivationChoice = Annotated[Literal["linear", "relu"] | None, Parameter(help="linear (default) or relu.")]
 PointFiles = Annotated[Path, Parameter(help="Points saved by landscape; several are printed side by side.")]
 ProblemText = Annotated[str | None, Parameter(help="Instead of a file: K=10,n=5,d=20000,L=6,decay=1e-3.")]
 StartText = Annotated[str | None, Parameter(help="With --problem: dnc, pairs, apex or partition:6,2,2.")]
@@ -51,11 +65,6 @@ def loaded(path: Path, device: str) -> "CriticalPoint":
     from landscape.point import CriticalPoint
 
     return CriticalPoint.load(path, checked_device(device))
-
-
-def whole_number(type_: object, tokens: Sequence[Token]) -> int:
-    """Returns a whole number as typed; the converter of cyclopts would round 3.5."""
-    return int(tokens[0].value)
 
 
 def checked_device(name: str) -> str:

@@ -1,9 +1,10 @@
-"""Explicit descent: plain gradient descent and L-BFGS, as streams of states."""
+"""Explicit descent: plain gradient descent, for any number of starts at once, and L-BFGS."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from landscape.objective import Objective
@@ -12,16 +13,57 @@ from landscape.solver.methods import LBFGS, GradientDescent, State
 _REPORT_EVERY = 200  # steps between two looks at the gradient norm, each of which waits for the device
 
 
+@dataclass(frozen=True)
+class Descent:
+    """The state of a batch of plain descents.
+
+    Attributes:
+        theta: One row per start.
+        loss: There.
+        gradient: There.
+        steps: Taken so far.
+    """
+
+    theta: Float[Tensor, "b p"]
+    loss: Float[Tensor, " b"]
+    gradient: Float[Tensor, "b p"]
+    steps: Int[Tensor, " b"]
+
+    @classmethod
+    def begin(cls, objective: Objective, theta: Float[Tensor, "b p"]) -> "Descent":
+        """Returns the descent at its start."""
+        loss, gradient = objective.value_and_gradient(theta)
+        return cls(theta, loss, gradient, torch.zeros_like(loss, dtype=torch.int64))
+
+    @property
+    def products(self) -> Int[Tensor, " b"]:
+        """Gradients, which cost about as much as Hessian products."""
+        return self.steps
+
+    @property
+    def stalled(self) -> Bool[Tensor, " b"]:
+        """Nobody: plain descent never knows."""
+        return torch.zeros_like(self.steps, dtype=torch.bool)
+
+
+def descend(objective: Objective, descent: Descent, settings: GradientDescent) -> Descent:
+    """Returns the descent after `_REPORT_EVERY` steps of every row, or as many as the row closest to its last has left."""
+    count = min(_REPORT_EVERY, settings.max_steps - int(descent.steps.max()))
+    theta, gradient = descent.theta, descent.gradient
+    for step in range(count):
+        theta = theta - settings.learning_rate * gradient
+        if step < count - 1:
+            gradient = objective.gradient(theta)
+    loss, gradient = objective.value_and_gradient(theta)
+    return Descent(theta, loss, gradient, descent.steps + count)
+
+
 def gradient_descent(objective: Objective, theta: Float[Tensor, " p"], settings: GradientDescent) -> Iterator[State]:
     """Yields the state every `_REPORT_EVERY` steps, for ever."""
-    steps = 0
+    descent = Descent.begin(objective, theta[None])
     while True:
-        loss, gradient = objective.value_and_gradient(theta)
-        yield State(theta, float(loss), float(gradient.norm()), steps)
-        for _ in range(min(_REPORT_EVERY, settings.max_steps - steps)):
-            theta = theta - settings.learning_rate * gradient
-            gradient = objective.gradient(theta)
-            steps += 1
+        yield State(descent.theta[0], float(descent.loss), float(descent.gradient.norm()), int(descent.steps))
+        descent = descend(objective, descent, settings)
 
 
 def lbfgs(objective: Objective, theta: Float[Tensor, " p"], settings: LBFGS) -> Iterator[State]:

@@ -1,0 +1,30 @@
+"""`python -m figures`: draws every figure from the committed data into figures/build, as PDF and PNG."""
+
+from importlib import import_module
+from pathlib import Path
+
+from figures import BUILD
+from landscape.plot import save_figure
+
+
+def names() -> list[str]:
+    """Returns the modules that draw a figure."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("figure*.py"))
+
+
+def build(folder: Path) -> list[Path]:
+    """Draws all figures and returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name in names():
+        module = import_module(f"figures.{name}")
+        figure = module.draw(module.load())
+        for suffix in ("pdf", "png"):
+            written.append(folder / f"{name}.{suffix}")
+            save_figure(figure, written[-1])
+    return written
+
+
+if __name__ == "__main__":
+    for path in build(BUILD):
+        print(path)

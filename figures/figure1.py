@@ -1,0 +1,34 @@
+"""Fig. 1: the loss along plain descent for two starts, with the closed-form losses, and the mean logits where they end."""
+
+from matplotlib.figure import Figure
+
+from figures import DATA
+from landscape.plot import draw_logits, new_figure, style
+from landscape.point import CriticalPoint
+from landscape.reduction import Core
+from landscape.structures import Collapse, Pairs, analytic
+
+STRUCTURES = {"collapse": (Collapse(), "DNC", "C0"), "pairs": (Pairs(), "low rank", "C1")}
+
+
+def load() -> dict[str, CriticalPoint]:
+    """Returns the two end points by name."""
+    return {name: CriticalPoint.load(DATA / f"figure1-{name}.safetensors") for name in STRUCTURES}
+
+
+def draw(data: dict[str, CriticalPoint]) -> Figure:
+    """Draws the curves and the two matrices."""
+    figure, axes = new_figure(1, 3, width=7.0)
+    with style():
+        for name, point in data.items():
+            structure, label, color = STRUCTURES[name]
+            core = Core.from_form(point.problem, analytic(point.problem, structure))
+            steps, loss, _ = point.trace.T
+            axes[0].plot(steps[1:], loss[1:], color=color, label=label)
+            axes[0].axhline(float(core.objective.loss(core.theta)), color=color, linestyle=":", linewidth=0.9)
+        axes[0].set(xscale="log", yscale="log", xlabel="step", ylabel="loss (dotted: closed form)")
+        axes[0].legend(frameon=False)
+    for place, (name, point) in zip(axes[1:], data.items(), strict=True):
+        logits = point.problem.class_means(point.problem.objective(point.theta).logits(point.theta))
+        draw_logits(place, logits, f"mean logits, {STRUCTURES[name][1]}")
+    return figure

@@ -1,0 +1,48 @@
+"""Fig. 5: the ranks of the end points, against the width and against the decay; the area of a disc is the share of starts."""
+
+from collections import Counter
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from figures import DATA
+from figures.figure2 import STYLES, on_panel
+from landscape.plot import new_figure, style
+from landscape.survey import Row, read_table
+
+LARGEST = 60.0  # points^2 of a disc that holds all starts
+
+
+def load() -> list[Row]:
+    """Returns the table that scripts/figure5.py wrote."""
+    return read_table(DATA / "figure5.csv", Row)
+
+
+def draw(data: list[Row]) -> Figure:
+    """Draws both panels; the two initialisation scales stand side by side and lines join their mean ranks."""
+    figure, axes = new_figure(1, 2, width=5.5)
+    with style():
+        _panel(axes[0], data, "width")
+        _panel(axes[1], data, "decay")
+        axes[0].set(xlabel="width $d$", ylabel="rank")
+        axes[1].set(xlabel=r"decay $\lambda$")
+        axes[0].legend(frameon=False, title="$H_1$ scale", loc="upper left")
+    return figure
+
+
+def _panel(axes: Axes, data: list[Row], name: str) -> None:
+    for side, (scale, (color, _, line)) in zip((-1, 1), STYLES.items(), strict=True):
+        rows = [row for row in data if row.feature_scale == scale and on_panel(row, name)]
+        seeds = {getattr(row, name): row.seeds for row in rows}
+        shares: Counter[tuple[float, int]] = Counter()
+        for row in rows:
+            shares[getattr(row, name), row.rank] += row.count / row.seeds
+        beside = {place: place * 1.04**side if name == "decay" else place + 1.5 * side for place in seeds}
+        present = [key for key, share in shares.items() if share]
+        sizes = [LARGEST * shares[key] for key in present]
+        axes.scatter([beside[place] for place, _ in present], [rank for _, rank in present], sizes, color=color, linewidths=0)
+        means = [sum(rank * share for (at, rank), share in shares.items() if at == place) for place in sorted(seeds)]
+        axes.plot([beside[place] for place in sorted(seeds)], means, color=color, linestyle=line, linewidth=0.9, label=f"{scale:g}")
+    axes.set_ylim(3.5, 9.5)
+    if name == "decay":
+        axes.set_xscale("log", base=2)

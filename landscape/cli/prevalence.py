@@ -1,0 +1,145 @@
+"""`landscape prevalence`: where many random starts end, with intervals, in a folder that can be continued."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.output import print_json, warn
+from landscape.cli.solve import given_problem, given_sizes
+from landscape.cli.sources import (
+    ActivationChoice,
+    ClassesNumber,
+    DecayText,
+    DepthNumber,
+    DeviceText,
+    JsonFlag,
+    LossChoice,
+    SamplesNumber,
+    SizesText,
+    WidthNumber,
+    checked_device,
+    whole_number,
+)
+from landscape.errors import InputError
+
+if TYPE_CHECKING:
+    from landscape.prevalence import Prevalence, Study
+    from landscape.solver.batch import BatchMethod
+
+
+def prevalence(
+    *,
+    out: Annotated[Path, Parameter(help="Folder of the records and end points; an interrupted run goes on from it.")],
+    classes: ClassesNumber = None,
+    samples: SamplesNumber = None,
+    class_sizes: SizesText = None,
+    width: WidthNumber = None,
+    depth: DepthNumber = None,
+    decay: DecayText = None,
+    loss: LossChoice = None,
+    activation: ActivationChoice = None,
+    seeds: Annotated[int, Parameter(converter=whole_number, help="Random starts: seeds 0 .. SEEDS-1.")] = 100,
+    init_scale: Annotated[str, Parameter(help="c_W,c_H of the random starts.")] = "1,1",
+    method: Annotated[Literal["ptc", "gd"], Parameter(help="Implicit gradient flow, or plain descent (the paper's).")] = "ptc",
+    learning_rate: Annotated[float, Parameter(help="Of gd, the same at every step.")] = 0.5,
+    max_steps: Annotated[int | None, Parameter(converter=whole_number, help="Of the method; its own default otherwise.")] = None,
+    handover: Annotated[float | None, Parameter(help="Gradient norm where Newton's polish takes over (default 1e-10).")] = None,
+    narrower_than: Annotated[float | None, Parameter(help="Stop once the interval of P(DNC) is at most this wide.")] = None,
+    batch: Annotated[int | None, Parameter(converter=whole_number, help="Starts at once; the counts do not depend on it.")] = None,
+    device: DeviceText = "cpu",
+    json: JsonFlag = False,
+) -> int:
+    """Follow many random starts to critical points, name each and count.
+
+    Every end point is saved in OUT/points and can be given to landscape degeneracy. The same command with more seeds goes on where
+    the last one stopped. Exit code 1 if seeds did not converge or it was interrupted.
+    """
+    from landscape.notation import parse_scales
+    from landscape.prevalence import Study, measure
+
+    problem = given_problem(given_sizes(classes, samples, class_sizes), width, depth, decay, loss, activation)
+    study = Study(problem, *parse_scales(init_scale), _method(method, learning_rate, max_steps, handover))
+    device = checked_device(device)
+    with _progress(seeds) as watch:
+        try:
+            result = measure(study, seeds, out, narrower_than=narrower_than, size=batch, device=device, watch=watch)
+        except KeyboardInterrupt:
+            warn(f"interrupted: the seeds that had arrived are in {out}, and the same command goes on from there")
+            return NOT_AS_ASKED
+    if json:
+        print_json({**result.as_dict(), "out": str(out)})
+    else:
+        _print(study, result)
+    if result.non_converged:
+        warn(f"{result.non_converged} of {len(result.ends)} seeds did not converge: {_outcomes(result)}")
+    return NOT_AS_ASKED if result.non_converged else DONE
+
+
+def _method(name: Literal["ptc", "gd"], learning_rate: float, max_steps: int | None, handover: float | None) -> "BatchMethod":
+    from dataclasses import replace
+
+    from landscape.solver import GradientDescent, PseudoTransient
+
+    if not 0 < learning_rate < float("inf"):
+        raise InputError(f"expected a positive finite --learning-rate, got {learning_rate:g}")
+    if max_steps is not None and max_steps < 1:
+        raise InputError(f"expected --max-steps of at least 1, got {max_steps}")
+    if handover is not None and not 0 < handover < float("inf"):
+        raise InputError(f"expected a positive finite --handover, got {handover:g}")
+    settings: BatchMethod = PseudoTransient() if name == "ptc" else GradientDescent(learning_rate)
+    if max_steps is not None:
+        settings = replace(settings, max_steps=max_steps)
+    return settings if handover is None else replace(settings, tolerance=handover)
+
+
+def _print(study: "Study", result: "Prevalence") -> None:
+    counts, seeds = result.counts, len(result.ends)
+    examples = {label: end for label, end in zip(result.labels, result.ends, strict=True) if end.converged}
+    table = [["structure", "count", "share", "95 % interval", "rank", "loss", "index", "nullity", "orbit"]]
+    for name in {**counts, "DNC": 0}:
+        low, high = result.interval(name)
+        count, end = counts.get(name, 0), examples.get(name)
+        facts = ["-"] * 5
+        if end is not None:
+            whole = (end.rank, end.index, end.nullity, end.orbit_dimension)
+            rank, *rest = ("undecided" if value is None else str(value) for value in whole)
+            facts = [rank, f"{end.loss:.10f}", *rest]
+        table.append([name, str(count), f"{count / seeds:.3f}", f"{low:.3f} .. {high:.3f}", *facts])
+    table.append(["not converged", str(result.non_converged), f"{result.non_converged / seeds:.3f}", *["-"] * 6])
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    print(f"{study.problem}, {seeds} seeds, c_W={study.weight_scale:g}, c_H={study.feature_scale:g}")
+    for row in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _outcomes(result: "Prevalence") -> str:
+    found: dict[str, int] = {}
+    for end in result.ends:
+        if not end.converged:
+            found[end.outcome.lower()] = found.get(end.outcome.lower(), 0) + 1
+    return ", ".join(f"{count} {name}" for name, count in found.items())
+
+
+@contextmanager
+def _progress(seeds: int) -> "Iterator[Callable[[Prevalence], None]]":
+    """Yields a watcher that shows the counts so far; silent when stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda so_far: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[state]}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("seeds", total=seeds, state="")
+
+        def watch(so_far: "Prevalence") -> None:
+            shown = {**so_far.counts, **({"not converged": so_far.non_converged} if so_far.non_converged else {})}
+            progress.update(task, completed=len(so_far.ends), state="  ".join(f"{name} {count}" for name, count in shown.items()))
+
+        yield watch

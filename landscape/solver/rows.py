@@ -1,0 +1,33 @@
+"""Batches as frozen dataclasses whose fields are tensors with one row per start: take rows, put them back, join two batches."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+B = TypeVar("B")
+
+
+def take(batch: B, rows: Int[Tensor, " r"]) -> B:
+    """Returns the batch of these rows, in this order."""
+    return _by_field(lambda tensor: tensor[rows], batch)
+
+
+def put(batch: B, rows: Int[Tensor, " r"], new: B) -> B:
+    """Returns the batch with these rows replaced."""
+    return _by_field(lambda tensor, part: tensor.index_copy(0, rows, part), batch, new)
+
+
+def join(batch: B, other: B) -> B:
+    """Returns the rows of both."""
+    return _by_field(lambda *parts: torch.cat(parts), batch, other)
+
+
+def _by_field(apply: Callable[..., Tensor], *batches: B) -> B:
+    """Fields that are batches themselves are entered."""
+    first: Any = batches[0]
+    columns = [[getattr(batch, field.name) for batch in batches] for field in fields(first)]
+    return type(first)(*(apply(*parts) if isinstance(parts[0], Tensor) else _by_field(apply, *parts) for parts in columns))

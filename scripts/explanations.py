@@ -1,0 +1,17 @@
+"""Prediction beside observation: every explanation of P(DNC) for the settings of Fig. 2, and the starts of the paper's setting."""
+
+from pathlib import Path
+
+from landscape.explanations import alignments, evidence
+from landscape.prevalence import Study, measure
+from landscape.problem import Problem
+from landscape.survey import Row, read_table, write_table
+
+SEEDS = 100  # of the paper's setting, for the alignment of single starts
+PAPER = Study(Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2.0**-10))
+DATA = Path(__file__).resolve().parent.parent / "figures" / "data"
+
+if __name__ == "__main__":
+    write_table(evidence(read_table(DATA / "figure2.csv", Row)), DATA / "explanations.csv")
+    result = measure(PAPER, SEEDS, keep_points=False)
+    write_table(alignments(PAPER, {end.seed: end.structure for end in result.ends}), DATA / "starts.csv")

@@ -1,0 +1,22 @@
+"""Does the implicit flow end where the paper's dynamics ends? The same starts followed by both, at four widths."""
+
+from pathlib import Path
+
+from landscape.prevalence import Study
+from landscape.problem import Problem
+from landscape.solver import GradientDescent
+from landscape.survey import Comparison, compare_methods, write_table
+
+SEEDS = 10
+WIDTHS = (10, 40, 70, 100)
+PLAIN = GradientDescent(learning_rate=0.5, tolerance=1e-7)
+ROOT = Path(__file__).resolve().parent.parent
+
+if __name__ == "__main__":
+    table: list[Comparison] = []
+    for width in WIDTHS:
+        study = Study(Problem.balanced(classes=10, samples=5, width=width, depth=2, decay=2.0**-10))
+        table += compare_methods(study, PLAIN, SEEDS, ROOT / "build" / "fidelity")
+        same = sum(row.same for row in table)
+        print(f"width {width}: {same} of {len(table)} starts so far end at the same structure", flush=True)
+        write_table(table, ROOT / "figures" / "data" / "fidelity.csv")

@@ -1,0 +1,70 @@
+"""The command: what it prints, what it keeps, how it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from landscape.cli import run
+
+SMALL = ["prevalence", "--classes", "4", "--samples", "2", "--width", "6", "--depth", "2", "--decay", "1e-3"]
+
+
+def test_counts_as_json_and_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SMALL, "--seeds", "12", "--out", str(tmp_path / "a"), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["counts"] == {"DNC": 10, "pairs": 2}
+    assert shown["non_converged"] == 0
+    assert shown["intervals"]["DNC"] == pytest.approx([0.5520, 0.9530], abs=1e-4)  # Wilson, 10 of 12
+    assert run([*SMALL, "--seeds", "12", "--out", str(tmp_path / "a")]) == 0
+    table = capsys.readouterr().out
+    assert [line.split()[:2] for line in table.splitlines()[2:4]] == [["DNC", "10"], ["pairs", "2"]]
+
+
+def test_an_end_point_can_be_given_to_degeneracy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SMALL, "--seeds", "2", "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert run(["degeneracy", str(tmp_path / "points" / "seed-00001.safetensors"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["excess"] == 0
+
+
+def test_seeds_that_do_not_converge_are_said_and_cost_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--seeds", "3", "--method", "gd", "--max-steps", "20", "--json", "--out"]
+    assert run([*SMALL, *options, str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    shown = json.loads(captured.out)
+    assert shown["non_converged"] == 3
+    assert shown["counts"] == {}
+    assert shown["intervals"]["DNC"] == [0.0, 1.0]
+    assert captured.err == "landscape: 3 of 3 seeds did not converge: 3 max_steps\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--seeds 0", "at least 1 seed, got 0"),
+        ("--seeds 3 --batch 0", "batch size >= 1"),
+        ("--seeds 3 --init-scale 1", "two scales"),
+        ("--seeds 3 --max-steps 0", "--max-steps of at least 1"),
+        ("--seeds 3 --handover 0", "positive finite --handover"),
+        ("--seeds 3 --method gd --learning-rate nan", "positive finite --learning-rate"),
+        ("--seeds 3 --narrower-than 2", "between 0 and 1"),
+        ("--seeds 3 --device nowhere", "a device of this machine"),
+        ("--seeds 3.5", "3.5"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: str, words: str) -> None:
+    assert run([*SMALL, *options.split(), "--out", str(tmp_path / "out")]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert captured.err.count("\n") == 1
+    assert not captured.out
+
+
+def test_another_study_and_a_file_in_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SMALL, "--seeds", "1", "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert run([*SMALL, "--seeds", "1", "--init-scale", "1,0.1", "--out", str(tmp_path)]) == 2
+    assert "holds another study: feature_scale 1.0, not 0.1" in capsys.readouterr().err
+    assert run([*SMALL, "--seeds", "1", "--out", str(tmp_path / "study.json")]) == 2
+    assert "cannot make the folder" in capsys.readouterr().err
