@@ -8,7 +8,7 @@ from landscape.point import CriticalPoint
 from landscape.reduction import Core
 from landscape.structures import Collapse, Pairs, analytic
 
-STRUCTURES = {"collapse": (Collapse(), "DNC", "C0"), "pairs": (Pairs(), "low rank", "C1")}
+STRUCTURES = {"collapse": (Collapse(), "DNC", "C0", "-"), "pairs": (Pairs(), "low rank", "C1", "--")}
 
 
 def load() -> dict[str, CriticalPoint]:
@@ -21,10 +21,10 @@ def draw(data: dict[str, CriticalPoint]) -> Figure:
     figure, axes = new_figure(1, 3, width=7.0)
     with style():
         for name, point in data.items():
-            structure, label, color = STRUCTURES[name]
+            structure, label, color, line = STRUCTURES[name]
             core = Core.from_form(point.problem, analytic(point.problem, structure))
             steps, loss, _ = point.trace.T
-            axes[0].plot(steps[1:], loss[1:], color=color, label=label)
+            axes[0].plot(steps[1:], loss[1:], color=color, linestyle=line, label=label)
             axes[0].axhline(float(core.objective.loss(core.theta)), color=color, linestyle=":", linewidth=0.9)
         axes[0].set(xscale="log", yscale="log", xlabel="step", ylabel="loss (dotted: closed form)")
         axes[0].legend(frameon=False)

@@ -10,7 +10,7 @@ from figures.figure2 import STYLES, on_panel
 from landscape.plot import new_figure, style
 from landscape.survey import Row, read_table
 
-LARGEST = 60.0  # points^2 of a disc that holds all starts
+LARGEST = 36.0  # points^2 of a disc that holds all starts
 
 
 def load() -> list[Row]:
@@ -37,7 +37,7 @@ def _panel(axes: Axes, data: list[Row], name: str) -> None:
         shares: Counter[tuple[float, int]] = Counter()
         for row in rows:
             shares[getattr(row, name), row.rank] += row.count / row.seeds
-        beside = {place: place * 1.04**side if name == "decay" else place + 1.5 * side for place in seeds}
+        beside = {place: place * 1.07**side if name == "decay" else place + 2 * side for place in seeds}
         present = [key for key, share in shares.items() if share]
         sizes = [LARGEST * shares[key] for key in present]
         axes.scatter([beside[place] for place, _ in present], [rank for _, rank in present], sizes, color=color, linewidths=0)

@@ -174,7 +174,8 @@ def read_table(path: Path, kind: type[T]) -> list[T]:
     """
     try:
         with path.open(newline="") as handle:
-            return [kind(*(_typed(column.type, text[column.name]) for column in fields(cast(Any, kind)))) for text in csv.DictReader(handle)]
+            columns = fields(cast(Any, kind))
+            return [kind(*(_typed(column.type, text[column.name]) for column in columns)) for text in csv.DictReader(handle)]
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"expected a table of prevalences in {path}, got {error}") from error
 

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from figures import figure1, figure2, figure5
+from figures import figure1, figure2, figure5, figure6
 from figures.__main__ import build, names
+from landscape.construction import nonnegative_pairs
 from landscape.degeneracy import analyse
+from landscape.problem import Problem
 
 
 @pytest.mark.slow
 def test_all_figures_are_built(tmp_path: Path) -> None:
     written = build(tmp_path)
-    assert names() == ["figure1", "figure2", "figure5"]
+    assert names() == ["figure1", "figure2", "figure5", "figure6", "figure_explanations"]
     assert {path.name for path in written} == {f"{name}.{suffix}" for name in names() for suffix in ("pdf", "png")}
     assert all(path.stat().st_size > 5_000 for path in written)
 
@@ -50,3 +52,15 @@ def test_figure_2_shows_the_numbers_of_the_table() -> None:
         if row.structure == "DNC" and row.feature_scale == 1.0 and row.decay == 2.0**-10
     )
     assert list(zip(*shown.lines[0].get_data(), strict=True)) == rows
+
+
+def test_figure_6_has_the_bound_and_the_construction_of_theorem_7() -> None:
+    data = figure6.load()
+    assert data["linear_collapse"] == pytest.approx(0.14706077, abs=1e-8)
+    relu = Problem.balanced(**data["setting"], activation="relu")
+    assert data["theorem_7"] == pytest.approx(float(relu.objective().loss(nonnegative_pairs(relu))), rel=1e-9)
+    curves, *panels = figure6.draw(data).axes
+    references = {float(line.get_ydata()[0]) for line in curves.lines if len(line.get_ydata()) == 2}
+    assert references == {data["linear_collapse"], data["theorem_7"]}
+    assert len(panels) == len(data["runs"]) == 2
+    assert all(len(panel.lines) == data["setting"]["depth"] + 1 for panel in panels)

@@ -200,6 +200,8 @@ def _polished(
         point = CriticalPoint(problem, theta, float("inf"), float("inf"), outcome, steps, origin, trace)
     elif outcome is Outcome.CONVERGED and problem.is_linear:
         solved = solve(problem, theta, (Newton(),), origin, tolerance)
+        if solved.outcome is Outcome.INTERRUPTED:
+            raise KeyboardInterrupt  # `solve` keeps what it has; here half a polish would be counted as an end
         point = replace(solved, steps=steps + solved.steps, trace=trace)
     else:
         point = CriticalPoint.at(problem, theta, origin, outcome, steps, trace)

@@ -1,11 +1,16 @@
 """The command: what it prints, what it keeps, how it refuses."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from landscape.cli import run
+from landscape.point import CriticalPoint
 
 SMALL = ["prevalence", "--classes", "4", "--samples", "2", "--width", "6", "--depth", "2", "--decay", "1e-3"]
 
@@ -68,3 +73,32 @@ def test_another_study_and_a_file_in_the_way(tmp_path: Path, capsys: pytest.Capt
     assert "holds another study: feature_scale 1.0, not 0.1" in capsys.readouterr().err
     assert run([*SMALL, "--seeds", "1", "--out", str(tmp_path / "study.json")]) == 2
     assert "cannot make the folder" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_stopped_by_a_signal_goes_on_and_ends_where_an_uninterrupted_one_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["prevalence", "--classes", "10", "--samples", "5", "--width", "20", "--depth", "2", "--decay", "2**-10"]
+    command += ["--seeds", "24", "--json"]
+    cut = [*command, "--batch", "5", "--out", str(tmp_path / "cut")]
+    program = "import sys; from landscape.cli import run; sys.exit(run(sys.argv[1:]))"
+    process = subprocess.Popen([sys.executable, "-c", program, *cut], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while len(list(tmp_path.glob("cut/seeds/*.json"))) < 6:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    shown, message = process.communicate(timeout=60)
+    kept = len(list(tmp_path.glob("cut/seeds/*.json")))
+    assert (process.returncode, shown) == (1, "")
+    assert message.startswith("landscape: interrupted")
+    assert 6 <= kept < 24
+    answers = []
+    for name in ("cut", "whole"):
+        assert run([*cut[:-1], str(tmp_path / name)]) == 0
+        answers.append(json.loads(capsys.readouterr().out)["counts"])
+    assert answers[0] == answers[1]
+    for path in sorted((tmp_path / "whole" / "points").iterdir()):
+        one, other = CriticalPoint.load(path), CriticalPoint.load(tmp_path / "cut" / "points" / path.name)
+        assert (one.theta - other.theta).norm() <= 1e-6 * one.theta.norm()
+        assert one.loss == pytest.approx(other.loss, rel=1e-13)

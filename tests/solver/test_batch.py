@@ -78,6 +78,15 @@ def test_seeds_that_do_not_arrive_are_yielded_and_say_why() -> None:
     assert all(arrival.point.theta.isfinite().all() for arrival in wild.values())
 
 
+def test_ctrl_c_during_a_polish_is_not_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("landscape.solver.run.newton", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        list(solve_batch(QUICK, starts(QUICK, range(2)), PseudoTransient(), 2))
+
+
 def test_a_record_is_thin_and_runs_from_start_to_end() -> None:
     arrival = ends(QUICK, range(1), PseudoTransient(curvature_tolerance=0.005), 1)[0]
     steps, losses, _ = arrival.point.trace.T

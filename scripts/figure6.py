@@ -1,0 +1,45 @@
+"""Fig. 6 of the paper: plain descent of the ReLU model in its setting, at both initialisation scales that the paper leaves open."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from landscape.construction import nonnegative_pairs
+from landscape.problem import Problem
+from landscape.reduction import Core
+from landscape.solver import GradientDescent, solve
+from landscape.store import replacing
+from landscape.structures import Collapse, Random, analytic, random_start
+
+SETTING = {"classes": 10, "samples": 5, "width": 70, "depth": 3, "decay": 2.0**-9}
+RELU, LINEAR = Problem.balanced(**SETTING, activation="relu"), Problem.balanced(**SETTING)
+FEATURE_SCALES, SEED = (1.0, 0.1), 0
+METHOD = GradientDescent(learning_rate=0.5, max_steps=60_000)
+DATA = Path(__file__).resolve().parent.parent / "figures" / "data" / "figure6.json"
+
+
+def run(feature_scale: float) -> dict[str, object]:
+    """Returns the loss along one descent and the singular values of each factor where it was stopped."""
+    point = solve(RELU, random_start(RELU, Random(feature_scale=feature_scale, seed=SEED)), [METHOD])
+    steps, losses, norms = point.trace.T
+    return {
+        "feature_scale": feature_scale,
+        "seed": SEED,
+        "steps": [int(step) for step in steps],
+        "losses": [float(f"{loss:.10g}") for loss in losses],
+        "gradient_norm": float(norms[-1]),
+        "singular": {name: [float(f"{s:.6g}") for s in torch.linalg.svdvals(part)] for name, part in point.factors().items()},
+    }
+
+
+if __name__ == "__main__":
+    collapse, comparison = Core.from_form(LINEAR, analytic(LINEAR, Collapse())), nonnegative_pairs(RELU)
+    data = {
+        "setting": SETTING,
+        "linear_collapse": float(collapse.objective.loss(collapse.theta)),
+        "theorem_7": float(RELU.objective(comparison).loss(comparison)),
+        "runs": [run(scale) for scale in FEATURE_SCALES],
+    }
+    with replacing(DATA) as temporary:
+        temporary.write_text(json.dumps(data) + "\n")
