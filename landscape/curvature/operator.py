@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.errors import InputError
+
 CHUNK = 64  # columns per vmapped product: the fastest on CPUs among 1 .. 256 at 9100 parameters, and it bounds the memory
 
 
@@ -28,6 +30,15 @@ class SymmetricOperator(Protocol):
         ...
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]: ...
+
+
+def linearized(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Returns the value of a function at a point and its derivative there, traced once (`torch.func.linearize`)."""
+    with warnings.catch_warnings():
+        # torch's own constant folding of the traced graph warns about the way it inserts nodes; nothing of ours is at fault.
+        warnings.filterwarnings("ignore", message="Attempted to insert a get_attr Node", category=UserWarning)
+        value, tangent = torch.func.linearize(function, at)
+    return value, tangent
 
 
 @dataclass(frozen=True)
@@ -77,10 +88,7 @@ class Hessian:
 
     @cached_property
     def _product(self) -> Callable[[Tensor], Tensor]:
-        with warnings.catch_warnings():
-            # torch's own constant folding of the traced graph warns about the way it inserts nodes; nothing of ours is at fault.
-            warnings.filterwarnings("ignore", message="Attempted to insert a get_attr Node", category=UserWarning)
-            _, tangent = torch.func.linearize(torch.func.grad(self.function), self.at)
+        _, tangent = linearized(torch.func.grad(self.function), self.at)
         return torch.vmap(tangent, in_dims=1, out_dims=1)
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
@@ -114,7 +122,7 @@ def dense(operator: SymmetricOperator) -> Float[Tensor, "p p"]:
     Symmetrised; the memory is two matrices of size^2 numbers.
 
     Raises:
-        ValueError: If a product is not finite, or the result is not symmetric to rounding.
+        InputError: If a product is not finite, or the result is not symmetric to rounding.
     """
     entries = operator.like.new_empty(operator.size, operator.size)
     for start in range(0, operator.size, CHUNK):
@@ -124,8 +132,8 @@ def dense(operator: SymmetricOperator) -> Float[Tensor, "p p"]:
         entries[:, start:stop] = operator @ units
     scale = entries.abs().amax() if operator.size else entries.sum()
     if not bool(torch.isfinite(scale)):
-        raise ValueError("expected finite products of the operator, got NaN or infinity: is the point finite?")
+        raise InputError("expected finite products of the operator, got NaN or infinity: is the point finite?")
     asymmetry = (entries - entries.mT).abs().amax() if operator.size else entries.sum()
     if bool(asymmetry > 1e3 * torch.finfo(entries.dtype).eps * operator.size**0.5 * scale):
-        raise ValueError(f"expected a symmetric operator, got entries that differ by {asymmetry:.1e} (largest {scale:.1e})")
+        raise InputError(f"expected a symmetric operator, got entries that differ by {asymmetry:.1e} (largest {scale:.1e})")
     return (entries + entries.mT) / 2
