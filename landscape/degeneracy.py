@@ -2,30 +2,38 @@
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from landscape.collapse import CollapseMetrics, collapse_metrics
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity, count_zeros
-from landscape.curvature.operator import Hessian
-from landscape.curvature.spectrum import Spectrum, eigenvalues
+from landscape.curvature.spectrum import Spectrum
 from landscape.errors import InputError
 from landscape.naming import structure_name
 from landscape.point import CriticalPoint
 from landscape.problem import Problem
 from landscape.reduction import Core, compress, reduce
+from landscape.routes import (
+    Choice,
+    MethodName,
+    certificate,
+    choose,
+    disagreement,
+    gradient_radius,
+    hessian_change,
+    measure,
+    second_opinion,
+    unproved,
+)
 from landscape.solver.methods import Newton
 from landscape.solver.newton import polish_core, rank_tolerance
 from landscape.symmetry import Orbit, orbit
 from landscape.theory import orbit_dimension, paper_dimension
 
-MethodName = Literal["auto", "reduction", "dense"]
-LARGEST_DENSE = 20_000  # parameters: two matrices of 3.2 GB and hours of eigenvalues; beyond that dense is refused
 _EQUAL = 1e-6  # relative difference up to which two singular values count as one in the paper's dimension
 _WEYL = 10  # the smallest non-zero eigenvalue must exceed the change of the Hessian on the way there this many times
-_POWER_STEPS = 30
 _NOT_CRITICAL = "not critical"
 _FAR = 0.1  # of the norm of the parameters: a rank tolerance above it says that the point is nowhere near critical
 _STRAY = 10  # the polished point may be this many times (gradient norm / smallest eigenvalue) away: Newton's own estimate is 1
@@ -71,6 +79,7 @@ class DegeneracyReport:
         method: What computed the spectrum.
         zeros: The count with its evidence, or None without a spectrum.
         reason: Empty if resolved.
+        second: What an independent route counted; None if there was none.
     """
 
     problem: Problem
@@ -89,6 +98,7 @@ class DegeneracyReport:
     method: str
     zeros: Nullity | None
     reason: str
+    second: Nullity | None = None
 
     @property
     def resolved(self) -> bool:
@@ -142,13 +152,7 @@ class DegeneracyReport:
             },
             "learning_coefficient": self.learning_coefficient,
             "collapse": asdict(self.collapse),
-            "certificate": {
-                "method": self.method,
-                "cutoff": self.zeros and self.zeros.cutoff,
-                "largest_zero": self.zeros and self.zeros.largest_zero,
-                "smallest_nonzero": _finite(self.zeros.smallest_nonzero) if self.zeros else None,
-                "gradient_norm": self.gradient_norm,
-            },
+            "certificate": certificate(self.method, self.zeros, self.gradient_norm, self.second),
             "spectrum": self.spectrum and [list(atom) for atom in self.spectrum.atoms()],
         }
 
@@ -158,32 +162,31 @@ class _Measured:
     """What a method brings home.
 
     Attributes:
-        spectrum: Complete.
-        gauss_newton: Frobenius norm and trace of the data part.
+        spectrum: Complete, or None if the method only counts.
+        gauss_newton: Frobenius norm and trace of the data part, with the spectrum.
+        zeros: The count; None if it is to be taken from the spectrum.
     """
 
-    spectrum: Spectrum
-    gauss_newton: tuple[float, float]
+    spectrum: Spectrum | None
+    gauss_newton: tuple[float, float] | None
+    zeros: Nullity | None = None
 
 
 def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> DegeneracyReport:
     """Returns the degeneracy of a saved point, or of a core that was never written out as parameters.
 
-    "reduction" is exact and independent of width and samples, for linear models; "dense" forms the Hessian by torch.func and
-    takes its eigenvalues, for anything with up to `LARGEST_DENSE` parameters; "auto" is reduction where the model is linear.
-    A saved point is never moved: the reduction polishes a copy of its core, and the answer holds for the point only if that
-    copy is as close as the gradient norm says it must be.
+    The methods and the rule by which "auto" takes one or two of them are those of `routes.choose`. Two routes that disagree make
+    the count undecided. A saved point is never moved: the reduction polishes a copy of its core, and the answer holds for the
+    point only if that copy is as close as the gradient norm says it must be; the second route works at that copy too.
 
     Raises:
         InputError: If the method cannot be used for the model or its size.
     """
-    problem = source.problem
-    if method == "auto":
-        method = "reduction" if problem.is_linear else "dense"
-    if method == "reduction" and not problem.is_linear:
-        raise InputError(f"expected linear layers for the reduction, got {problem.activation}: use --method dense")
+    if isinstance(source, Core) and method not in ("auto", "reduction"):
+        raise InputError(f"expected a saved point for the method {method}, got one without parameters: write it with solve --out")
+    problem, choice = source.problem, choose(source.problem, method)
     if isinstance(source, Core):
-        return _analyse_core(source, method)
+        return _analyse_core(source, choice)
     theta, norm = source.theta, source.gradient_norm
     tolerance = rank_tolerance(problem, theta, norm)
     core, nearest = _polished(problem, theta, tolerance)
@@ -197,12 +200,12 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> Degene
         reason = f"{kinks} pre-activations lie within {tolerance:.1e} of a ReLU kink, where there is no Hessian"
     else:
         orbital = orbit(problem, problem.objective(theta).split(theta), tolerance)
-        measured = _reduced(core) if method == "reduction" and core is not None else _dense(problem, theta)
-    report = _report(problem, source.loss, norm, core, orbital, measured, method, reason)
+        measured = _measured(problem, theta, core, orbital, choice, norm, tolerance)
+    report = _report(problem, source.loss, norm, core, orbital, measured, choice.first, reason)
     if report.zeros is not None and core is not None and not report.reason:
         gap = report.zeros.smallest_nonzero
         allowed = 1e3 * torch.finfo(theta.dtype).eps * float(theta.norm()) + _STRAY * norm / gap
-        change = _hessian_change(problem, theta, nearest)
+        change = hessian_change(problem, theta, nearest)
         far = ""
         if stray > allowed:
             far = f"the nearest critical point of its rank is {stray:.1e} away, more than {allowed:.1e}"
@@ -210,18 +213,33 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> Degene
             far = f"the Hessian changes by {change:.1e} on the way to the nearest critical point of its rank"
         if far:
             report = replace(report, reason=_not_critical(norm, far), index=None, nullity=None)
+    report = _confirmed(report, nearest, choice, tolerance, orbital)
     name = _NOT_CRITICAL if report.reason.startswith(_NOT_CRITICAL) else _name(source, core)
     return replace(report, collapse=collapse_metrics(problem, theta), structure=name)
 
 
-def _analyse_core(core: Core, method: MethodName) -> DegeneracyReport:
-    if method != "reduction":
-        raise InputError(f"expected a saved point for the method {method}, got one without parameters: write it with solve --out")
+def _confirmed(
+    report: DegeneracyReport, theta: Tensor, choice: Choice, tolerance: float, orbital: Orbit | None
+) -> DegeneracyReport:
+    """Returns the report with what the second route says of a count that the first one states."""
+    if choice.second is None or not report.resolved or report.zeros is None or orbital is None:
+        return report
+    second = second_opinion(report.problem, theta, choice.second, tolerance, orbital)
+    if contradiction := disagreement(report.zeros, report.method, second):
+        return replace(report, reason=contradiction, index=None, nullity=None, second=second)
+    return replace(report, second=second)
+
+
+def _analyse_core(core: Core, choice: Choice) -> DegeneracyReport:
     loss, gradient = core.objective.value_and_gradient(core.theta)
     norm = float(gradient.norm())
     factors = core.objective.split(core.theta)
-    orbital = orbit(core.problem, factors, rank_tolerance(core.problem, core.theta, norm))
-    report = _report(core.problem, float(loss), norm, core, orbital, _reduced(core), method, "")
+    tolerance = rank_tolerance(core.problem, core.theta, norm)
+    orbital = orbit(core.problem, factors, tolerance)
+    report = _report(core.problem, float(loss), norm, core, orbital, _reduced(core), choice.first, "")
+    if choice.second is not None:
+        wide = [torch.eye(core.problem.width, core.rank, dtype=core.theta.dtype, device=core.theta.device)] * core.problem.depth
+        report = _confirmed(report, core.embed(wide), choice, tolerance, orbital)
     thin = replace(core.problem, width=max(core.rank, 1))
     frames = [torch.eye(thin.width, core.rank, dtype=core.theta.dtype, device=core.theta.device)] * core.problem.depth
     metrics = collapse_metrics(thin, core.embed(frames))
@@ -244,10 +262,10 @@ def _report(
     zeros = flatness = None
     if measured and orbital:
         spectrum = measured.spectrum
-        # Where no gauge direction exists, logits of order 1 are the scale on which the gradient norm has to be small.
-        zeros = count_zeros(spectrum, 2 * norm / min(orbital.smallest_singular, 1.0))
-        flatness = Flatness(spectrum.norm, spectrum.frobenius, spectrum.trace, *measured.gauss_newton)
-        reason = reason or _doubt(zeros, spectrum, orbital, formula, norm)
+        zeros = measured.zeros or (count_zeros(spectrum, gradient_radius(norm, orbital)) if spectrum else None)
+        if spectrum and measured.gauss_newton:
+            flatness = Flatness(spectrum.norm, spectrum.frobenius, spectrum.trace, *measured.gauss_newton)
+        reason = reason or (unproved(zeros) or _doubt(zeros, orbital, formula, norm) if zeros else "")
     certain = zeros is not None and not reason
     return DegeneracyReport(
         problem=problem,
@@ -269,10 +287,10 @@ def _report(
     )
 
 
-def _doubt(zeros: Nullity, spectrum: Spectrum, orbital: Orbit, formula: int | None, norm: float) -> str:
+def _doubt(zeros: Nullity, orbital: Orbit, formula: int | None, norm: float) -> str:
     """Returns why the counts are not certain, or nothing."""
-    swamped = UNDECIDED_FACTOR * zeros.cutoff > spectrum.norm
-    if (zeros.undecided or swamped) and zeros.cutoff > 2 * spectrum.error:
+    swamped = UNDECIDED_FACTOR * zeros.cutoff > zeros.norm
+    if (zeros.undecided or swamped) and zeros.cutoff > 2 * zeros.rounding:
         if swamped:
             return _not_critical(norm, f"the zero radius {zeros.cutoff:.1e} that it implies swamps the spectrum")
         return _not_critical(norm, f"{zeros.undecided} eigenvalues are too close to the zero radius {zeros.cutoff:.1e}")
@@ -293,20 +311,6 @@ def _not_critical(norm: float, evidence: str) -> str:
         f"{_NOT_CRITICAL} enough: at gradient norm {norm:.1e} {evidence}; "
         "run landscape solve --start FILE --out NEW, or landscape import with --polish"
     )
-
-
-def _hessian_change(problem: Problem, theta: Tensor, other: Tensor) -> float:
-    """Returns the spectral norm of the difference of two Hessians, by power iteration (from below, to a few per cent).
-
-    By Weyl's inequality no eigenvalue differs by more between the two points.
-    """
-    objective = problem.objective(theta)
-    here, there = objective.linearize(theta), objective.linearize(other)
-    vector = torch.randn(theta.numel(), dtype=theta.dtype, generator=torch.Generator().manual_seed(0)).to(theta.device)
-    for _ in range(_POWER_STEPS):
-        vector = vector / vector.norm().clamp(min=torch.finfo(theta.dtype).tiny)
-        vector = here(vector) - there(vector)
-    return float(vector.norm())
 
 
 def _polished(problem: Problem, theta: Tensor, tolerance: float) -> tuple[Core | None, Tensor]:
@@ -355,26 +359,16 @@ def _paper_dimension(problem: Problem, core: Core | None) -> int | None:
     return paper_dimension(multiplicities, problem.width, problem.depth)
 
 
+def _measured(
+    problem: Problem, theta: Tensor, core: Core | None, orbital: Orbit, choice: Choice, norm: float, tolerance: float
+) -> _Measured:
+    if choice.first == "reduction" and core is not None:
+        return _reduced(core)
+    found = measure(problem, theta, choice.first, tolerance, gradient_radius(norm, orbital))
+    return _Measured(found.spectrum, found.gauss_newton, found.zeros)
+
+
 def _reduced(core: Core) -> _Measured:
     reduction = reduce(core)
     newton = Spectrum.merge(((block.values, block.multiplicity) for block in reduction.gauss_newton), reduction.error)
     return _Measured(reduction.spectrum, (newton.frobenius, newton.trace))
-
-
-def _dense(problem: Problem, theta: Tensor) -> _Measured:
-    if problem.parameters > LARGEST_DENSE:
-        gigabytes = 16e-9 * problem.parameters**2
-        raise InputError(
-            f"expected at most {LARGEST_DENSE} parameters for the dense method, got {problem.parameters} "
-            f"({gigabytes:.0f} GB): use --method reduction"
-        )
-    objective = problem.objective(theta)
-    spectrum = eigenvalues(Hessian(objective.loss, theta))
-    jacobian = torch.func.jacrev(objective.logits)(theta)
-    bent = objective.fit_curvature(objective.logits(theta))(jacobian.movedim(-1, 0))
-    product = bent.flatten(1).mT @ jacobian.flatten(0, 1).mT
-    return _Measured(spectrum, (float((product * product.mT).sum().sqrt()), float(product.trace())))
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -111,7 +111,8 @@ class Inertia:
         size = operator.size
         require_memory(3.0 * size**2 * operator.like.element_size(), self.memory, "use Deflated or LowRank")
         matrix = dense(operator)
-        rounding = rounding_radius(size, estimate_norm(operator, self.seed), matrix.dtype)
+        norm = estimate_norm(operator, self.seed)
+        rounding = rounding_radius(size, norm, matrix.dtype)
         cutoff = rounding + gradient_radius
         if cutoff == 0:  # the zero matrix
             return Nullity(size, 0, 0, 0.0, 0.0, float("inf"), products=size, method="inertia")
@@ -134,6 +135,7 @@ class Inertia:
             smallest_nonzero=UNDECIDED_FACTOR * cutoff if zone == count else cutoff,
             rounding=rounding,
             gradient=gradient_radius,
+            norm=norm,
             products=size,
             seed=self.seed,
             method="inertia",

@@ -123,6 +123,7 @@ class Deflated:
             smallest_nonzero=float("inf"),
             rounding=rounding,
             gradient=gradient_radius,
+            norm=norm,
             products=26 + 4,
             seed=self.seed,
             method="deflated",

@@ -71,6 +71,7 @@ class BlockLanczos:
             smallest_nonzero=float("inf"),
             rounding=rounding,
             gradient=gradient_radius,
+            norm=norm,
             products=30,
             seed=self.seed,
             method="block-lanczos",

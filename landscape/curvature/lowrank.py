@@ -66,7 +66,10 @@ class LowRank:
 
     def count(self, operator: SymmetricOperator, gradient_radius: float) -> Nullity:
         """Counts from the whole spectrum."""
-        whole = self.spectrum(operator)
+        return self.zeros(self.spectrum(operator), operator, gradient_radius)
+
+    def zeros(self, whole: LowRankSpectrum, operator: SymmetricOperator, gradient_radius: float) -> Nullity:
+        """Counts the zeros of a spectrum that was already found."""
         result = replace(
             count_zeros(whole.spectrum, gradient_radius),
             delta=whole.delta,

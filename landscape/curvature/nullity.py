@@ -25,6 +25,7 @@ class Nullity:
         smallest_nonzero: The smallest size among the others (infinity if there are none), or a bound on it, see `sharp`.
         rounding: The part of the zero radius that comes from arithmetic.
         gradient: The part of the zero radius that comes from the point being only nearly critical.
+        norm: Of the operator, which the rounding is relative to.
         delta: Chance that the count is wrong, over the random start vectors; 0 for a deterministic method.
         products: Products of the operator with one vector.
         seed: Of the random draws; None if there were none.
@@ -43,6 +44,7 @@ class Nullity:
     smallest_nonzero: float
     rounding: float = 0.0
     gradient: float = 0.0
+    norm: float = 0.0
     delta: float = 0.0
     products: int = 0
     seed: int | None = None
@@ -83,5 +85,6 @@ def count_zeros(spectrum: Spectrum, gradient_radius: float) -> Nullity:
         smallest_nonzero=min((size for size, _ in others), default=float("inf")),
         rounding=spectrum.error,
         gradient=gradient_radius,
+        norm=spectrum.norm,
         reason=f"{undecided} eigenvalues within {UNDECIDED_FACTOR:g} times the zero radius" if undecided else "",
     )

@@ -193,6 +193,7 @@ class QuotientCholesky:
             smallest_nonzero=bound,
             rounding=rounding,
             gradient=gradient_radius,
+            norm=norm,
             delta=evidence.delta,
             products=size + evidence.products + 26,
             seed=self.seed,
