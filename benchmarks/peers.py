@@ -81,6 +81,13 @@ def products(problem: Problem, theta: Tensor) -> dict[str, float]:
         peer = HessianLinearOperator(module, _Identity(), [module.theta], nothing, check_deterministic=False)
         seconds["curvlinops, single"] = median_seconds(lambda: peer @ column[:, 0])
         seconds["curvlinops, blocked"] = median_seconds(lambda: peer @ block) / BLOCK
+    if importlib.util.find_spec("hessian_eigenthings"):
+        from hessian_eigenthings.operators.hessian import HessianOperator
+
+        other = HessianOperator(Scalar(objective.loss, theta), [torch.zeros(1)], lambda module, batch: module(batch))
+        seconds["hessian-eigenthings, single"] = median_seconds(lambda: other.matvec(column[:, 0]))
+        error = float((other.matvec(column[:, 0]) - (written @ column)[:, 0]).norm() / (written @ column).norm())
+        assert error < 1e-10, f"hessian-eigenthings and we multiply by different matrices: {error:.1e}"
     return seconds
 
 

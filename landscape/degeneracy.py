@@ -11,6 +11,7 @@ from landscape.collapse import CollapseMetrics, collapse_metrics
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity, count_zeros
 from landscape.curvature.spectrum import Spectrum
 from landscape.errors import InputError
+from landscape.kinks import Kinks, kinks
 from landscape.naming import structure_name
 from landscape.point import CriticalPoint
 from landscape.problem import Problem
@@ -80,6 +81,7 @@ class DegeneracyReport:
         zeros: The count with its evidence, or None without a spectrum.
         reason: Empty if resolved.
         second: What an independent route counted; None if there was none.
+        kinks: What is not smooth there; None for linear models.
     """
 
     problem: Problem
@@ -99,6 +101,7 @@ class DegeneracyReport:
     zeros: Nullity | None
     reason: str
     second: Nullity | None = None
+    kinks: Kinks | None = None
 
     @property
     def resolved(self) -> bool:
@@ -152,7 +155,8 @@ class DegeneracyReport:
             },
             "learning_coefficient": self.learning_coefficient,
             "collapse": asdict(self.collapse),
-            "certificate": certificate(self.method, self.zeros, self.gradient_norm, self.second),
+            "certificate": certificate(self.method, self.zeros, self.gradient_norm, self.second)
+            | {"kinks": self.kinks and self.kinks.as_dict()},
             "spectrum": self.spectrum and [list(atom) for atom in self.spectrum.atoms()],
         }
 
@@ -191,13 +195,13 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> Degene
     tolerance = rank_tolerance(problem, theta, norm)
     core, nearest = _polished(problem, theta, tolerance)
     stray = float((nearest - theta).norm())
-    reason, orbital, measured = "", None, None
+    reason, orbital, measured, bent = "", None, None, None
     if problem.is_linear and core is None:
         reason = _not_critical(norm, "the factors have different ranks")
     elif not problem.is_linear and tolerance > _FAR * float(theta.norm()):
         reason = _not_critical(norm, f"features below {tolerance:.1e} cannot be told from zero")
-    elif not problem.is_linear and (kinks := _kinks(problem, theta, tolerance)):
-        reason = f"{kinks} pre-activations lie within {tolerance:.1e} of a ReLU kink, where there is no Hessian"
+    elif not problem.is_linear and (bent := kinks(problem, theta, tolerance)).count:
+        reason = f"{bent.count} pre-activations lie within {tolerance:.1e} of a ReLU kink, where there is no Hessian"
     else:
         orbital = orbit(problem, problem.objective(theta).split(theta), tolerance)
         measured = _measured(problem, theta, core, orbital, choice, norm, tolerance)
@@ -215,7 +219,7 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> Degene
             report = replace(report, reason=_not_critical(norm, far), index=None, nullity=None)
     report = _confirmed(report, nearest, choice, tolerance, orbital)
     name = _NOT_CRITICAL if report.reason.startswith(_NOT_CRITICAL) else _name(source, core)
-    return replace(report, collapse=collapse_metrics(problem, theta), structure=name)
+    return replace(report, collapse=collapse_metrics(problem, theta), structure=name, kinks=bent)
 
 
 def _confirmed(
@@ -323,12 +327,6 @@ def _polished(problem: Problem, theta: Tensor, tolerance: float) -> tuple[Core |
         return None, theta
     core = polish_core(core, Newton())
     return core, core.embed(frames)
-
-
-def _kinks(problem: Problem, theta: Tensor, tolerance: float) -> int:
-    """Counts hidden pre-activations that are zero to the tolerance."""
-    hidden = problem.objective(theta).preactivations(theta)[:-1]
-    return sum(int((signal.abs() <= tolerance).sum()) for signal in hidden)
 
 
 def _name(point: CriticalPoint, core: Core | None) -> str:

@@ -83,6 +83,13 @@ def lines(report: "DegeneracyReport") -> list[tuple[str, str]]:
             ("largest zero", f"{zeros.largest_zero:.1e}, cutoff {zeros.cutoff:.1e}"),
             ("smallest non-zero", f"{'' if zeros.sharp else 'at least '}{zeros.smallest_nonzero:.1e}, by {report.method}"),
         ]
+    bent = report.kinks
+    if bent is not None:
+        slope = "-" if bent.smallest_slope is None else f"{bent.smallest_slope:.1e}"
+        rows.append(("kinks", f"{bent.count}, smallest pre-activation {bent.smallest:.1e}"))
+        rows.append(("generalised gradient", f"{bent.residual:.1e}, smallest slope across a kink {slope}"))
+        if bent.manifold is not None and bent.manifold.resolved:
+            rows.append(("along the kinks", f"nullity {bent.manifold.count}, index {bent.manifold.negative}"))
     second = report.second
     if second is not None:
         verdict = f"nullity {second.count}, index {_or_unknown(second.negative)}" if second.resolved else "undecided"
