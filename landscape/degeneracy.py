@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,24 +9,32 @@ from torch import Tensor
 from landscape.arbiter import CLUSTER, LARGEST_CORE, Arbitration, arbitrate
 from landscape.collapse import CollapseMetrics, collapse_metrics
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity, count_zeros
-from landscape.curvature.operator import Hessian
-from landscape.curvature.spectrum import Spectrum, eigenvalues
+from landscape.curvature.spectrum import Spectrum
 from landscape.degeneracy_report import DegeneracyReport, Flatness
 from landscape.errors import InputError
+from landscape.kinks import kinks
 from landscape.naming import structure_name
 from landscape.point import CriticalPoint
 from landscape.problem import Problem
 from landscape.reduction import Core, compress, reduce
+from landscape.routes import (
+    Choice,
+    MethodName,
+    choose,
+    disagreement,
+    gradient_radius,
+    hessian_change,
+    measure,
+    second_opinion,
+    unproved,
+)
 from landscape.solver.methods import Newton
 from landscape.solver.newton import polish_core, rank_tolerance
 from landscape.symmetry import Orbit, orbit
 from landscape.theory import orbit_dimension, paper_dimension
 
-MethodName = Literal["auto", "reduction", "dense"]
-LARGEST_DENSE = 20_000  # parameters: two matrices of 3.2 GB and hours of eigenvalues; beyond that dense is refused
 _EQUAL = 1e-6  # relative difference up to which two singular values count as one in the paper's dimension
 _WEYL = 10  # the smallest non-zero eigenvalue must exceed the change of the Hessian on the way there this many times
-_POWER_STEPS = 30
 _UNDECIDED = "undecided"  # by rounding alone, so that more digits can help
 _SETTLED, _NEAR = 1e-12, 1e-6  # gradient norm and relative distance of the arbiter's point: a fold is known to half the digits
 _NOT_CRITICAL = "not critical"
@@ -40,60 +47,74 @@ class _Measured:
     """What a method brings home.
 
     Attributes:
-        spectrum: Complete.
-        gauss_newton: Frobenius norm and trace of the data part.
+        spectrum: Complete, or None if the method only counts.
+        gauss_newton: Frobenius norm and trace of the data part, with the spectrum.
+        zeros: The count; None if it is to be taken from the spectrum.
     """
 
-    spectrum: Spectrum
-    gauss_newton: tuple[float, float]
+    spectrum: Spectrum | None
+    gauss_newton: tuple[float, float] | None
+    zeros: Nullity | None = None
 
 
 def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> DegeneracyReport:
     """Returns the degeneracy of a saved point, or of a core that was never written out as parameters.
 
-    "reduction" is exact and independent of width and samples, for linear models; "dense" forms the Hessian by torch.func and
-    takes its eigenvalues, for anything with up to `LARGEST_DENSE` parameters; "auto" is reduction where the model is linear.
-    A saved point is never moved: the reduction polishes a copy of its core, and the answer holds for the point only if that
-    copy is as close as the gradient norm says it must be.
+    The methods and the rule by which "auto" takes one or two of them are those of `routes.choose`. Two routes that disagree make
+    the count undecided. A saved point is never moved: the reduction polishes a copy of its core, and the answer holds for the
+    point only if that copy is as close as the gradient norm says it must be; the second route works at that copy too.
 
     Raises:
         InputError: If the method cannot be used for the model or its size.
     """
-    problem = source.problem
-    if method == "auto":
-        method = "reduction" if problem.is_linear else "dense"
-    if method == "reduction" and not problem.is_linear:
-        raise InputError(f"expected linear layers for the reduction, got {problem.activation}: use --method dense")
+    if isinstance(source, Core) and method not in ("auto", "reduction"):
+        raise InputError(f"expected a saved point for the method {method}, got one without parameters: write it with solve --out")
+    problem, choice = source.problem, choose(source.problem, method)
     if isinstance(source, Core):
-        return _analyse_core(source, method)
+        return _analyse_core(source, choice)
     theta, norm = source.theta, source.gradient_norm
     tolerance = rank_tolerance(problem, theta, norm)
     core, nearest = _polished(problem, theta, tolerance)
-    reason, orbital, measured = "", None, None
+    reason, orbital, measured, bent = "", None, None, None
     if problem.is_linear and core is None:
         reason = _not_critical(norm, "the factors have different ranks")
     elif not problem.is_linear and tolerance > _FAR * float(theta.norm()):
         reason = _not_critical(norm, f"features below {tolerance:.1e} cannot be told from zero")
-    elif not problem.is_linear and (kinks := _kinks(problem, theta, tolerance)):
-        reason = f"{kinks} pre-activations lie within {tolerance:.1e} of a ReLU kink, where there is no Hessian"
+    elif not problem.is_linear and (bent := kinks(problem, theta, tolerance)).count:
+        reason = f"{bent.count} pre-activations lie within {tolerance:.1e} of a ReLU kink, where there is no Hessian"
     else:
         orbital = orbit(problem, problem.objective(theta).split(theta), tolerance)
-        measured = _reduced(core) if method == "reduction" and core is not None else _dense(problem, theta)
-    report = _report(problem, source.loss, norm, core, orbital, measured, method, reason)
-    if core is not None and not report.reason and (far := _too_far(report, theta, nearest)):
+        measured = _measured(problem, theta, core, orbital, choice, norm, tolerance)
+    report = _report(problem, source.loss, norm, core, orbital, measured, choice.first, reason)
+    if report.zeros is not None and core is not None and not report.reason and (far := _too_far(report, theta, nearest)):
         report = replace(report, reason=_not_critical(norm, far), index=None, nullity=None)
+    report = _confirmed(report, nearest, choice, tolerance, orbital)
     name = _NOT_CRITICAL if report.reason.startswith(_NOT_CRITICAL) else _name(source, core)
-    return replace(report, collapse=collapse_metrics(problem, theta), structure=name)
+    return replace(report, collapse=collapse_metrics(problem, theta), structure=name, kinks=bent)
 
 
-def _analyse_core(core: Core, method: MethodName) -> DegeneracyReport:
-    if method != "reduction":
-        raise InputError(f"expected a saved point for the method {method}, got one without parameters: write it with solve --out")
+def _confirmed(
+    report: DegeneracyReport, theta: Tensor, choice: Choice, tolerance: float, orbital: Orbit | None
+) -> DegeneracyReport:
+    """Returns the report with what the second route says of a count that the first one states."""
+    if choice.second is None or not report.resolved or report.zeros is None or orbital is None or report.arbitration:
+        return report  # double precision cannot confirm or contradict the arbiter
+    second = second_opinion(report.problem, theta, choice.second, tolerance, orbital)
+    if contradiction := disagreement(report.zeros, report.method, second):
+        return replace(report, reason=contradiction, index=None, nullity=None, second=second)
+    return replace(report, second=second)
+
+
+def _analyse_core(core: Core, choice: Choice) -> DegeneracyReport:
     loss, gradient = core.objective.value_and_gradient(core.theta)
     norm = float(gradient.norm())
     factors = core.objective.split(core.theta)
-    orbital = orbit(core.problem, factors, rank_tolerance(core.problem, core.theta, norm))
-    report = _report(core.problem, float(loss), norm, core, orbital, _reduced(core), method, "")
+    tolerance = rank_tolerance(core.problem, core.theta, norm)
+    orbital = orbit(core.problem, factors, tolerance)
+    report = _report(core.problem, float(loss), norm, core, orbital, _reduced(core), choice.first, "")
+    if choice.second is not None:
+        wide = [torch.eye(core.problem.width, core.rank, dtype=core.theta.dtype, device=core.theta.device)] * core.problem.depth
+        report = _confirmed(report, core.embed(wide), choice, tolerance, orbital)
     thin = replace(core.problem, width=max(core.rank, 1))
     frames = [torch.eye(thin.width, core.rank, dtype=core.theta.dtype, device=core.theta.device)] * core.problem.depth
     metrics = collapse_metrics(thin, core.embed(frames))
@@ -116,12 +137,15 @@ def _report(
     zeros = flatness = arbitration = None
     if measured and orbital:
         spectrum = measured.spectrum
-        # Where no gauge direction exists, logits of order 1 are the scale on which the gradient norm has to be small.
-        zeros = count_zeros(spectrum, 2 * norm / min(orbital.smallest_singular, 1.0))
-        flatness = Flatness(spectrum.norm, spectrum.frobenius, spectrum.trace, *measured.gauss_newton)
-        reason = reason or _doubt(zeros, spectrum, orbital, formula, norm)
-        if reason.startswith(_UNDECIDED) and core is not None and core.objective.size <= LARGEST_CORE:
-            zeros, arbitration, reason = _appeal(core, zeros, reason)
+        zeros = measured.zeros or (count_zeros(spectrum, gradient_radius(norm, orbital)) if spectrum else None)
+        if spectrum and measured.gauss_newton:
+            flatness = Flatness(spectrum.norm, spectrum.frobenius, spectrum.trace, *measured.gauss_newton)
+        if zeros and not reason:
+            reason = _doubt(zeros, orbital, formula, norm, _smallest(zeros, core))
+            if lacking := unproved(zeros):
+                reason = lacking
+            elif reason.startswith(_UNDECIDED) and core is not None and 0 < core.objective.size <= LARGEST_CORE:
+                zeros, arbitration, reason = _appeal(core, zeros, reason)
     certain = zeros is not None and not reason
     return DegeneracyReport(
         problem=problem,
@@ -154,21 +178,28 @@ def _appeal(core: Core, zeros: Nullity, reason: str) -> tuple[Nullity, Arbitrati
     verdict = arbitrate(core)
     if verdict.gradient_norm > _SETTLED or verdict.distance > _NEAR * float(core.theta.norm()):
         return zeros, verdict, f"{reason}; at {verdict.digits} digits no critical point was found next to it"
-    judged = Nullity(
+    cutoff = max(verdict.largest_zero, 10.0**-verdict.digits)
+    judged = replace(
+        zeros,
         count=rest.count + verdict.count,
-        negative=rest.negative + verdict.negative,
+        negative=(rest.negative or 0) + verdict.negative,
         undecided=0,
-        cutoff=max(verdict.largest_zero, 10.0**-verdict.digits),
+        cutoff=cutoff,
+        rounding=cutoff,
+        gradient=0.0,
         largest_zero=verdict.largest_zero,
         smallest_nonzero=min(rest.smallest_nonzero, verdict.smallest_nonzero),
+        sharp=True,
+        certified=True,
+        reason="",
     )
     return judged, verdict, ""
 
 
-def _doubt(zeros: Nullity, spectrum: Spectrum, orbital: Orbit, formula: int | None, norm: float) -> str:
+def _doubt(zeros: Nullity, orbital: Orbit, formula: int | None, norm: float, smallest: float) -> str:
     """Returns why the counts are not certain, or nothing."""
-    swamped = UNDECIDED_FACTOR * zeros.cutoff > spectrum.norm
-    if (zeros.undecided or swamped) and zeros.cutoff > 2 * spectrum.error:
+    swamped = UNDECIDED_FACTOR * zeros.cutoff > zeros.norm
+    if (zeros.undecided or swamped) and zeros.cutoff > 2 * zeros.rounding:
         if swamped:
             return _not_critical(norm, f"the zero radius {zeros.cutoff:.1e} that it implies swamps the spectrum")
         return _not_critical(norm, f"{zeros.undecided} eigenvalues are too close to the zero radius {zeros.cutoff:.1e}")
@@ -178,11 +209,18 @@ def _doubt(zeros: Nullity, spectrum: Spectrum, orbital: Orbit, formula: int | No
         doubt = f"the generators have rank {orbital.dimension}, but a critical point of this rank has {formula}"
     elif zeros.count != orbital.dimension:
         doubt = f"{zeros.count} eigenvalues are below {zeros.cutoff:.1e} but symmetry explains {orbital.dimension}"
-    elif zeros.smallest_nonzero <= CLUSTER * spectrum.norm:
-        doubt = f"an eigenvalue of size {zeros.smallest_nonzero:.1e} may be zero at the decay that this one rounds"
+    elif smallest <= CLUSTER * zeros.norm:
+        doubt = f"an eigenvalue of size {smallest:.1e} may be zero at the decay that this one rounds"
     else:
         return ""
     return f"{_UNDECIDED}: {doubt}; double precision cannot tell"
+
+
+def _smallest(zeros: Nullity, core: Core | None) -> float:
+    """Returns the smallest size among the non-zero eigenvalues where it is known, from the reduction if the method gave a bound."""
+    if zeros.sharp:
+        return zeros.smallest_nonzero
+    return count_zeros(reduce(core).spectrum, zeros.gradient).smallest_nonzero if core is not None else math.inf
 
 
 def _not_critical(norm: float, evidence: str) -> str:
@@ -201,24 +239,10 @@ def _too_far(report: DegeneracyReport, theta: Tensor, nearest: Tensor) -> str:
         return f"the nearest critical point of its rank is {stray:.1e} away"
     if report.arbitration is not None and stray <= rounding:
         return ""  # the point is that critical point, rounded: what the arbiter has seen below rounding is not to be seen here
-    change = _hessian_change(report.problem, theta, nearest)
+    change = hessian_change(report.problem, theta, nearest)
     if _WEYL * change > gap:
         return f"the Hessian changes by {change:.1e} on the way to the nearest critical point of its rank"
     return ""
-
-
-def _hessian_change(problem: Problem, theta: Tensor, other: Tensor) -> float:
-    """Returns the spectral norm of the difference of two Hessians, by power iteration (from below, to a few per cent).
-
-    By Weyl's inequality no eigenvalue differs by more between the two points.
-    """
-    objective = problem.objective(theta)
-    here, there = objective.linearize(theta), objective.linearize(other)
-    vector = torch.randn(theta.numel(), dtype=theta.dtype, generator=torch.Generator().manual_seed(0)).to(theta.device)
-    for _ in range(_POWER_STEPS):
-        vector = vector / vector.norm().clamp(min=torch.finfo(theta.dtype).tiny)
-        vector = here(vector) - there(vector)
-    return float(vector.norm())
 
 
 def _polished(problem: Problem, theta: Tensor, tolerance: float) -> tuple[Core | None, Tensor]:
@@ -231,12 +255,6 @@ def _polished(problem: Problem, theta: Tensor, tolerance: float) -> tuple[Core |
         return None, theta
     core = polish_core(core, Newton())
     return core, core.embed(frames)
-
-
-def _kinks(problem: Problem, theta: Tensor, tolerance: float) -> int:
-    """Counts hidden pre-activations that are zero to the tolerance."""
-    hidden = problem.objective(theta).preactivations(theta)[:-1]
-    return sum(int((signal.abs() <= tolerance).sum()) for signal in hidden)
 
 
 def _name(point: CriticalPoint, core: Core | None) -> str:
@@ -267,22 +285,16 @@ def _paper_dimension(problem: Problem, core: Core | None) -> int | None:
     return paper_dimension(multiplicities, problem.width, problem.depth)
 
 
+def _measured(
+    problem: Problem, theta: Tensor, core: Core | None, orbital: Orbit, choice: Choice, norm: float, tolerance: float
+) -> _Measured:
+    if choice.first == "reduction" and core is not None:
+        return _reduced(core)
+    found = measure(problem, theta, choice.first, tolerance, gradient_radius(norm, orbital))
+    return _Measured(found.spectrum, found.gauss_newton, found.zeros)
+
+
 def _reduced(core: Core) -> _Measured:
     reduction = reduce(core)
     newton = Spectrum.merge(((block.values, block.multiplicity) for block in reduction.gauss_newton), reduction.error)
     return _Measured(reduction.spectrum, (newton.frobenius, newton.trace))
-
-
-def _dense(problem: Problem, theta: Tensor) -> _Measured:
-    if problem.parameters > LARGEST_DENSE:
-        gigabytes = 16e-9 * problem.parameters**2
-        raise InputError(
-            f"expected at most {LARGEST_DENSE} parameters for the dense method, got {problem.parameters} "
-            f"({gigabytes:.0f} GB): use --method reduction"
-        )
-    objective = problem.objective(theta)
-    spectrum = eigenvalues(Hessian(objective.loss, theta))
-    jacobian = torch.func.jacrev(objective.logits)(theta)
-    bent = objective.fit_curvature(objective.logits(theta))(jacobian.movedim(-1, 0))
-    product = bent.flatten(1).mT @ jacobian.flatten(0, 1).mT
-    return _Measured(spectrum, (float((product * product.mT).sum().sqrt()), float(product.trace())))

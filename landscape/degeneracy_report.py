@@ -1,6 +1,5 @@
 """What is known of how degenerate a critical point is: counts with their evidence, and what theory says beside them."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,7 +7,9 @@ from landscape.arbiter import Arbitration
 from landscape.collapse import CollapseMetrics
 from landscape.curvature.nullity import Nullity
 from landscape.curvature.spectrum import Spectrum
+from landscape.kinks import Kinks
 from landscape.problem import Problem
+from landscape.routes import certificate
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class DegeneracyReport:
         zeros: The count with its evidence, or None without a spectrum.
         reason: Empty if resolved.
         arbitration: What 60 digits said, where double precision could not decide.
+        second: What an independent route counted; None if there was none.
+        kinks: What is not smooth there; None for linear models.
     """
 
     problem: Problem
@@ -71,6 +74,8 @@ class DegeneracyReport:
     zeros: Nullity | None
     reason: str
     arbitration: Arbitration | None = None
+    second: Nullity | None = None
+    kinks: Kinks | None = None
 
     @property
     def resolved(self) -> bool:
@@ -129,16 +134,9 @@ class DegeneracyReport:
             "learning_coefficient": self.learning_coefficient,
             "collapse": asdict(self.collapse),
             "certificate": {
-                "method": self.method,
-                "cutoff": self.zeros and self.zeros.cutoff,
-                "largest_zero": self.zeros and self.zeros.largest_zero,
-                "smallest_nonzero": _finite(self.zeros.smallest_nonzero) if self.zeros else None,
-                "gradient_norm": self.gradient_norm,
+                **certificate(self.method, self.zeros, self.gradient_norm, self.second),
+                "kinks": self.kinks and self.kinks.as_dict(),
                 **({"arbitration": self.arbitration.as_dict()} if self.arbitration else {}),
             },
             "spectrum": self.spectrum and [list(atom) for atom in self.spectrum.atoms()],
         }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

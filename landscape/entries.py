@@ -134,7 +134,7 @@ def partition_entry(problem: Problem, blocks: Sequence[Marked], scales: Scales |
         value ** (2 / (problem.depth + 1)) for value in singular
     )
     name = _partition_name(problem, blocks)
-    counts = (zeros.negative, zeros.count) if decided else None
+    counts = (zeros.negative, zeros.count) if decided and zeros.negative is not None else None
     measured = _Measured(spectrum, (newton.frobenius, newton.trace), counts, zeros.cutoff, reason)
     entry = _entry(problem, name, loss, torch.tensor(singular, dtype=torch.float64), measured)
     return replace(entry, copies=relabellings(blocks))

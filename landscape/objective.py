@@ -141,10 +141,15 @@ class Objective:
             swing = curve(output * self.scales) * self.scales
             parts = []
             for index in range(len(turns) - 1, -1, -1):
-                parts.append(swing @ trace.inputs[index].mT + errors[index] @ tangents[index].mT)
-                swing = self._gate(trace.layers[index].mT @ swing + turns[index].mT @ errors[index], trace, index)
+                # Sums in place: with a block of directions a fresh result costs as much as the product that fills it.
+                parts.append((swing @ trace.inputs[index].mT).add_(errors[index] @ tangents[index].mT))
+                swing = (trace.layers[index].mT @ swing).add_(turns[index].mT @ errors[index])
+                swing = self._gate(swing, trace, index)
             parts.append(swing)
-            return torch.cat([part.flatten(-2) for part in reversed(parts)], dim=-1) + decay * direction
+            result = torch.cat([part.flatten(-2) for part in reversed(parts)], dim=-1)
+            if isinstance(decay, float):
+                return result.add_(direction, alpha=decay)
+            return result.add_(decay * direction)
 
         return product
 
@@ -158,7 +163,7 @@ class Objective:
         tangent, *turns = self.split(direction)
         tangents = [tangent]
         for index, (layer, turn) in enumerate(zip(trace.layers, turns, strict=True)):
-            change = turn @ trace.inputs[index] + layer @ tangents[-1]
+            change = (turn @ trace.inputs[index]).add_(layer @ tangents[-1])
             tangents.append(self._gate(change, trace, index + 1))
         return tangents
 

@@ -109,7 +109,7 @@ def _descend(problem: Problem, thetas: Float[Tensor, "b p"], settings: PseudoTra
             done = ~moving
             ends[places[done]], norms[places[done]] = flow.theta[done], sizes[done]
             places = places[moving]
-            flow = take(flow, moving)
+            flow = take(flow, moving.nonzero().squeeze(-1))
         if not len(places):
             break
     return ends, norms

@@ -30,7 +30,10 @@ def degeneracy(
 ) -> int:
     """Count the zero, negative and positive Hessian eigenvalues of critical points, exactly.
 
-    reduction: linear models of any width, exact; dense: any model of up to 20 000 parameters; auto: reduction where it applies.
+    reduction: linear models of any width, exact; dense: all eigenvalues, up to 20 000 parameters; inertia: signs of a
+    factorisation; quotient: a proof for minima; deflated: known symmetries projected out, then a certificate that nothing else is
+    null; lowrank: all eigenvalues where one decay covers all parameters; lanczos: assumes nothing, slow; auto: reduction where it
+    applies, else dense or lowrank by size, and deflated as a second, independent route. Routes that disagree are undecided.
     A count that is not certain is not stated (exit code 1). With --json one point is an object, several are a list in "reports".
     """
     reports = [analysed(point, problem, start, root, method, device) for point in points or (None,)]
@@ -78,8 +81,19 @@ def lines(report: "DegeneracyReport") -> list[tuple[str, str]]:
     if zeros is not None:
         rows += [
             ("largest zero", f"{zeros.largest_zero:.1e}, cutoff {zeros.cutoff:.1e}"),
-            ("smallest non-zero", f"{zeros.smallest_nonzero:.1e}, by {report.method}"),
+            ("smallest non-zero", f"{'' if zeros.sharp else 'at least '}{zeros.smallest_nonzero:.1e}, by {report.method}"),
         ]
+    bent = report.kinks
+    if bent is not None:
+        slope = "-" if bent.smallest_slope is None else f"{bent.smallest_slope:.1e}"
+        rows.append(("kinks", f"{bent.count}, smallest pre-activation {bent.smallest:.1e}"))
+        rows.append(("generalised gradient", f"{bent.residual:.1e}, smallest slope across a kink {slope}"))
+        if bent.manifold is not None and bent.manifold.resolved:
+            rows.append(("along the kinks", f"nullity {bent.manifold.count}, index {bent.manifold.negative}"))
+    second = report.second
+    if second is not None:
+        verdict = f"nullity {second.count}, index {_or_unknown(second.negative)}" if second.resolved else "undecided"
+        rows.append(("second route", f"{second.method}: {verdict} (delta {second.delta:.1e}, {second.products} products)"))
     return rows
 
 

@@ -9,8 +9,12 @@ from cyclopts import Parameter, Token
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from landscape.degeneracy_report import DegeneracyReport
     from landscape.point import CriticalPoint
+    from landscape.problem import Problem
+    from landscape.reduction import Core
 
 
 def whole_number(type_: object, tokens: Sequence[Token]) -> int:
@@ -18,7 +22,8 @@ def whole_number(type_: object, tokens: Sequence[Token]) -> int:
     return int(tokens[0].value)
 
 
-MethodChoice = Literal["auto", "reduction", "dense"]
+MethodChoice = Literal["auto", "reduction", "dense", "inertia", "quotient", "deflated", "lowrank", "lanczos"]
+LARGEST_WRITTEN = 10_000_000  # parameters of an analytic point that is written out for an estimate: 80 MB
 RootChoice = Literal["large", "small"]
 ClassesNumber = Annotated[int | None, Parameter(converter=whole_number, help="K.")]
 SamplesNumber = Annotated[int | None, Parameter(converter=whole_number, help="n, per class.")]
@@ -40,15 +45,42 @@ DeviceText = Annotated[str, Parameter(help="cpu, cuda or cuda:1.")]
 def analysed(
     point: Path | None, problem: str | None, start: str | None, root: RootChoice, method: MethodChoice, device: str
 ) -> "DegeneracyReport":
-    """Returns the report of a saved point, or of an analytic one by the reduction."""
+    """Returns the report of a saved point, or of an analytic one that is never written out."""
     from landscape.degeneracy import analyse
 
+    return analyse(_source(point, problem, start, root, device), method)
+
+
+def placed(
+    point: Path | None, problem: str | None, start: str | None, root: RootChoice, device: str
+) -> "tuple[Problem, Tensor]":
+    """Returns the model and the parameters of a saved point, or of an analytic one written out.
+
+    Raises:
+        InputError: If an analytic point is too large to write out.
+    """
+    import torch
+
+    from landscape.point import CriticalPoint
+
+    source = _source(point, problem, start, root, device)
+    if isinstance(source, CriticalPoint):
+        return source.problem, source.theta
+    model = source.problem
+    if model.parameters > LARGEST_WRITTEN:
+        raise InputError(f"expected at most {LARGEST_WRITTEN} parameters for an estimate, got {model.parameters}")
+    return model, source.embed([torch.eye(model.width, source.rank, dtype=torch.float64)] * model.depth).to(checked_device(device))
+
+
+def _source(
+    point: Path | None, problem: str | None, start: str | None, root: RootChoice, device: str
+) -> "CriticalPoint | Core":
     if (point is None) == (problem is None):
         raise InputError("expected either a point file or --problem with --start, got both or neither")
     if point is not None:
         if start is not None:
             raise InputError("expected --start only with --problem: a saved point has its own")
-        return analyse(loaded(point, device), method)
+        return loaded(point, device)
     from landscape.notation import parse_problem, parse_structure
     from landscape.reduction import Core
     from landscape.structures import analytic
@@ -57,7 +89,7 @@ def analysed(
     if start is None:
         raise InputError("expected --start dnc, pairs, apex or partition:6,2,2 with --problem")
     model = parse_problem(problem)
-    return analyse(Core.from_form(model, analytic(model, parse_structure(start, root))), method)
+    return Core.from_form(model, analytic(model, parse_structure(start, root)))
 
 
 def loaded(path: Path, device: str) -> "CriticalPoint":

@@ -1,7 +1,7 @@
 """`landscape spectrum`: the eigenvalues with their multiplicities, as a table and as a picture."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -10,7 +10,6 @@ from landscape.cli.output import print_json, warn
 from landscape.cli.sources import (
     DeviceText,
     JsonFlag,
-    MethodChoice,
     PointFiles,
     ProblemText,
     RootText,
@@ -22,19 +21,30 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from landscape.degeneracy_report import DegeneracyReport
 
+SpectrumChoice = Literal["auto", "reduction", "dense", "lowrank", "slq", "pyhessian"]
+
 
 def spectrum(
     *points: PointFiles,
     problem: ProblemText = None,
     start: StartText = None,
     root: RootText = "large",
-    method: MethodChoice = "auto",
+    method: SpectrumChoice = "auto",
     out: Annotated[Path | None, Parameter(help="Table of eigenvalue and multiplicity: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Picture of all points on the same scales: .png, .pdf or .svg.")] = None,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
-    """Write or draw the Hessian spectrum of critical points; without --out and --plot, print it."""
+    """Write or draw the Hessian spectrum of critical points; without --out and --plot, print it.
+
+    reduction, dense and lowrank give all eigenvalues. slq is an estimate with error bars by stochastic Lanczos quadrature;
+    pyhessian prints what PyHessian 0.1 (repaired) says beside all eigenvalues.
+    """
+    if method == "slq" or method == "pyhessian":
+        from landscape.cli.spectrum_estimates import print_estimates
+
+        _refuse_files(method, out, plot)
+        return print_estimates(points, problem, start, root, method, device, json)
     if out is not None and len(points) > 1:
         raise InputError(f"expected one point with --out, got {len(points)}")
     for path, suffixes in ((out, (".csv", ".parquet")), (plot, (".png", ".pdf", ".svg"))):
@@ -58,6 +68,11 @@ def spectrum(
         if not report.resolved:
             warn(report.reason)
     return DONE if all(report.resolved for report in reports) else NOT_AS_ASKED
+
+
+def _refuse_files(method: str, *paths: Path | None) -> None:
+    if any(paths):
+        raise InputError(f"expected --method reduction, dense or lowrank with --out and --plot, got the estimate {method}")
 
 
 def _check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:

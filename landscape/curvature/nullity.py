@@ -11,31 +11,52 @@ UNDECIDED_FACTOR = 1e3  # an eigenvalue between the zero radius and this many ti
 class Nullity:
     """A count of zero eigenvalues and of negative ones, with the evidence.
 
-    An eigenvalue is zero when it is at most `cutoff` in size and non-zero when it exceeds `UNDECIDED_FACTOR` times that; one in
-    between is undecided, and then nothing is claimed. A true eigenvalue far below the rounding error of the operator cannot be
+    An eigenvalue is zero when it is at most `cutoff` in size and non-zero when it exceeds `UNDECIDED_FACTOR` times that; one
+    in between is undecided, and then nothing is claimed. A true eigenvalue far below the rounding error of the operator cannot be
     told from zero by any computation in the same precision: whoever knows the symmetries must compare the count with what
     they explain.
 
     Attributes:
         count: Eigenvalues of size <= cutoff.
-        negative: Eigenvalues below -cutoff: the Morse index, when resolved.
-        undecided: Eigenvalues in the forbidden zone.
+        negative: Eigenvalues below -cutoff: the Morse index, when resolved. None if the method cannot tell.
+        undecided: Eigenvalues in the forbidden zone that were seen.
         cutoff: The zero radius, the sum of a rounding part and a gradient part.
-        largest_zero: The largest size among the zeros (0 if there are none).
-        smallest_nonzero: The smallest size among the others (infinity if there are none).
+        largest_zero: The largest size among the zeros (0 if there are none), or a bound on it, see `sharp`.
+        smallest_nonzero: The smallest size among the others (infinity if there are none), or a bound on it, see `sharp`.
+        rounding: The part of the zero radius that comes from arithmetic.
+        gradient: The part of the zero radius that comes from the point being only nearly critical.
+        norm: Of the operator, which the rounding is relative to.
+        delta: Chance that the count is wrong, over the random start vectors; 0 for a deterministic method.
+        products: Products of the operator with one vector.
+        seed: Of the random draws; None if there were none.
+        method: Name of the method that counted.
+        sharp: Whether `largest_zero` and `smallest_nonzero` are eigenvalues; if not, the first is an upper bound of the zeros
+            and the second a lower bound of the others.
+        certified: Whether the method completed its proof. One that ran out of its budget says False, and why in `reason`.
+        reason: What keeps the count from being resolved; empty if nothing does.
     """
 
     count: int
-    negative: int
+    negative: int | None
     undecided: int
     cutoff: float
     largest_zero: float
     smallest_nonzero: float
+    rounding: float = 0.0
+    gradient: float = 0.0
+    norm: float = 0.0
+    delta: float = 0.0
+    products: int = 0
+    seed: int | None = None
+    method: str = ""
+    sharp: bool = True
+    certified: bool = True
+    reason: str = ""
 
     @property
     def resolved(self) -> bool:
-        """Whether no eigenvalue is in the forbidden zone."""
-        return self.undecided == 0
+        """Whether the proof is complete and no eigenvalue is in the forbidden zone."""
+        return self.undecided == 0 and self.certified
 
     @property
     def gap(self) -> float:
@@ -54,11 +75,16 @@ def count_zeros(spectrum: Spectrum, gradient_radius: float) -> Nullity:
     sized = [(abs(value), times) for value, times in spectrum.pairs()]
     zeros = [(size, times) for size, times in sized if size <= cutoff]
     others = [(size, times) for size, times in sized if size > cutoff]
+    undecided = sum(times for size, times in others if size <= UNDECIDED_FACTOR * cutoff)
     return Nullity(
         count=sum(times for _, times in zeros),
         negative=sum(times for value, times in spectrum.pairs() if value < -cutoff),
-        undecided=sum(times for size, times in others if size <= UNDECIDED_FACTOR * cutoff),
+        undecided=undecided,
         cutoff=cutoff,
         largest_zero=max((size for size, _ in zeros), default=0.0),
         smallest_nonzero=min((size for size, _ in others), default=float("inf")),
+        rounding=spectrum.error,
+        gradient=gradient_radius,
+        norm=spectrum.norm,
+        reason=f"{undecided} eigenvalues within {UNDECIDED_FACTOR:g} times the zero radius" if undecided else "",
     )

@@ -115,7 +115,8 @@ def test_the_keys_are_those_that_were_promised(dnc: Path, capsys: pytest.Capture
     assert set(report) == KEYS
     assert set(report["flatness"]) == {"spectral", "frobenius", "trace", "gauss_newton"}
     assert set(report["flatness"]["gauss_newton"]) == {"frobenius", "trace"}
-    assert set(report["certificate"]) == {"method", "cutoff", "largest_zero", "smallest_nonzero", "gradient_norm"}
+    assert set(report["certificate"]) >= {"method", "cutoff", "largest_zero", "smallest_nonzero", "gradient_norm", "second"}
+    assert report["certificate"]["second"]["nullity"] == report["nullity"]
     assert set(report["collapse"]) >= {"nc1", "nc2", "nc3", "balancedness"}
 
 
@@ -187,6 +188,30 @@ def test_text_has_the_counts_and_the_evidence(dnc: Path, capsys: pytest.CaptureF
     assert rows["paper dimension"] == "18 (Theorem 5)"
     assert rows["learning coefficient"] == "42.0"
     assert rows["smallest non-zero"].endswith("by reduction")
+
+
+@pytest.mark.parametrize("method", ["inertia", "quotient", "deflated", "lowrank", "lanczos"])
+def test_every_method_is_a_choice(method: str, dnc: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = answer(capsys, "degeneracy", dnc, "--method", method)
+    assert (report["nullity"], report["index"]) == (24, 0)
+    assert report["certificate"]["method"] == method
+    assert (report["spectrum"] is None) == (method != "lowrank")
+
+
+def test_estimates_of_a_spectrum(dnc: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "spectrum", dnc, "--method", "slq")["nullity_estimate"]
+    assert abs(found["mean"] - 24) < 4 * found["error"]
+    code, out, _ = ask(capsys, "spectrum", dnc, "--method", "slq")
+    assert code == 0
+    assert " +- " in out
+    rows = answer(capsys, "spectrum", dnc, "--method", "pyhessian")["comparison"]
+    assert rows[0]["pyhessian"] == pytest.approx(rows[0]["ours"], rel=1e-6)
+    code, out, _ = ask(capsys, "spectrum", dnc, "--method", "pyhessian")
+    assert code == 0
+    assert "eigenvalue 1" in out
+    code, _, err = ask(capsys, "spectrum", dnc, "--method", "slq", "--out", "x.csv")
+    assert code == 2
+    assert "estimate" in err
 
 
 def test_points_stand_side_by_side(dnc: Path, pairs: Path, unfinished: Path, capsys: pytest.CaptureFixture[str]) -> None:

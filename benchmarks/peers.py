@@ -1,0 +1,177 @@
+"""Times our products and counts beside PyHessian, curvlinops, hessian-eigenthings and scipy, in one run on one operator.
+
+    python benchmarks/peers.py [--width 70] [--depth 2] [--out peers.json]
+
+Prints a table of ratios and writes it as JSON with all versions. A peer that is not installed is left out and named. Ratios of
+one run are what to compare; seconds belong to the machine. One thread unless OMP_NUM_THREADS says otherwise.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from landscape.curvature.algebra import to_scipy
+from landscape.curvature.backends import PyHessian
+from landscape.curvature.counting import nullity
+from landscape.curvature.deflation import Deflated
+from landscape.curvature.lowrank import LowRank
+from landscape.curvature.operator import Hessian, Product
+from landscape.problem import Problem
+from landscape.structures import Collapse, analytic, embed
+from landscape.symmetry_projector import orbit_projector
+
+BLOCK = 64
+PEERS = ("torch", "scipy", "pyhessian", "curvlinops-for-pytorch", "hessian-eigenthings")
+
+
+def median_seconds(action: Callable[[], Any], repeats: int = 7) -> float:
+    """Returns the median time of an action after one call to warm it up."""
+    action()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+class Scalar(nn.Module):
+    """The loss as a module, for the peers that want one."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], at: Tensor) -> None:
+        super().__init__()
+        self.function, self.theta = function, nn.Parameter(at.clone())
+
+    def forward(self, _: Tensor) -> Tensor:
+        """Returns the loss whatever the input."""
+        return self.function(self.theta)
+
+
+def products(problem: Problem, theta: Tensor) -> dict[str, float]:
+    """Returns the median seconds per vector of every way to multiply."""
+    objective = problem.objective(theta)
+    block = torch.randn(problem.parameters, BLOCK, dtype=theta.dtype, generator=torch.Generator().manual_seed(0))
+    column = block[:, :1].contiguous()
+    written, traced = Product(objective.linearize(theta), theta), Hessian(objective.loss, theta)
+    seconds = {
+        "hand-derived, blocked": median_seconds(lambda: written @ block) / BLOCK,
+        "hand-derived, single": median_seconds(lambda: written @ column),
+        "torch.func, blocked": median_seconds(lambda: traced @ block) / BLOCK,
+        "torch.func, single": median_seconds(lambda: traced @ column),
+    }
+    with PyHessian.of_loss(objective.loss, theta)._session() as (session, library):
+        cached = library.hessian_vector_product
+        seconds["PyHessian, cached"] = median_seconds(lambda: cached(session.gradsH, session.params, [column[:, 0]]))
+    if importlib.util.find_spec("curvlinops"):
+        from curvlinops import HessianLinearOperator
+
+        module = Scalar(objective.loss, theta)
+        nothing = [(torch.zeros(1, 1, dtype=theta.dtype), torch.zeros(1, 1, dtype=theta.dtype))]
+        peer = HessianLinearOperator(module, _Identity(), [module.theta], nothing, check_deterministic=False)
+        seconds["curvlinops, single"] = median_seconds(lambda: peer @ column[:, 0])
+        seconds["curvlinops, blocked"] = median_seconds(lambda: peer @ block) / BLOCK
+    if importlib.util.find_spec("hessian_eigenthings"):
+        from hessian_eigenthings.operators.hessian import HessianOperator
+
+        other = HessianOperator(Scalar(objective.loss, theta), [torch.zeros(1)], lambda module, batch: module(batch))
+        seconds["hessian-eigenthings, single"] = median_seconds(lambda: other.matvec(column[:, 0]))
+        error = float((other.matvec(column[:, 0]) - (written @ column)[:, 0]).norm() / (written @ column).norm())
+        assert error < 1e-10, f"hessian-eigenthings and we multiply by different matrices: {error:.1e}"
+    return seconds
+
+
+class _Identity(nn.MSELoss):
+    """Passes the loss through under the name of a loss that curvlinops knows."""
+
+    def forward(self, outputs: Tensor, _: Tensor) -> Tensor:
+        """Returns the outputs."""
+        return outputs
+
+
+def counts(problem: Problem, theta: Tensor, dense: bool) -> dict[str, dict[str, Any]]:
+    """Returns the nullity that each method reports and the seconds it took."""
+    import scipy.sparse.linalg
+
+    objective = problem.objective(theta)
+    operator = Product(objective.linearize(theta), theta)
+    table: dict[str, dict[str, Any]] = {}
+
+    def record(name: str, action: Callable[[], tuple[int, bool]]) -> None:
+        start = time.perf_counter()
+        number, certain = action()
+        table[name] = {"nullity": number, "resolved": certain, "seconds": time.perf_counter() - start}
+
+    def deflated() -> tuple[int, bool]:
+        result = nullity(operator, Deflated(orbit_projector(problem, theta, 1e-9)), 1e-14)
+        return result.count, result.resolved
+
+    def lowrank() -> tuple[int, bool]:
+        result = nullity(operator, LowRank(problem.mean_decay), 1e-14)
+        return result.count, result.resolved
+
+    def arpack() -> tuple[int, bool]:
+        wanted = min(40, problem.parameters - 2)
+        try:
+            values = scipy.sparse.linalg.eigsh(
+                to_scipy(operator), k=wanted, which="SA", return_eigenvectors=False, v0=start, tol=1e-8, maxiter=20
+            )
+        except scipy.sparse.linalg.ArpackNoConvergence as stopped:
+            values = stopped.eigenvalues
+        return int((abs(values) < 1e-9).sum()), False
+
+    start = torch.randn(problem.parameters, dtype=theta.dtype, generator=torch.Generator().manual_seed(0)).numpy()
+    record("Deflated, projector included", deflated)
+    record("scipy ARPACK, 40 smallest, 20 restarts", arpack)
+    if dense:
+        from landscape.curvature.counting import Dense
+
+        record("LowRank", lowrank)
+        record("Dense: assembly and eigvalsh", lambda: (nullity(operator, Dense(), 1e-14).count, True))
+    return table
+
+
+def main() -> None:
+    """Runs everything and prints it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--width", type=int, default=70)
+    parser.add_argument("--depth", type=int, default=2)
+    parser.add_argument("--dense", action="store_true", help="also the methods that take minutes at width 70")
+    parser.add_argument("--out", type=Path, default=Path("build/peers.json"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    problem = Problem.balanced(10, 5, arguments.width, arguments.depth, 2**-10)
+    theta = embed(problem, analytic(problem, Collapse()))
+    versions = {name: _version(name) for name in PEERS}
+    seconds = products(problem, theta)
+    fastest = seconds["hand-derived, blocked"]
+    print(f"{problem}\n{versions}")
+    for name, value in seconds.items():
+        print(f"{name:45s} {1e3 * value:10.3f} ms per vector {value / fastest:8.1f} x")
+    found = counts(problem, theta, arguments.dense)
+    for name, row in found.items():
+        print(f"{name:45s} {row['seconds']:10.2f} s   nullity {row['nullity']:6d} {'exact' if row['resolved'] else 'no proof'}")
+    result = {"problem": str(problem), "versions": versions, "machine": platform.machine(), "products": seconds, "counts": found}
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The top and bottom eigenpairs, found by block Lanczos with restarts and checked by their residuals.
+
+A Krylov space from b columns holds at most b copies of an eigenvalue: ask for a block at least as wide as the largest
+multiplicity that matters. The residual of each pair is returned; a small one proves that an eigenvalue is there, none proves
+that no other lies beyond.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from landscape.curvature.krylov import extend, noise_floor, orthonormal, random_block, seeded, without
+from landscape.curvature.operator import SymmetricOperator
+from landscape.errors import InputError
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """How to find extreme eigenpairs.
+
+    Attributes:
+        count: Pairs at either end.
+        block: Columns of a block; None for count + 4.
+        restarts: Most restarts.
+        tolerance: Residual at which a pair has converged, relative to the norm of the operator.
+        seed: Of the start block.
+    """
+
+    count: int = 6
+    block: int | None = None
+    restarts: int = 60
+    tolerance: float = 1e-12
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Eigenpairs:
+    """Eigenpairs of one end of the spectrum, the outermost first.
+
+    Attributes:
+        values: Rayleigh quotients.
+        vectors: Orthonormal columns.
+        residuals: Norms of H v - value v.
+        converged: Whether every residual is within the tolerance.
+    """
+
+    values: Float[Tensor, " k"]
+    vectors: Float[Tensor, "p k"]
+    residuals: Float[Tensor, " k"]
+    converged: bool
+
+
+@dataclass(frozen=True)
+class BothEnds:
+    """The top and the bottom of a spectrum.
+
+    Attributes:
+        top: Largest first.
+        bottom: Smallest first.
+        products: Products with one vector.
+    """
+
+    top: Eigenpairs
+    bottom: Eigenpairs
+    products: int
+
+
+def extremes(operator: SymmetricOperator, settings: Extremes) -> BothEnds:
+    """Returns the extreme eigenpairs at both ends. Memory: about 8 blocks of vectors.
+
+    Raises:
+        InputError: If more pairs are asked for than the operator has.
+    """
+    size, count = operator.size, settings.count
+    if not 1 <= count <= size:
+        raise InputError(f"expected 1 to {size} eigenpairs at an end (the size of the operator), got {count}")
+    generator = seeded(settings.seed, "extremes")
+    width = min(settings.block or count + 4, size)
+    limit = min(8 * width, size)
+    block = orthonormal(random_block(operator, width, generator))
+    basis, projected, residual = block[:, :0], block.new_zeros(0, 0), block
+    products, norm = 0, 0.0
+    for _ in range(settings.restarts):
+        while basis.shape[1] < limit:
+            block = _next_block(operator, basis, residual, noise_floor(norm, basis.dtype), generator)[:, : limit - basis.shape[1]]
+            basis, projected, residual = extend(operator, basis, projected, block)
+            products += block.shape[1]
+            norm = max(norm, float(torch.linalg.matrix_norm(projected, 2)))
+        values, coordinates = torch.linalg.eigh(projected)
+        errors = (residual @ coordinates[len(values) - residual.shape[1] :]).norm(dim=0)
+        outer = torch.cat([errors[:count], errors[-count:]])
+        if basis.shape[1] >= size or bool((outer <= settings.tolerance * norm).all()):
+            break
+        half = min(2 * width, len(values) // 2)
+        keep = torch.cat([torch.arange(half), torch.arange(len(values) - half, len(values))]).to(values.device)
+        basis, projected = basis @ coordinates[:, keep], values[keep].diag()
+    ends = [slice(len(values) - count, None), slice(0, count)]
+    pairs = [_pairs(operator, basis @ coordinates[:, end], settings.tolerance * norm) for end in ends]
+    return BothEnds(_reversed(pairs[0]), pairs[1], products + 2 * count)
+
+
+def _next_block(operator: SymmetricOperator, basis: Tensor, residual: Tensor, floor: float, generator: torch.Generator) -> Tensor:
+    """Returns an orthonormal block from the residual, or from fresh random columns where the Krylov space has ended."""
+    block = orthonormal(without(orthonormal(residual, floor), basis), 0.5)
+    if block.shape[1]:
+        return block
+    width = min(residual.shape[1], operator.size - basis.shape[1])
+    return orthonormal(without(orthonormal(without(random_block(operator, width, generator), basis)), basis))
+
+
+def _pairs(operator: SymmetricOperator, vectors: Tensor, tolerance: float) -> Eigenpairs:
+    """Returns the Rayleigh-Ritz pairs of a subspace, with residuals measured by products."""
+    vectors = torch.linalg.qr(vectors).Q
+    image = operator @ vectors
+    form = vectors.mT @ image
+    values, rotation = torch.linalg.eigh((form + form.mT) / 2)
+    vectors = vectors @ rotation
+    residuals = (image @ rotation - vectors * values).norm(dim=0)
+    return Eigenpairs(values, vectors, residuals, bool((residuals <= 10 * tolerance).all()))
+
+
+def _reversed(pairs: Eigenpairs) -> Eigenpairs:
+    return Eigenpairs(pairs.values.flip(0), pairs.vectors.flip(1), pairs.residuals.flip(0), pairs.converged)

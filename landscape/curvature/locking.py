@@ -1,0 +1,232 @@
+"""Counting zeros when nothing is known: thick-restarted block Lanczos that locks what has converged.
+
+A Krylov space from a block of b random columns meets at most b independent null vectors, however long it grows. So null
+vectors are locked as they converge, and the search goes on without them from a fresh random block, until one finds nothing.
+That proves nothing; the Lanczos certificate of `deflation` does, on what is left.
+
+Thick restarts (Wu and Simon, SIAM J. Matrix Anal. Appl. 22, 2000) keep the Ritz vectors closest to zero, which bounds the
+memory by `basis` vectors plus what is locked. Convergence inside the spectrum is slow where eigenvalues crowd around zero.
+"""
+
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from landscape.curvature.counting import require_memory
+from landscape.curvature.deflation import INDEPENDENT, Deflated
+from landscape.curvature.krylov import estimate_norm, extend, noise_floor, orthonormal, random_block, seeded
+from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity
+from landscape.curvature.operator import SymmetricOperator
+from landscape.curvature.quotient import Quotient
+from landscape.curvature.spectrum import rounding_radius
+from landscape.errors import InputError
+
+
+@dataclass(frozen=True)
+class BlockLanczos:
+    """Finds the null space by block Lanczos with locking, then certifies that nothing else is null. Works at saddles.
+
+    Slower than `Deflated` with a projector and than `LowRank`; for operators of which nothing is known. Memory:
+    `basis + block` vectors, as many images, and the null space itself.
+
+    Attributes:
+        block: Columns; the most null vectors that one Krylov space can find. Wide blocks pay off at large nullity.
+        basis: Most columns before a restart; None for 4 blocks and at least 96.
+        restarts: Most restarts in all.
+        memory: Bytes that may be used.
+        checkpoint: A file to save the state to after every restart and to resume from; None for none.
+        delta: Passed to the certificate.
+        seed: Of all random blocks.
+    """
+
+    block: int = 32
+    basis: int | None = None
+    restarts: int = 400
+    memory: float = 8e9
+    checkpoint: Path | None = None
+    delta: float = 1e-9
+    seed: int = 0
+
+    def count(self, operator: SymmetricOperator, gradient_radius: float) -> Nullity:
+        """Counts by locking and certificate.
+
+        Raises:
+            InputError: If the memory bound is too small, or the checkpoint belongs to another run.
+        """
+        norm = estimate_norm(operator, self.seed)
+        rounding = rounding_radius(operator.size, norm, operator.like.dtype)
+        start = Nullity(
+            count=0,
+            negative=None,
+            undecided=0,
+            cutoff=rounding + gradient_radius,
+            largest_zero=0.0,
+            smallest_nonzero=float("inf"),
+            rounding=rounding,
+            gradient=gradient_radius,
+            norm=norm,
+            products=30,
+            seed=self.seed,
+            method="block-lanczos",
+        )
+        if norm == 0:
+            return replace(start, count=operator.size, negative=0)
+        state = _Hunt(self, operator, norm, start.cutoff).run()
+        start = replace(start, count=state.locked.shape[1], products=start.products + state.products)
+        certificate = Deflated(delta=self.delta, seed=self.seed, memory=self.memory)
+        return certificate.certify(operator, start, norm, state.locked)
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a search stands between two restarts; what a checkpoint holds.
+
+    Attributes:
+        locked: Null vectors found so far, orthonormal.
+        basis: The current Krylov basis, orthogonal to them.
+        projected: The operator on it.
+        residual: What the next block is made from.
+        generator: State of the random generator.
+        products: Spent so far.
+        restarts: Done so far.
+        finished: Whether the search found nothing more.
+    """
+
+    locked: Float[Tensor, "p m"]
+    basis: Float[Tensor, "p j"]
+    projected: Float[Tensor, "j j"]
+    residual: Float[Tensor, "p b"]
+    generator: Tensor
+    products: int
+    restarts: int
+    finished: bool
+
+
+def save(state: State, path: Path, run: dict[str, str | int]) -> None:
+    """Writes a state whole or not at all; `run` says which search it belongs to."""
+    tensors = {
+        name: getattr(state, name).contiguous().clone() for name in ("locked", "basis", "projected", "residual", "generator")
+    }
+    numbers = {"products": state.products, "restarts": state.restarts, "finished": state.finished, "run": run}
+    partial = path.with_name(path.name + ".partial")
+    save_file(tensors, partial, metadata={"state": json.dumps(numbers, sort_keys=True)})
+    os.replace(partial, path)
+
+
+def load(path: Path, run: dict[str, str | int], device: torch.device) -> State:
+    """Reads a state back.
+
+    Raises:
+        InputError: If it belongs to another search or cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            numbers = json.loads(file.metadata()["state"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"expected a checkpoint of BlockLanczos at {path}, got: {error}") from error
+    if numbers["run"] != run:
+        raise InputError(f"expected a checkpoint of the run {run}, got one of {numbers['run']}: remove {path} or resume that run")
+    generator = tensors.pop("generator")
+    moved = {name: tensor.to(device) for name, tensor in tensors.items()}
+    return State(**moved, generator=generator, **{name: numbers[name] for name in ("products", "restarts", "finished")})
+
+
+@dataclass(frozen=True)
+class _Hunt:
+    """The search of one count."""
+
+    settings: BlockLanczos
+    operator: SymmetricOperator
+    norm: float
+    cutoff: float
+
+    def run(self) -> State:
+        """Locks null vectors until a fresh block finds none, or the restarts are used up."""
+        path = self.settings.checkpoint
+        generator = seeded(self.settings.seed, "locking")
+        if path is not None and path.exists():
+            state = load(path, self._identity(), self.operator.like.device)
+            generator.set_state(state.generator)
+        else:
+            state = self._fresh(self.operator.like.new_zeros(self.operator.size, 0), generator, 0, 0)
+        while not state.finished and state.restarts < self.settings.restarts:
+            state = self._cycle(state, generator)
+            if path is not None:
+                save(state, path, self._identity())
+        return state
+
+    def _identity(self) -> dict[str, str | int]:
+        """Returns what a checkpoint must agree with: the settings, and the operator through its product with one vector."""
+        probe = random_block(self.operator, 1, seeded(0, "identity"))
+        return {
+            "size": self.operator.size,
+            "dtype": str(self.operator.like.dtype),
+            "block": self.settings.block,
+            "seed": self.settings.seed,
+            "form": f"{float((probe * (self.operator @ probe)).sum()):.9e}",
+        }
+
+    def _fresh(self, locked: Tensor, generator: torch.Generator, products: int, restarts: int) -> State:
+        """Returns a state that starts a Krylov space from a random block off the locked vectors."""
+        quotient = Quotient(self.operator, None, locked, self.norm / 2)
+        width = min(self.settings.block, quotient.dimension)
+        block = orthonormal(quotient.clean(random_block(self.operator, width, generator)))
+        none = block[:, :0]
+        return State(locked, none, block.new_zeros(0, 0), block, generator.get_state(), products, restarts, width == 0)
+
+    def _cycle(self, state: State, generator: torch.Generator) -> State:
+        """Grows the basis to its limit, then locks, restarts thick, or starts afresh."""
+        quotient = Quotient(self.operator, None, state.locked, self.norm / 2)
+        limit = min(self.settings.basis or max(4 * self.settings.block, 96), quotient.dimension)
+        basis, projected, residual, products = state.basis, state.projected, state.residual, state.products
+        floor = noise_floor(self.norm, basis.dtype)
+        ended = False
+        while basis.shape[1] < limit and not ended:
+            block = orthonormal(residual, floor)[:, : quotient.dimension - basis.shape[1]]
+            block = orthonormal(quotient.clean(block - basis @ (basis.mT @ block)), 0.5)
+            ended = block.shape[1] == 0
+            if not ended:
+                columns = 2 * (basis.shape[1] + block.shape[1]) + state.locked.shape[1]
+                needed = float(columns * basis.shape[0] * basis.element_size())
+                require_memory(needed, self.settings.memory, "a smaller basis, or Deflated with a projector")
+                basis, projected, residual = extend(quotient, basis, projected, block)
+                products += block.shape[1]
+        ended = ended or basis.shape[1] >= quotient.dimension or float(residual.norm()) <= floor
+        values, coordinates = torch.linalg.eigh(projected)
+        tail = min(residual.shape[1], basis.shape[1])
+        errors = (residual[:, :tail] @ coordinates[basis.shape[1] - tail :]).norm(dim=0)
+        zone = UNDECIDED_FACTOR * self.cutoff
+        null = (values.abs() <= zone) & (errors <= zone)
+        pending = bool(((values.abs() - errors <= zone) & ~null).any()) and not ended
+        if not pending:
+            return self._lock(replace(state, products=products), quotient, basis @ coordinates[:, null], generator)
+        keep = values.abs().argsort()[: max(limit // 2, 1)]
+        return replace(
+            state,
+            basis=basis @ coordinates[:, keep],
+            projected=values[keep].diag(),
+            residual=residual,
+            generator=generator.get_state(),
+            products=products,
+            restarts=state.restarts + 1,
+        )
+
+    def _lock(self, state: State, quotient: Quotient, null: Tensor, generator: torch.Generator) -> State:
+        """Adds the null ones of the found vectors to the locked ones and starts afresh, unless there were none."""
+        found = orthonormal(quotient.clean(null), INDEPENDENT)
+        image = self.operator @ found
+        values, rotation = torch.linalg.eigh(found.mT @ image)
+        found = (found @ rotation)[:, values.abs() <= self.cutoff]
+        locked = torch.cat([state.locked, found], dim=1)
+        state = replace(state, products=state.products + null.shape[1])
+        if found.shape[1] == 0:
+            return replace(state, finished=True, generator=generator.get_state(), restarts=state.restarts + 1)
+        return self._fresh(locked, generator, state.products, state.restarts + 1)

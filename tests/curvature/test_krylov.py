@@ -1,0 +1,66 @@
+"""The equations that the Krylov spaces must satisfy, checked as they are written."""
+
+import pytest
+import torch
+
+from landscape.curvature.extremes import Extremes, extremes
+from landscape.curvature.krylov import Lanczos, Sweep, estimate_norm, lanczos, random_block, seeded, solve_runs, sweep
+from landscape.errors import InputError
+
+VALUES = [0.0] * 30 + [1.0] * 20 + [2.0] * 10 + [5.0, -3.0]
+
+
+@pytest.mark.parametrize("block", [1, 3, 8])
+@pytest.mark.parametrize("steps", [3, 12])
+def test_the_factorization(plant, block, steps):
+    matrix = plant(VALUES, 0)
+    f = lanczos(matrix, Lanczos(steps, block))
+    left = matrix.entries @ f.basis - f.basis @ f.projected
+    left[:, left.shape[1] - f.residual.shape[1] :] -= f.residual
+    assert float(left.norm()) < 1e-12
+    identity = torch.eye(f.basis.shape[1], dtype=torch.float64)
+    torch.testing.assert_close(f.basis.mT @ f.basis, identity, rtol=0, atol=1e-13)
+    assert float((f.basis.mT @ f.residual).norm()) < 1e-12
+    values, coordinates, residuals = f.ritz()
+    vectors = f.basis @ coordinates
+    measured = (matrix.entries @ vectors - vectors * values).norm(dim=0)
+    torch.testing.assert_close(measured, residuals, rtol=0, atol=1e-12)
+
+
+def test_identical_eigenvalues_end_the_space_and_fresh_directions_go_on(plant):
+    f = lanczos(plant(VALUES, 0), Lanczos(steps=62, block=1))
+    assert f.restarts > 5
+    assert f.basis.shape[1] == 62
+    torch.testing.assert_close(f.ritz()[0], torch.tensor(sorted(VALUES), dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+def test_a_sweep_is_its_runs_one_by_one_and_can_be_continued(plant):
+    matrix = plant([0.1 * i for i in range(40)], 0)
+    start = random_block(matrix, 3, seeded(0, "test"))
+    whole = sweep(matrix, Sweep.begin(start), 9)
+    parts = sweep(matrix, sweep(matrix, Sweep.begin(start), 4), 5)
+    torch.testing.assert_close(whole.alpha, parts.alpha)
+    single = sweep(matrix, Sweep.begin(start[:, 1:2]), 9)
+    torch.testing.assert_close(whole.beta[:, 1:2], single.beta)
+    for run in solve_runs(whole):
+        assert float(run.weights.sum()) == pytest.approx(1.0)
+
+
+def test_norm_and_extremes(plant):
+    matrix = plant(VALUES, 0)
+    assert estimate_norm(matrix) == pytest.approx(5.0, rel=0.05)
+    found = extremes(matrix, Extremes(count=3))
+    assert found.top.values.tolist() == pytest.approx([5.0, 2.0, 2.0], abs=1e-10)
+    assert found.bottom.values.tolist() == pytest.approx([-3.0, 0.0, 0.0], abs=1e-10)
+    assert found.top.converged
+    assert found.bottom.converged
+    spread = extremes(plant([float(i) for i in range(300)], 1), Extremes(count=2))
+    assert spread.top.values.tolist() == pytest.approx([299.0, 298.0], abs=1e-8)
+    assert spread.bottom.converged
+
+
+def test_more_columns_than_rows_is_refused(plant):
+    with pytest.raises(InputError, match="size of the space"):
+        lanczos(plant([1.0, 2.0], 0), Lanczos(steps=1, block=3))
+    with pytest.raises(InputError, match="size of the operator"):
+        extremes(plant([1.0, 2.0], 0), Extremes(count=3))

@@ -1,0 +1,121 @@
+"""Modules against `torch.autograd.functional.hessian` on a plain rewriting of the same loss."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from landscape.curvature.algebra import DiagonalBlock, OffDiagonalBlock
+from landscape.curvature.module import GaussNewton, ModuleGaussNewton, ModuleHessian, ModuleLoss
+from landscape.curvature.operator import dense
+from landscape.errors import InputError
+
+IDENTITY = torch.eye(4 * 5 + 5 + 5 * 3 + 3, dtype=torch.float64)
+
+
+@pytest.fixture
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 5), nn.Softplus(), nn.Linear(5, 3)).double()
+
+
+@pytest.fixture
+def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    sizes = (7, 2, 5)
+    return [(torch.randn(n, 4, generator=generator).double(), torch.randint(3, (n,), generator=generator)) for n in sizes]
+
+
+def written_out(theta: torch.Tensor, batches: list, decay: float) -> torch.Tensor:
+    """The mean cross-entropy of the network over all samples, with no module and no batches."""
+    w1, b1, w2, b2 = theta.split([20, 5, 15, 3])
+    x, y = torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])
+    hidden = torch.log1p(torch.exp(x @ w1.view(5, 4).T + b1))
+    logits = hidden @ w2.view(3, 5).T + b2
+    return -torch.log_softmax(logits, 1)[torch.arange(len(y)), y].mean() + decay / 2 * (theta**2).sum()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_hessian_of_batches_is_that_of_the_whole(network, batches, keep):
+    problem = ModuleLoss(network, nn.CrossEntropyLoss(), batches, decay=0.1)
+    expected = torch.autograd.functional.hessian(lambda theta: written_out(theta, batches, 0.1), problem.theta)
+    torch.testing.assert_close(dense(ModuleHessian(problem, keep)), expected, rtol=0, atol=1e-13)
+    assert problem(problem.theta).item() == pytest.approx(written_out(problem.theta, batches, 0.1).item(), abs=1e-14)
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.slow
+def test_a_summed_loss_is_the_sum(network, batches):
+    summed = ModuleLoss(network, nn.CrossEntropyLoss(reduction="sum"), batches, reduction="sum")
+    averaged = ModuleLoss(network, nn.CrossEntropyLoss(), batches)
+    torch.testing.assert_close(dense(ModuleHessian(summed)), 14 * dense(ModuleHessian(averaged)))
+
+
+def test_gauss_newton_is_jacobians_around_the_loss(network, batches):
+    problem = ModuleLoss(network, nn.CrossEntropyLoss(), batches, decay=0.1)
+    x = torch.cat([x for x, _ in batches])
+    jacobian = torch.autograd.functional.jacobian(lambda theta: problem.outputs(theta, x), problem.theta)
+    p = torch.softmax(problem.outputs(problem.theta, x), 1)
+    middle = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+    expected = torch.einsum("nkp,nkl,nlq->pq", jacobian, middle, jacobian) / len(x) + 0.1 * IDENTITY
+    torch.testing.assert_close(dense(ModuleGaussNewton(problem)), expected, rtol=0, atol=1e-13)
+    labels = torch.cat([y for _, y in batches])
+    flat = GaussNewton(lambda t: problem.outputs(t, x), lambda z: nn.functional.cross_entropy(z, labels), problem.theta, 0.1)
+    torch.testing.assert_close(dense(flat), expected, rtol=0, atol=1e-13)
+
+
+def test_blocks_of_layers(network, batches):
+    operator = ModuleHessian(ModuleLoss(network, nn.CrossEntropyLoss(), batches))
+    whole, rows, columns = dense(operator), operator.layers["0.weight"], operator.layers["2.bias"]
+    torch.testing.assert_close(dense(DiagonalBlock(operator, rows)), whole[rows, rows])
+    block = OffDiagonalBlock(operator, rows, columns)
+    torch.testing.assert_close(block @ torch.eye(3, dtype=torch.float64), whole[rows, columns])
+    torch.testing.assert_close(block.mT @ torch.eye(20, dtype=torch.float64), whole[columns, rows])
+
+
+def test_frozen_parameters_and_buffers_are_constants(batches):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 3)).double().eval()
+    network[0].requires_grad_(False)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    operator = ModuleHessian(ModuleLoss(network, nn.CrossEntropyLoss(), batches))
+    assert operator.size == 5 + 5 + 18
+    dense(operator)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_one_clear_error_each(network, batches):
+    loss = nn.CrossEntropyLoss()
+    with pytest.raises(InputError, match="dropout"):
+        ModuleLoss(nn.Sequential(network, nn.Dropout()), loss, batches)
+    ModuleLoss(nn.Sequential(network, nn.Dropout()).eval(), loss, batches)
+    with pytest.raises(InputError, match="empty data"):
+        ModuleLoss(network, loss, [])
+    with pytest.raises(InputError, match="iterator"):
+        ModuleLoss(network, loss, iter(batches))
+    with pytest.raises(InputError, match="evaluation mode"):
+        ModuleLoss(nn.Sequential(network, nn.BatchNorm1d(3).double()).train(), loss, batches)
+    with pytest.raises(InputError, match="scalar loss"):
+        ModuleLoss(network, nn.CrossEntropyLoss(reduction="none"), batches)
+    with pytest.raises(InputError, match="one dtype"):
+        ModuleLoss(nn.Sequential(network, nn.Linear(3, 3)), loss, batches)
+    with pytest.raises(InputError, match="trainable"):
+        ModuleLoss(nn.Identity(), loss, batches)
+
+
+@pytest.mark.slow
+def test_softplus_network_on_digits_against_dense():
+    datasets = pytest.importorskip("sklearn.datasets")
+    from landscape.curvature.extremes import Extremes, extremes
+
+    x, y = datasets.load_digits(return_X_y=True)
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(64, 12), nn.Softplus(), nn.Linear(12, 10)).double()
+    whole = (torch.from_numpy(x).double() / 16, torch.from_numpy(y).long())
+    loader = [(whole[0][i : i + 500], whole[1][i : i + 500]) for i in range(0, len(y), 500)]
+    problem = ModuleLoss(network, nn.CrossEntropyLoss(), loader, decay=1e-3)
+    expected = np.linalg.eigvalsh(dense(ModuleHessian(problem)).numpy())
+    found = extremes(ModuleHessian(problem), Extremes(count=8))
+    np.testing.assert_allclose(found.top.values.numpy(), expected[::-1][:8], rtol=0, atol=1e-8)
+    np.testing.assert_allclose(found.bottom.values.numpy(), expected[:8], rtol=0, atol=1e-8)
