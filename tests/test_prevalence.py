@@ -97,6 +97,7 @@ def test_a_folder_goes_on_and_does_not_compute_again(tmp_path: Path) -> None:
     assert point.origin.seed == 5
 
 
+@pytest.mark.slow
 def test_a_sequential_run_stops_at_the_same_seed_whatever_the_pool() -> None:
     width = 0.5
     results = [measure(TINY, 100, narrower_than=width, size=size) for size in (4, 12)]
@@ -133,12 +134,12 @@ def test_the_folder_of_another_version_is_refused(tmp_path: Path) -> None:
     assert len(list((tmp_path / "seeds").iterdir())) == 1
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"seed": 0}'])
-def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
-    measure(SMALL, 1, tmp_path)
-    (tmp_path / "seeds" / "seed-00000.json").write_text(text)
-    with pytest.raises(InputError, match=r"damaged record .*seed-00000\.json"):
-        measure(SMALL, 1, tmp_path)
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+    measure(TINY, 1, tmp_path)
+    for text in ("", "{", "[]", "{}", '{"seed": 0}'):
+        (tmp_path / "seeds" / "seed-00000.json").write_text(text)
+        with pytest.raises(InputError, match=r"damaged record .*seed-00000\.json"):
+            measure(TINY, 1, tmp_path)
 
 
 @pytest.mark.parametrize(("seeds", "width"), [(0, None), (-1, None), (5, 0.0), (5, 1.0)])
@@ -184,24 +185,20 @@ def test_a_full_disk_is_one_error_and_nothing_is_lost(
     assert sum(json.loads(capsys.readouterr().out)["counts"].values()) == 3
 
 
-def test_imbalanced_classes_and_squared_error_and_descent() -> None:
+def test_imbalanced_classes_and_squared_error() -> None:
     step = measure(Study(Problem((8, 8, 2, 2), 6, 2, 1e-3)), 3)
     assert step.non_converged == 0
     assert sum(step.counts.values()) == 3
     assert measure(Study(Problem.balanced(3, 2, 5, 2, 1e-2, loss="mse")), 3).counts == {"DNC": 3}
-    quick = Study(Problem.balanced(4, 1, 4, 2, 5e-2))
-    plain = measure(replace(quick, method=GradientDescent(1.0, tolerance=1e-6)), 4)
-    assert plain.labels == measure(quick, 4).labels
-    assert len(plain.counts) == 2
 
 
 def test_a_survey_is_a_table_that_comes_back(tmp_path: Path) -> None:
     studies = [TINY, replace(TINY, feature_scale=0.1)]
-    table = survey(studies, 4, tmp_path)
-    assert sum(row.count for row in table) == 8
+    table = survey(studies, 2, tmp_path)
+    assert sum(row.count for row in table) == 4
     assert sorted({row.feature_scale for row in table}) == [0.1, 1.0]
     assert [row.count for row in table if row.structure == "DNC" and row.feature_scale == 1.0] == [
-        measure(TINY, 4).counts.get("DNC", 0)
+        measure(TINY, 2).counts.get("DNC", 0)
     ]
     write_table(table, tmp_path / "table.csv")
     assert read_table(tmp_path / "table.csv", Row) == table
