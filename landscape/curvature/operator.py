@@ -13,7 +13,7 @@ from torch import Tensor
 from landscape.errors import InputError
 
 CHUNK = 64  # columns per vmapped product: the fastest on CPUs among 1 .. 256 at 9100 parameters, and it bounds the memory
-_CACHED = 600_000  # numbers of a block that CPUs multiply fastest: at 555 008 parameters 64 columns took twice as long each as one
+_CACHED = 150_000  # numbers of a block that CPUs multiply fastest: at 555 008 parameters 64 columns took twice as long each as one
 
 
 @runtime_checkable
