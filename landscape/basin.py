@@ -174,4 +174,6 @@ def _class_logits(problem: Problem, theta: Tensor) -> Tensor:
 
 
 def _name(point: CriticalPoint) -> str:
-    return analyse(point).structure if point.outcome is Outcome.CONVERGED else "not converged"
+    if point.outcome is not Outcome.CONVERGED:
+        return "not converged"
+    return analyse(point, "reduction" if point.problem.is_linear else "auto").structure

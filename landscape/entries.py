@@ -177,7 +177,7 @@ def relabellings(blocks: Sequence[Marked]) -> int:
 
 def core_entry(core: Core, copies: int | None = None, found: int | None = None) -> Entry:
     """Returns the row of a point given by its core; copies are counted from the logits where they are not given."""
-    report, problem = analyse(core), core.problem
+    report, problem = analyse(core, "reduction"), core.problem
     if copies is None and problem.classes <= _LARGEST_COPIES:
         copies = copies_of_logits(core.class_logits, problem.class_sizes)
     assert report.spectrum is not None

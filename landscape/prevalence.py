@@ -22,6 +22,7 @@ from landscape.errors import InputError
 from landscape.fingerprint import Fingerprint
 from landscape.point import Origin, Outcome
 from landscape.problem import Problem
+from landscape.routes import MethodName
 from landscape.solver.batch import Arrival, BatchMethod, Start, solve_batch
 from landscape.solver.methods import PseudoTransient
 from landscape.store import replacing
@@ -103,7 +104,8 @@ class EndPoint:
     def of(cls, arrival: Arrival) -> "EndPoint":
         """Returns the record of an arrival, with its name and its measured degeneracy."""
         point = arrival.point
-        report = analyse(point) if point.outcome is Outcome.CONVERGED else None
+        method: MethodName = "reduction" if point.problem.is_linear else "auto"  # one route: there may be thousands of seeds
+        report = analyse(point, method) if point.outcome is Outcome.CONVERGED else None
         last = arrival.ranks[-1] if arrival.ranks else 0
         rank = report.rank if report and report.rank is not None else last
         logits = point.problem.class_means(point.problem.objective(point.theta).logits(point.theta))

@@ -346,7 +346,7 @@ TARGETS = [
     (Problem((3, 1, 2), 4, 2, 1e-3, "mse"), Collapse("small")),
 ]
 CASES = [(*target, "reduction") for target in TARGETS] + [
-    pytest.param(*target, "dense", marks=[] if index == 0 else pytest.mark.slow) for index, target in enumerate(TARGETS)
+    pytest.param(*target, "dense", marks=pytest.mark.slow) for target in TARGETS
 ]  # dense traces the loss anew at every point, a second or more each
 NEAR, FAR = [1e-12, 1e-10, 1e-8, 1e-7, 1e-6], [1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1]
 

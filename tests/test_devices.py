@@ -1,6 +1,7 @@
 """Every kernel traced with fake CUDA tensors: a tensor made on the wrong device fails here, without a GPU."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from landscape.problem import Problem
 from landscape.reduction import Core
 from landscape.solver.methods import PseudoTransient
-from landscape.solver.transient import Flow, conjugate_gradients
+from landscape.solver.transient import Flow, _try_step
 from landscape.structures import Collapse, analytic
 
 PROBLEMS = [
@@ -37,8 +38,10 @@ def test_the_flow_and_its_conjugate_gradients_stay_on_the_device():
         theta = torch.randn(3, problem.parameters, dtype=torch.float64, device="cuda")
         flow = Flow.begin(problem.objective(theta), theta, PseudoTransient())
         assert {flow.time_step.device.type, flow.products.device.type} == {"cuda"}
-        solution, *_ = conjugate_gradients(lambda rows: rows, 1 / flow.time_step, flow.gradient, flow.loss, 0)
-        assert solution.device.type == "cuda"
+        objective = problem.objective(theta)
+        systems = flow.systems.iterate(objective.linearize(theta), flow.systems.unsolved(5))
+        moved = _try_step(objective, replace(flow, systems=systems), PseudoTransient())
+        assert {part.device.type for part in (systems.solution, systems.size, moved.theta, moved.time_step)} == {"cuda"}
 
 
 def test_the_core_stays_on_the_device():

@@ -58,18 +58,18 @@ class Systems:
 
     def iterate(self, apply: Callable[[Tensor], Tensor], rows: Bool[Tensor, " b"]) -> "Systems":
         """Returns the systems after one iteration of these rows; `apply` is the product with H."""
-        image = apply(self.direction) + self.shift[:, None] * self.direction
+        image = apply(self.direction) + self.shift.unsqueeze(-1) * self.direction
         curvature = (self.direction * image).sum(-1)
         moving = rows & (curvature > 0)
         length = torch.where(moving, self.size / curvature, 0.0)
-        residual = self.residual - length[:, None] * image
+        residual = self.residual - length.unsqueeze(-1) * image
         size = torch.where(moving, residual.square().sum(-1), self.size)
         turn = torch.where(moving, size / self.size, 0.0)
         return replace(
             self,
-            solution=self.solution + length[:, None] * self.direction,
+            solution=self.solution + length.unsqueeze(-1) * self.direction,
             residual=residual,
-            direction=torch.where(moving[:, None], residual + turn[:, None] * self.direction, self.direction),
+            direction=torch.where(moving.unsqueeze(-1), residual + turn.unsqueeze(-1) * self.direction, self.direction),
             size=size,
             products=self.products + rows,
             broken=self.broken | (rows & ~moving),
@@ -130,16 +130,16 @@ def _try_step(objective: Objective, flow: Flow, settings: PseudoTransient) -> Fl
     theta = flow.theta + systems.solution
     loss, gradient = objective.value_and_gradient(theta)
     # H s, from the residual of the solve
-    bent = -flow.gradient - systems.residual - systems.shift[:, None] * systems.solution
+    bent = -flow.gradient - systems.residual - systems.shift.unsqueeze(-1) * systems.solution
     error = (gradient - flow.gradient - bent).norm(dim=-1) / flow.gradient.norm(dim=-1)
     # the fit is a difference of numbers of the size of the logits, so its rounding does not shrink with it
     slack = _LOSS_ROUNDING * torch.finfo(loss.dtype).eps * flow.loss.abs().clamp(min=1)
     taken = ~systems.broken & (error < settings.curvature_tolerance) & (loss <= flow.loss + slack)
     growth = (0.5 * settings.curvature_tolerance / error).sqrt().clamp(_SHRINK, _GROW)
     factor = torch.where(taken, growth, torch.where(systems.broken, _SHRINK / 2, _SHRINK))
-    time_step, gradient = flow.time_step * factor, torch.where(taken[:, None], gradient, flow.gradient)
+    time_step, gradient = flow.time_step * factor, torch.where(taken.unsqueeze(-1), gradient, flow.gradient)
     return Flow(
-        torch.where(taken[:, None], theta, flow.theta),
+        torch.where(taken.unsqueeze(-1), theta, flow.theta),
         torch.where(taken, loss, flow.loss),
         gradient,
         time_step,
