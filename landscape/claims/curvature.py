@@ -60,7 +60,9 @@ def _index(problem: Problem) -> int:
     alpha = simplex_equation(problem, problem.classes, problem.class_sizes[0]).root("large")
     assert alpha is not None
     spectrum = partition_reduction(problem, [Group(problem.classes, problem.class_sizes[0], alpha)]).spectrum
-    return count_zeros(spectrum, 0.0).negative
+    negative = count_zeros(spectrum, 0.0).negative
+    assert negative is not None
+    return negative
 
 
 def proof_of_theorem_4(fast: bool) -> Finding:

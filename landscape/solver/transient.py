@@ -54,17 +54,17 @@ class Systems:
 
     def unsolved(self, limit: int) -> Bool[Tensor, " b"]:
         """Whose system goes on: not solved, not broken, and below the limit of iterations."""
-        return ~self.broken & (self.size > self.goal) & (self.products < limit)
+        return self.broken.logical_not() & (self.size > self.goal) & (self.products < limit)
 
     def iterate(self, apply: Callable[[Tensor], Tensor], rows: Bool[Tensor, " b"]) -> "Systems":
         """Returns the systems after one iteration of these rows; `apply` is the product with H."""
         image = apply(self.direction) + self.shift.unsqueeze(-1) * self.direction
         curvature = (self.direction * image).sum(-1)
         moving = rows & (curvature > 0)
-        length = torch.where(moving, self.size / curvature, 0.0)
+        length = (self.size / curvature).masked_fill(moving.logical_not(), 0.0)
         residual = self.residual - length.unsqueeze(-1) * image
         size = torch.where(moving, residual.square().sum(-1), self.size)
-        turn = torch.where(moving, size / self.size, 0.0)
+        turn = (size / self.size).masked_fill(moving.logical_not(), 0.0)
         return replace(
             self,
             solution=self.solution + length.unsqueeze(-1) * self.direction,
@@ -72,7 +72,7 @@ class Systems:
             direction=torch.where(moving.unsqueeze(-1), residual + turn.unsqueeze(-1) * self.direction, self.direction),
             size=size,
             products=self.products + rows,
-            broken=self.broken | (rows & ~moving),
+            broken=self.broken | (rows & moving.logical_not()),
         )
 
 
@@ -117,10 +117,10 @@ def advance(objective: Objective, flow: Flow, settings: PseudoTransient) -> Flow
     enough = max(1, round(_SHARE * len(flow.loss)))
     while True:
         unsolved = systems.unsolved(settings.max_products)
-        if int((~unsolved).sum()) >= enough:
+        if int(unsolved.logical_not().sum()) >= enough:
             break
         systems = systems.iterate(apply, unsolved)
-    flow, rows = replace(flow, systems=systems), (~unsolved).nonzero()[:, 0]
+    flow, rows = replace(flow, systems=systems), unsolved.logical_not().nonzero()[:, 0]
     return put(flow, rows, _try_step(objective, take(flow, rows), settings))
 
 
@@ -134,9 +134,10 @@ def _try_step(objective: Objective, flow: Flow, settings: PseudoTransient) -> Fl
     error = (gradient - flow.gradient - bent).norm(dim=-1) / flow.gradient.norm(dim=-1)
     # the fit is a difference of numbers of the size of the logits, so its rounding does not shrink with it
     slack = _LOSS_ROUNDING * torch.finfo(loss.dtype).eps * flow.loss.abs().clamp(min=1)
-    taken = ~systems.broken & (error < settings.curvature_tolerance) & (loss <= flow.loss + slack)
+    taken = systems.broken.logical_not() & (error < settings.curvature_tolerance) & (loss <= flow.loss + slack)
     growth = (0.5 * settings.curvature_tolerance / error).sqrt().clamp(_SHRINK, _GROW)
-    factor = torch.where(taken, growth, torch.where(systems.broken, _SHRINK / 2, _SHRINK))
+    shrink = torch.full_like(growth, _SHRINK).masked_fill(systems.broken, _SHRINK / 2)
+    factor = torch.where(taken, growth, shrink)
     time_step, gradient = flow.time_step * factor, torch.where(taken.unsqueeze(-1), gradient, flow.gradient)
     return Flow(
         torch.where(taken.unsqueeze(-1), theta, flow.theta),
