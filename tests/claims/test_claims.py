@@ -18,6 +18,7 @@ from landscape.claims.rank import step_sizes
 from landscape.cli import run
 from landscape.problem import Problem
 from landscape.structures import Apex, Collapse, Pairs, Partition
+from landscape.theory import dnc_decay
 
 PAGE = (Path(__file__).parents[2] / "docs" / "paper.md").read_text()
 QUICK = ["Theorem 1, K=4 and L=2", "Theorem 4", "Theorem 6"]
@@ -148,7 +149,7 @@ def test_the_best_known_point_of_the_notes() -> None:
 
 def test_the_decay_of_a_scale_is_that_of_its_root() -> None:
     alpha = 7.25
-    problem = Problem.balanced(9, 1, 9, 3, curvature.decay_at(9, 3, alpha))
+    problem = Problem.balanced(9, 1, 9, 3, dnc_decay(9, 1, 3, alpha))
     loss = loss_of(problem, Collapse())
     fit = math.log(1 + 8 * math.exp(-alpha)) + problem.mean_decay * 2 * 8 * alpha**0.5
     assert loss == pytest.approx(fit, rel=1e-12)
