@@ -12,6 +12,7 @@ from landscape.theory import Root
 
 _NUMBER = r"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?"  # possessive: no backtracking, however long the text
 _POWER = re.compile(rf"\s*({_NUMBER})\s*(?:\*\*|\^)\s*({_NUMBER})\s*")
+_LONGEST_RANGE = 20_000  # whole numbers in one range; a table of more is refused anyway
 _PROBLEM_KEYS = {"K", "n", "d", "L", "decay", "sizes", "loss", "activation"}
 
 
@@ -35,6 +36,39 @@ def parse_number(text: str, expected: str) -> float:
     except (ValueError, OverflowError, ZeroDivisionError):
         pass
     raise InputError(f"expected {expected}, got {text!r}")
+
+
+def parse_range(text: str, name: str, steps: int | None = None) -> list[float]:
+    """Reads one number, or `low:high` as the values from one to the other.
+
+    Args:
+        text: What was typed.
+        name: Of the setting, for the error.
+        steps: How many values, in equal steps of the logarithm; None takes every whole number.
+
+    Raises:
+        InputError: If an end is not a positive (whole) number, or the ends are not in order.
+    """
+    wanted = f"{name} as a number or a range " + ("2:30" if steps is None else "1e-5:0.1")
+    ends = [parse_number(part, wanted) for part in text.split(":")]
+    if len(ends) > 2 or not 0 < ends[0] <= ends[-1] or (steps is None and not all(end.is_integer() for end in ends)):
+        raise InputError(f"expected {wanted}, from small to large, got {text!r}")
+    if steps is None:
+        if ends[-1] - ends[0] >= _LONGEST_RANGE:
+            raise InputError(f"expected at most {_LONGEST_RANGE} values of {name}, got {text!r}")
+        return [float(value) for value in range(int(ends[0]), int(ends[-1]) + 1)]
+    if len(ends) == 1:
+        return ends
+    ratio = ends[1] / ends[0]
+    return [ends[0] * ratio ** (i / (steps - 1)) for i in range(steps)]
+
+
+def parse_steps(text: str) -> int:
+    """Reads the number of values in a range, at least 2."""
+    steps = _whole(text, "the number of steps")
+    if steps < 2:
+        raise InputError(f"expected at least 2 steps, got {text}")
+    return steps
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:

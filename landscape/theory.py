@@ -132,6 +132,12 @@ def stability_threshold(classes: int, depth: int) -> float:
     return classes * (depth - 1) / (depth + 1)
 
 
+def dnc_decay(classes: int, samples: int, depth: int, alpha: float) -> float:
+    """Returns the decay at which alpha solves the scale equation of DNC, at whichever of its roots."""
+    pull = math.exp(-alpha) / (1 + (classes - 1) * math.exp(-alpha))
+    return float(pull * alpha ** ((depth - 1) / (depth + 1)) * samples ** (-1 / (depth + 1)))
+
+
 def dnc_spectrum(problem: Problem, alpha: float) -> list[tuple[Tensor, int]]:
     """Returns the Hessian spectrum of the DNC point with logits alpha * S_K in closed form, as (values, multiplicity) pairs.
 

@@ -158,6 +158,16 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
         table = pd.read_csv(tmp_path / name) if name.endswith("csv") else pd.read_parquet(tmp_path / name)
         assert set(table["index"]) == {0}
     capsys.readouterr()
+    picture = tmp_path / "atlas.png"
+    uneven = "atlas --class-sizes 3,3,1 --width 4 --depth 2 --decay 1e-3 --json"
+    assert run([*uneven.split(), "--plot", str(picture)]) == 0
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert {row["structure"] for row in json.loads(capsys.readouterr().out)} == {"partition (2,1)", "zero"}
+    capsys.readouterr()
+    for bad in ("--plot atlas.txt", "--samples 2", "--classes 4"):
+        assert run([*uneven.split(), *bad.split()]) == 2
+    assert run(["atlas", "--width", "4", "--depth", "2", "--decay", "1e-3"]) == 2
+    assert capsys.readouterr().err.count("\n") == 4
     assert run([*base.split(), "--out", str(tmp_path / "atlas.txt")]) == 2
     assert run([*base.replace("1e-4", "-1").split()]) == 2
     assert capsys.readouterr().err.count("\n") == 2

@@ -15,7 +15,7 @@ from landscape.partitions import Group, partition_reduction
 from landscape.problem import Problem
 from landscape.reduction import Core, reduce
 from landscape.structures import Collapse, Pairs, Structure, analytic, embed
-from landscape.theory import orbit_dimension, paper_dimension, simplex_equation, stability_threshold
+from landscape.theory import dnc_decay, orbit_dimension, paper_dimension, simplex_equation, stability_threshold
 
 _CRITICAL = 1e-12  # gradient norm
 _ASIDE = 1e-4  # relative distance from the threshold at which the index is taken on either side
@@ -36,7 +36,7 @@ def theorem_4(fast: bool) -> Finding:
     for K in (8, 12, 16) if fast else range(6, 41, 2):
         for L in (2, 3, 4):
             for factor, index in ((1 + _ASIDE, 0), (1 - _ASIDE, K * (K - 3) // 2)):
-                problem = Problem.balanced(K, 1, K, L, decay_at(K, L, factor * stability_threshold(K, L)))
+                problem = Problem.balanced(K, 1, K, L, dnc_decay(K, 1, L, factor * stability_threshold(K, L)))
                 sides += 1
                 exact += _index(problem) == index
     numbers: dict[str, float | int | str] = {
@@ -47,12 +47,6 @@ def theorem_4(fast: bool) -> Finding:
         "of these with index K (K-3)/2 below and 0 above": exact,
     }
     return Finding(numbers, judge(gradient < _CRITICAL and negative == 0))
-
-
-def decay_at(classes: int, depth: int, alpha: float) -> float:
-    """Returns the decay at which alpha solves the scale equation of DNC, for one sample per class."""
-    pull = math.exp(-alpha) / (1 + (classes - 1) * math.exp(-alpha))
-    return pull * alpha ** ((depth - 1) / (depth + 1))
 
 
 def _index(problem: Problem) -> int:

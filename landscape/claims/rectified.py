@@ -2,13 +2,11 @@
 
 import math
 
-import numpy as np
 import torch
-from scipy.optimize import minimize
-from torch import Tensor
 
 from landscape.claims.comparison import fold_decay, loss_of
 from landscape.claims.finding import Finding, judge
+from landscape.construction import nonnegative_pairs
 from landscape.problem import Problem
 from landscape.solver import LBFGS, GradientDescent, solve
 from landscape.structures import Collapse, Random, random_start
@@ -16,41 +14,9 @@ from landscape.structures import Collapse, Random, random_start
 _NEGLIGIBLE = 1e-2  # of the largest singular value; descent stalls on kinks, so that small ones never vanish
 
 
-def construction(problem: Problem, logs: tuple[float, float, float]) -> Tensor:
-    """Returns the parameters of the proof's non-negative low-rank point, for even K and width >= K.
-
-    With X = blockdiag [[1,-1],[-1,1]] and Y = 11': H_2 = phi (X + Y) from a balanced W_1, H_1; W_l = psi (X + (2/K) Y) for
-    1 < l < L; W_L = omega X. Every hidden feature is non-negative, so the rectifiers do nothing.
-
-    Args:
-        problem: A ReLU model of depth >= 3.
-        logs: Logarithms of phi (times sqrt(n)), psi and omega.
-    """
-    K, n, d = problem.classes, problem.class_sizes[0], problem.width
-    phi, psi, omega = map(math.exp, logs)
-    pairs = torch.kron(torch.eye(K // 2, dtype=torch.float64), torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64))
-    ones = torch.ones(K, K, dtype=torch.float64)
-
-    def padded(matrix: Tensor, rows: int, columns: int) -> Tensor:
-        return torch.nn.functional.pad(matrix, (0, columns - matrix.shape[1], 0, rows - matrix.shape[0]))
-
-    left, values, right = torch.linalg.svd(phi * (pairs + ones))
-    features = padded(values.sqrt()[:, None] * right, d, K).repeat_interleave(n, dim=1) / math.sqrt(n)
-    first = padded(left * values.sqrt(), d, d)
-    middle = padded(psi * (pairs + (2 / K) * ones), d, d)
-    factors = [features, first, *(middle,) * (problem.depth - 2), padded(omega * pairs, K, d)]
-    return torch.cat([factor.flatten() for factor in factors])
-
-
 def lowest_construction(problem: Problem) -> float:
-    """Returns the loss of the construction at its best scales, measured in the ReLU model itself."""
-    objective = problem.objective()
-
-    def loss(logs: np.ndarray) -> float:
-        return float(objective.loss(construction(problem, (float(logs[0]), float(logs[1]), float(logs[2])))))
-
-    starts = [(x, 0.0, 0.0) for x in (-1.0, 1.0)]
-    return min(float(minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-15}).fun) for start in starts)
+    """Returns the loss of the proof's non-negative low-rank point at its best scales, measured in the ReLU model itself."""
+    return float(problem.objective().loss(nonnegative_pairs(problem)))
 
 
 def bound_condition(classes: int, depth: int) -> bool:

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
 from landscape.cli.output import print_json, warn
-from landscape.cli.sources import JsonFlag
+from landscape.cli.sources import JsonFlag, whole_number
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ _COLUMNS = ("structure", "rank", "loss", *_COUNTS, "log volume", "log pdet", "fo
 
 def atlas(
     *,
-    classes: Annotated[int, Parameter(help="K.")],
     width: Annotated[int, Parameter(help="d.")],
     depth: Annotated[int, Parameter(help="L, the number of weight matrices.")],
     decay: Annotated[str, Parameter(help="lambda: 2**-10, 1e-3, or one per factor H_1,W_1,..,W_L.")],
-    samples: Annotated[int, Parameter(help="n, per class.")] = 1,
+    classes: Annotated[int | None, Parameter(converter=whole_number, help="K.")] = None,
+    samples: Annotated[int | None, Parameter(converter=whole_number, help="n, per class (1 if not given).")] = None,
+    class_sizes: Annotated[str | None, Parameter(help="Instead of --classes and --samples: 4,1,2.")] = None,
     groups: Annotated[list[str] | None, Parameter(help="Only this partition, such as 6,2,2; may be given again.")] = None,
     roots: Annotated[Literal["large", "both"], Parameter(help="both: every group at its small root too (saddles).")] = "large",
     index: Annotated[int | None, Parameter(help="Only points with this many negative eigenvalues.")] = None,
@@ -32,6 +33,7 @@ def atlas(
     seed: Annotated[int, Parameter(help="Of the first start.")] = 0,
     temperature: Annotated[str | None, Parameter(help="For the free energy of the minima.")] = None,
     out: Annotated[Path | None, Parameter(help="The whole table: .csv or .parquet.")] = None,
+    plot: Annotated[Path | None, Parameter(help="Loss against rank as .png, .pdf or .svg.")] = None,
     json: JsonFlag = False,
 ) -> int:
     """List the critical points of a linear cross-entropy problem by loss, each with its exact degeneracy.
@@ -45,16 +47,19 @@ def atlas(
     from landscape.problem import Problem
     from landscape.store import check_writable
 
-    if out is not None:
-        if out.suffix not in (".csv", ".parquet"):
-            raise InputError(f"expected a file name ending in .csv or .parquet, got {out.name}")
-        check_writable(out)
-    problem = Problem.balanced(classes, samples, width, depth, parse_decay(decay))
+    for path, kinds in ((out, (".csv", ".parquet")), (plot, (".png", ".pdf", ".svg"))):
+        if path is not None:
+            if path.suffix not in kinds:
+                raise InputError(f"expected a file name ending in {' or '.join(kinds)}, got {path.name}")
+            check_writable(path)
+    problem = Problem(_sizes(classes, samples, class_sizes), width, depth, parse_decay(decay))
     kelvin = None if temperature is None else parse_number(temperature, "a temperature such as 1e-5")
     chosen = tuple(parse_sizes(text) for text in groups or ())
     found = table(problem, Survey(roots, chosen, index, search, seed, kelvin))
     if out is not None:
         _write(found, out)
+    if plot is not None and found.entries:
+        _draw(found, plot)
     if json:
         print_json([entry.as_dict() for entry in found.entries])
     else:
@@ -67,6 +72,28 @@ def atlas(
     for entry in undecided:
         warn(f"{entry.structure}: {entry.reason}")
     return NOT_AS_ASKED if undecided else DONE
+
+
+def _sizes(classes: int | None, samples: int | None, class_sizes: str | None) -> tuple[int, ...]:
+    from landscape.notation import equal_sizes, parse_sizes
+
+    if class_sizes is None:
+        if classes is None:
+            raise InputError("expected --classes (and --samples) or --class-sizes")
+        return equal_sizes(classes, 1 if samples is None else samples)
+    sizes = parse_sizes(class_sizes)
+    if samples is not None or classes not in (None, len(sizes)):
+        raise InputError(f"expected --class-sizes alone, or --classes and --samples, got {class_sizes!r} with others")
+    return sizes
+
+
+def _draw(found: "Atlas", path: Path) -> None:
+    from landscape.plot import new_figure, save_figure
+    from landscape.plot.atlas import draw_atlas
+
+    figure, (axes,) = new_figure(width=4.6, height=3.6)
+    draw_atlas(axes, found.entries, f"$K = {found.problem.classes}$, $d = {found.problem.width}$, $L = {found.problem.depth}$")
+    save_figure(figure, path)
 
 
 def _print(found: "Atlas") -> None:

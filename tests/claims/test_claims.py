@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from scipy.optimize import minimize_scalar
 
 from landscape import claims
@@ -18,6 +17,7 @@ from landscape.claims.rank import step_sizes
 from landscape.cli import run
 from landscape.problem import Problem
 from landscape.structures import Apex, Collapse, Pairs, Partition
+from landscape.theory import dnc_decay
 
 PAGE = (Path(__file__).parents[2] / "docs" / "paper.md").read_text()
 QUICK = ["Theorem 1, K=4 and L=2", "Theorem 4", "Theorem 6"]
@@ -98,17 +98,6 @@ def test_the_flatness_ratios_tend_to_the_derived_limits(K: int, n: int, L: int) 
     assert all(late < early / 2 for early, late in zip(*gaps, strict=True))
 
 
-@pytest.mark.parametrize(("K", "L", "n"), [(6, 3, 1), (10, 5, 2), (8, 4, 3)])
-def test_the_relu_construction_is_what_the_page_derives(K: int, L: int, n: int) -> None:
-    problem = Problem.balanced(K, n, K + 1, L, 1e-4, activation="relu")
-    theta = rectified.construction(problem, (0.3, -0.2, 0.4))
-    hidden = problem.objective().preactivations(theta)
-    assert all(float(signal.min()) > -1e-12 for signal in hidden[:-1])
-    pairs = torch.kron(torch.eye(K // 2), torch.tensor([[1.0, -1.0], [-1.0, 1.0]])).double()
-    scale = 2 ** (L - 1) * math.exp(0.3 - 0.2 * (L - 2) + 0.4)
-    torch.testing.assert_close(problem.class_means(hidden[-1]), scale * pairs / math.sqrt(n))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("K", "L", "n"), [(6, 3, 1), (10, 5, 2), (8, 4, 3)])
 def test_the_best_relu_construction_is_what_the_page_derives(K: int, L: int, n: int) -> None:
@@ -148,7 +137,7 @@ def test_the_best_known_point_of_the_notes() -> None:
 
 def test_the_decay_of_a_scale_is_that_of_its_root() -> None:
     alpha = 7.25
-    problem = Problem.balanced(9, 1, 9, 3, curvature.decay_at(9, 3, alpha))
+    problem = Problem.balanced(9, 1, 9, 3, dnc_decay(9, 1, 3, alpha))
     loss = loss_of(problem, Collapse())
     fit = math.log(1 + 8 * math.exp(-alpha)) + problem.mean_decay * 2 * 8 * alpha**0.5
     assert loss == pytest.approx(fit, rel=1e-12)

@@ -1,0 +1,117 @@
+"""The atlas as a picture: loss against rank, one marker for each kind of critical point."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from landscape.entries import Entry
+from landscape.plot import style
+
+_MINIMUM, _INK = seaborn.color_palette("colorblind", 1)[0], "0.25"
+_SADDLES = "YlOrBr"
+_LARGE = 4.0  # highest over lowest loss from which the axis is logarithmic
+_AREAS = (12.0, 70.0)  # points squared, for one copy and for the most
+_APART, _ASIDE = 0.07, 0.19  # markers of one rank closer than this part of the height stand side by side, so far apart in rank
+
+
+def draw_atlas(axes: Axes, entries: Sequence[Entry], title: str = "") -> None:
+    """Draws every point at its rank and loss: area by the logarithm of its copies, colour by its index.
+
+    Minima are blue discs with their names; saddles are triangles, darker with the index; what is undecided is hollow. The zero
+    point is left out, for its loss is far above all others, and said in a corner. Points of one rank and nearly one loss stand
+    side by side, the lowest at the rank itself.
+    """
+    shown = [entry for entry in entries if entry.rank] or list(entries)
+    most = max((_log_copies(entry) for entry in shown), default=0.0)
+    losses = [entry.loss for entry in shown]
+    low, high = min(losses), max(losses)
+    with style():
+        axes.set(title=title, xlabel="rank", ylabel="loss", yscale="log" if high > _LARGE * low else "linear")
+        axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
+        to_height = math.log if high > _LARGE * low else float
+        span = to_height(high) - to_height(low) or 1.0
+        heights = [(to_height(entry.loss) - to_height(low)) / span for entry in shown]
+        places = _side_by_side([entry.rank for entry in shown], heights)
+        areas = [_AREAS[0] + (_AREAS[1] - _AREAS[0]) * _log_copies(entry) / (most or 1.0) for entry in shown]
+        _draw_saddles(axes, shown, places, areas)
+        for entry, place, area in zip(shown, places, areas, strict=True):
+            if entry.index is None:
+                axes.scatter(place, entry.loss, area, marker="s", facecolors="none", edgecolors=_INK, linewidths=0.8)
+            elif entry.index == 0:
+                axes.scatter(place, entry.loss, area, color=_MINIMUM, edgecolors="white", linewidths=0.4, zorder=3)
+        axes.margins(x=0.1, y=0.12)
+        _name_minima(axes, shown, places, areas)
+        _legend(axes, shown, most)
+        hidden = [entry for entry in entries if not entry.rank and entry not in shown]
+        if hidden:
+            note = f"zero point at {hidden[0].loss:.4g} not shown"
+            axes.text(0.99, 0.99, note, transform=axes.transAxes, ha="right", va="top", fontsize="x-small", color=_INK)
+
+
+def _log_copies(entry: Entry) -> float:
+    return math.log10(entry.copies) if entry.copies else 0.0
+
+
+def _side_by_side(ranks: Sequence[int], heights: Sequence[float]) -> list[float]:
+    """Moves points of one rank whose heights nearly agree a little to the right of each other."""
+    places: list[float] = []
+    for i, (rank, height) in enumerate(zip(ranks, heights, strict=True)):
+        taken = [places[j] for j in range(i) if ranks[j] == rank and abs(heights[j] - height) < _APART]
+        place = float(rank)
+        while any(abs(place - other) < 0.9 * _ASIDE for other in taken):
+            place += _ASIDE
+        places.append(place)
+    return places
+
+
+def _draw_saddles(axes: Axes, shown: Sequence[Entry], places: Sequence[float], areas: Sequence[float]) -> None:
+    saddles = [(p, e.loss, a, e.index) for p, e, a in zip(places, shown, areas, strict=True) if e.index]
+    if not saddles:
+        return
+    x, y, sizes, indices = (np.array(part, dtype=float) for part in zip(*saddles, strict=True))
+    scale = LogNorm(1, max(10, float(indices.max())))
+    look: dict[str, Any] = {"marker": "^", "cmap": _SADDLES, "norm": scale, "edgecolors": _INK, "linewidths": 0.4}
+    marks = axes.scatter(x, y, sizes, indices, **look)
+    bar = axes.figure.colorbar(marks, ax=axes, shrink=0.9, pad=0.02, label="index of the saddles")
+    bar.outline.set_visible(False)
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _name_minima(axes: Axes, shown: Sequence[Entry], places: Sequence[float], areas: Sequence[float]) -> None:
+    """Writes the names of the minima below them, where no saddle of their rank is as a rule; what has no name gets none."""
+    note: dict[str, Any] = {"fontsize": "x-small", "color": _INK, "ha": "center", "va": "top", "textcoords": "offset points"}
+    for entry, place, area in zip(shown, places, areas, strict=True):
+        if entry.index == 0 and not entry.structure.startswith("unnamed"):
+            name = entry.structure.replace("partition ", "").replace("blocks ", "")
+            axes.annotate(name, (place, entry.loss), (0, -math.sqrt(area) / 2 - 2), zorder=4, **note)
+
+
+def _legend(axes: Axes, shown: Sequence[Entry], most: float) -> None:
+    handles = []
+    if any(entry.index == 0 for entry in shown):
+        handles.append(_key("o", _MINIMUM, "white", 30.0, "minimum"))
+    if any(entry.index for entry in shown):
+        handles.append(_key("^", "#e8a33d", _INK, 30.0, "saddle"))
+    if any(entry.index is None for entry in shown):
+        handles.append(_key("s", "none", _INK, 30.0, "undecided"))
+    handles.append(_key("o", "0.8", "0.5", _AREAS[0], "1 copy"))
+    if most > 0:
+        handles.append(_key("o", "0.8", "0.5", _AREAS[1], _copies(most)))
+    looks: dict[str, Any] = {"ncols": 2, "frameon": False, "fontsize": "small", "handletextpad": 0.3, "columnspacing": 1.2}
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), **looks)
+
+
+def _key(marker: str, face: Any, edge: str, area: float, label: str) -> Line2D:
+    look: dict[str, Any] = {"markerfacecolor": face, "markeredgecolor": edge, "markeredgewidth": 0.5, "markersize": math.sqrt(area)}
+    return Line2D([], [], marker=marker, linestyle="", label=label, **look)
+
+
+def _copies(log: float) -> str:
+    return f"{10**log:,.0f} copies" if log < 7 else f"$10^{{{log:.0f}}}$ copies"

@@ -1,0 +1,57 @@
+"""The picture of the atlas read back from its artists."""
+
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.collections import PathCollection
+
+from landscape.atlas import atlas
+from landscape.plot import new_figure
+from landscape.plot.atlas import draw_atlas
+from landscape.problem import Problem
+
+PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
+
+
+def test_every_point_but_zero_is_drawn_with_its_index_and_the_minima_are_named() -> None:
+    entries = atlas(PAPER).entries
+    figure, (axes,) = new_figure(width=4.6, height=3.6)
+    draw_atlas(axes, entries, "atlas")
+    figure.canvas.draw()
+    marks = [part for part in axes.collections if isinstance(part, PathCollection)]
+    drawn = sorted(float(y) for part in marks for _, y in np.asarray(part.get_offsets()))
+    assert drawn == sorted(entry.loss for entry in entries if entry.rank)
+    (saddles,) = (part for part in marks if part.get_array() is not None)
+    assert sorted(np.asarray(saddles.get_array()).tolist()) == sorted(entry.index for entry in entries if entry.index)
+    words = {text.get_text() for text in axes.texts}
+    assert {"pairs", "DNC", "(6,2,2)", "(8,2)", "T5", "polygon10"} <= words
+    assert "zero point at 2.303 not shown" in words
+    assert axes.get_yscale() == "linear"
+
+
+def test_markers_of_one_rank_do_not_hide_each_other_and_grow_with_the_copies() -> None:
+    entries = [entry for entry in atlas(PAPER).entries if entry.rank in (2, 8)]  # rank 2 lies far above, so the others are close
+    figure, (axes,) = new_figure(width=4.6, height=3.6)
+    draw_atlas(axes, entries)
+    figure.canvas.draw()
+    offsets = [tuple(map(float, offset)) for part in axes.collections for offset in np.asarray(part.get_offsets())]
+    assert len({round(x, 3) for x, _ in offsets}) == len(entries)
+    areas = {float(y): area for part in axes.collections for (_, y), area in _sized(part)}
+    sizes = [areas[entry.loss] for entry in sorted(entries, key=lambda entry: entry.copies or 0)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+
+
+def _sized(part: PathCollection) -> list[tuple[np.ndarray, float]]:
+    offsets, sizes = np.asarray(part.get_offsets()), np.asarray(part.get_sizes())
+    return [(offset, float(sizes[i % len(sizes)])) for i, offset in enumerate(offsets)]
+
+
+def test_undecided_points_are_hollow_and_a_zero_point_alone_is_drawn() -> None:
+    entries = atlas(PAPER).entries
+    _, (axes,) = new_figure()
+    draw_atlas(axes, [replace(entries[0], index=None)])
+    assert axes.collections[0].get_facecolors().size == 0  # type: ignore[attr-defined]
+    _, (axes,) = new_figure()
+    draw_atlas(axes, [entry for entry in entries if entry.rank == 0])
+    assert len(axes.collections) == 1
