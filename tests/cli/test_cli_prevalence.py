@@ -82,7 +82,8 @@ def test_a_run_stopped_by_a_signal_goes_on_and_ends_where_an_uninterrupted_one_d
     command = ["prevalence", "--classes", "10", "--samples", "5", "--width", "20", "--depth", "2", "--decay", "2**-10"]
     command += ["--seeds", "24", "--json"]
     cut = [*command, "--batch", "5", "--out", str(tmp_path / "cut")]
-    program = "import sys; from landscape.cli import run; sys.exit(run(sys.argv[1:]))"
+    program = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background shell ignores it
+    program += "from landscape.cli import run; sys.exit(run(sys.argv[1:]))"
     process = subprocess.Popen([sys.executable, "-c", program, *cut], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while len(list(tmp_path.glob("cut/seeds/*.json"))) < 6:
         assert process.poll() is None

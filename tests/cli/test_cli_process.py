@@ -52,13 +52,20 @@ def test_completion_is_made_in_a_private_home(tmp_path: Path) -> None:
 SLOW = ["solve", "--classes", "10", "--samples", "5", "--width", "70", "--depth", "2", "--decay", "2**-10", "--method", "gd"]
 
 
+# a shell in the background makes its children ignore SIGINT, and Python then leaves it so
+INTERRUPTIBLE = """import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from landscape.cli import main
+main()"""
+
+
 class Descent:
     """A descent of a minute as a process, its stderr a terminal that we read; under way once the progress shows a gradient."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.terminal, theirs = pty.openpty()
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm", "COLUMNS": "160"}
-        command = [sys.executable, "-c", "from landscape.cli import main\nmain()", *SLOW, *arguments]
+        command = [sys.executable, "-c", INTERRUPTIBLE, *SLOW, *arguments]
         self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=theirs, text=True)
         os.close(theirs)
         self.shown = b""
