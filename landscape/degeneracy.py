@@ -1,7 +1,7 @@
 """The seam: what is measured at a point beside what must be true there, in one report."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from landscape.problem import Problem
 from landscape.reduction import Core, compress, reduce
 from landscape.routes import (
     Choice,
+    Measurement,
     MethodName,
     choose,
     disagreement,
@@ -31,30 +32,15 @@ from landscape.routes import (
 from landscape.solver.methods import Newton
 from landscape.solver.newton import polish_core, rank_tolerance
 from landscape.symmetry import Orbit, orbit
-from landscape.theory import orbit_dimension, paper_dimension
+from landscape.theory import orbit_dimension, paper_dimension_at
 
-_EQUAL = 1e-6  # relative difference up to which two singular values count as one in the paper's dimension
+_NEGLIGIBLE = 1e-6  # of the largest singular value of the logits: what is smaller adds no rank to a point without a core
 _WEYL = 10  # the smallest non-zero eigenvalue must exceed the change of the Hessian on the way there this many times
 _UNDECIDED = "undecided"  # by rounding alone, so that more digits can help
 _SETTLED, _NEAR = 1e-12, 1e-6  # gradient norm and relative distance of the arbiter's point: a fold is known to half the digits
 _NOT_CRITICAL = "not critical"
 _FAR = 0.1  # of the norm of the parameters: a rank tolerance above it says that the point is nowhere near critical
 _STRAY = 10  # the polished point may be this many times (gradient norm / smallest eigenvalue) away: Newton's own estimate is 1
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """What a method brings home.
-
-    Attributes:
-        spectrum: Complete, or None if the method only counts.
-        gauss_newton: Frobenius norm and trace of the data part, with the spectrum.
-        zeros: The count; None if it is to be taken from the spectrum.
-    """
-
-    spectrum: Spectrum | None
-    gauss_newton: tuple[float, float] | None
-    zeros: Nullity | None = None
 
 
 def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> DegeneracyReport:
@@ -127,7 +113,7 @@ def _report(
     norm: float,
     core: Core | None,
     orbital: Orbit | None,
-    measured: _Measured | None,
+    measured: Measurement | None,
     method: str,
     reason: str,
 ) -> DegeneracyReport:
@@ -141,10 +127,9 @@ def _report(
         if spectrum and measured.gauss_newton:
             flatness = Flatness(spectrum.norm, spectrum.frobenius, spectrum.trace, *measured.gauss_newton)
         if zeros and not reason:
-            reason = _doubt(zeros, orbital, formula, norm, _smallest(zeros, core))
-            if lacking := unproved(zeros):
-                reason = lacking
-            elif reason.startswith(_UNDECIDED) and core is not None and 0 < core.objective.size <= LARGEST_CORE:
+            proved = not (reason := unproved(zeros))
+            reason = reason or _doubt(zeros, orbital, formula, norm, _smallest(zeros, core))
+            if proved and reason.startswith(_UNDECIDED) and core is not None and 0 < core.objective.size <= LARGEST_CORE:
                 zeros, arbitration, reason = _appeal(core, zeros, reason)
     certain = zeros is not None and not reason
     return DegeneracyReport(
@@ -262,39 +247,28 @@ def _name(point: CriticalPoint, core: Core | None) -> str:
         return structure_name(point.problem, core.class_logits, core.rank)
     logits = point.problem.class_means(point.problem.objective(point.theta).logits(point.theta))
     values = torch.linalg.svdvals(logits)
-    return structure_name(point.problem, logits, int((values > _EQUAL * values.max()).sum()))
+    return structure_name(point.problem, logits, int((values > _NEGLIGIBLE * values.max()).sum()))
 
 
 def _paper_dimension(problem: Problem, core: Core | None) -> int | None:
-    """Groups the logits' singular values into equal ones; None where Theorem 5 does not apply."""
-    if core is None or problem.width < problem.classes:
+    if core is None:
         return None
     features, *layers = core.objective.split(core.theta)
     product = features
     for layer in layers:
         product = layer @ product
-    values = torch.linalg.svdvals(product)[: core.rank].tolist()
-    multiplicities: list[int] = []
-    last = math.inf
-    for value in values:
-        if last - value <= _EQUAL * last and multiplicities:
-            multiplicities[-1] += 1
-        else:
-            multiplicities.append(1)
-        last = value
-    return paper_dimension(multiplicities, problem.width, problem.depth)
+    return paper_dimension_at(problem, torch.linalg.svdvals(product)[: core.rank].tolist())
 
 
 def _measured(
     problem: Problem, theta: Tensor, core: Core | None, orbital: Orbit, choice: Choice, norm: float, tolerance: float
-) -> _Measured:
+) -> Measurement:
     if choice.first == "reduction" and core is not None:
         return _reduced(core)
-    found = measure(problem, theta, choice.first, tolerance, gradient_radius(norm, orbital))
-    return _Measured(found.spectrum, found.gauss_newton, found.zeros)
+    return measure(problem, theta, choice.first, tolerance, gradient_radius(norm, orbital))
 
 
-def _reduced(core: Core) -> _Measured:
+def _reduced(core: Core) -> Measurement:
     reduction = reduce(core)
     newton = Spectrum.merge(((block.values, block.multiplicity) for block in reduction.gauss_newton), reduction.error)
-    return _Measured(reduction.spectrum, (newton.frobenius, newton.trace))
+    return Measurement(reduction.spectrum, (newton.frobenius, newton.trace), None)

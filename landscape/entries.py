@@ -17,13 +17,13 @@ from landscape.degeneracy import analyse
 from landscape.enumeration import Marked
 from landscape.fingerprint import Fingerprint
 from landscape.free_energy import free_energy, log_orbit_volume, log_pseudo_determinant
-from landscape.partitions import Group, partition_reduction
+from landscape.naming import partition_name
+from landscape.partitions import Group, group_loss, partition_reduction
 from landscape.problem import Problem
 from landscape.reduction import Core
 from landscape.structures import block_form, factor_values, scale_equation
-from landscape.theory import Root, orbit_dimension, paper_dimension
+from landscape.theory import Root, orbit_dimension, paper_dimension_at
 
-_EQUAL = 1e-6  # relative difference up to which two singular values count as one in the paper's dimension
 _LARGEST_COPIES = 20  # classes up to which the relabellings of a point without a name are counted
 
 
@@ -130,9 +130,7 @@ def partition_entry(problem: Problem, blocks: Sequence[Marked], scales: Scales |
     reason = "" if decided else f"undecided: {zeros.count} eigenvalues vanish to {zeros.cutoff:.1e}, symmetry explains {orbit}"
     if faint and zeros.count == orbit:
         reason = f"undecided: an eigenvalue of size {zeros.smallest_nonzero:.1e} may be zero at the decay that this one rounds"
-    loss = math.fsum(_fit(problem, g) for g in groups) + problem.mean_decay * (problem.depth + 1) / 2 * math.fsum(
-        value ** (2 / (problem.depth + 1)) for value in singular
-    )
+    loss = math.fsum(group_loss(problem, group) for group in groups)
     name = _partition_name(problem, blocks)
     counts = (zeros.negative, zeros.count) if decided and zeros.negative is not None else None
     measured = _Measured(spectrum, (newton.frobenius, newton.trace), counts, zeros.cutoff, reason)
@@ -140,18 +138,12 @@ def partition_entry(problem: Problem, blocks: Sequence[Marked], scales: Scales |
     return replace(entry, copies=relabellings(blocks))
 
 
-def _fit(problem: Problem, group: Group) -> float:
-    near, far = math.exp(-group.scale), math.exp(-group.scale * (1 - 1 / group.size))
-    total = 1 + (group.size - 1) * near + (problem.classes - group.size) * far
-    return group.size * group.samples / problem.samples * math.log(total)
-
-
 def _partition_name(problem: Problem, blocks: Sequence[Marked]) -> str:
     sizes = sorted((size_of(block) for block, _, _ in blocks), reverse=True)
     roots = {root for block, _, root in blocks if size_of(block) > 1}
     if not roots:
         return "zero"
-    name = "DNC" if len(sizes) == 1 else "pairs" if set(sizes) == {2} else f"partition ({','.join(map(str, sizes))})"
+    name = partition_name(sizes)
     if roots == {"large"}:
         return name
     if roots == {"small"}:
@@ -220,7 +212,7 @@ def _entry(problem: Problem, name: str, loss: float, singular: Tensor, measured:
         index=index,
         nullity=nullity,
         orbit_dimension=orbit,
-        paper_dimension=_paper(ordered.tolist(), problem),
+        paper_dimension=paper_dimension_at(problem, ordered.tolist()),
         excess=None if nullity is None else nullity - orbit,
         smallest_positive=min((value for value in values if value > cutoff), default=None),
         most_negative=min((value for value in values if value < -cutoff), default=None),
@@ -238,20 +230,6 @@ def _entry(problem: Problem, name: str, loss: float, singular: Tensor, measured:
         reason=measured.reason,
         fingerprint=Fingerprint(rank, loss, tuple(ordered.tolist())),
     )
-
-
-def _paper(values: list[float], problem: Problem) -> int | None:
-    if problem.width < problem.classes:
-        return None
-    multiplicities: list[int] = []
-    last = math.inf
-    for value in values:
-        if multiplicities and last - value <= _EQUAL * last:
-            multiplicities[-1] += 1
-        else:
-            multiplicities.append(1)
-        last = value
-    return paper_dimension(multiplicities, problem.width, problem.depth)
 
 
 def at_temperature(problem: Problem, entry: Entry, temperature: float) -> Entry:

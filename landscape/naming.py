@@ -1,5 +1,6 @@
 """The name of the known structure that a point's class-mean logits match, up to relabelling of the classes."""
 
+from collections.abc import Sequence
 from typing import cast, get_args
 
 import torch
@@ -54,13 +55,18 @@ def _blocks_name(blocks: list[Block], roots: set[Root]) -> str:
     if len(sizes) < len(blocks):
         codes = sorted((label(block) for block in blocks if not isinstance(block, Simplex)), reverse=True)
         name = f"blocks {'+'.join([*codes, *map(str, sizes)])}"
-    elif len(sizes) == 1:
-        name = "DNC"
     else:
-        name = "pairs" if set(sizes) == {2} else f"partition ({','.join(map(str, sizes))})"
+        name = partition_name(sizes)
     if roots == {"large"}:
         return name
     return f"{name} at the small root" if roots == {"small"} else f"{name} at mixed roots"
+
+
+def partition_name(sizes: Sequence[int]) -> str:
+    """Returns the name of a partition of the classes into groups of these sizes, largest first."""
+    if len(sizes) == 1:
+        return "DNC"
+    return "pairs" if set(sizes) == {2} else f"partition ({','.join(map(str, sizes))})"
 
 
 def _components(linked: Tensor) -> list[list[int]]:

@@ -44,6 +44,15 @@ class Group:
     scale: float
 
 
+def group_loss(problem: Problem, group: Group) -> float:
+    """Returns what a group adds to the loss of a partition point, decay included."""
+    g, L = group.size, problem.depth
+    near, far = math.exp(-group.scale), math.exp(-group.scale * (1 - 1 / g))
+    fit = g * group.samples / problem.samples * math.log(1 + (g - 1) * near + (problem.classes - g) * far)
+    singular = group.scale * math.sqrt(group.samples)  # of the logits times sqrt(class size), g - 1 times
+    return fit + problem.mean_decay * (L + 1) / 2 * (g - 1) * singular ** (2 / (L + 1))
+
+
 @dataclass(frozen=True)
 class Screen:
     """A quick look at many partitions of one problem: is any block of one or two groups already negative?

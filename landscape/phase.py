@@ -13,10 +13,10 @@ from typing import Any, Literal
 from landscape.codes import Block, Polygon, codes_of_size
 from landscape.curvature.nullity import count_zeros
 from landscape.errors import InputError
-from landscape.partitions import Group, partition_reduction
+from landscape.partitions import Group, group_loss, partition_reduction
 from landscape.problem import Problem
 from landscape.reduction import Core
-from landscape.structures import LogitForm, block_form, find_apex, scale_equation
+from landscape.structures import block_form, find_apex, scale_equation
 from landscape.theory import dnc_decay, simplex_equation, stability_threshold
 
 Setting = Literal["decay", "depth", "classes", "width"]
@@ -141,24 +141,15 @@ def cell(problem: Problem) -> Cell:
     alpha = None if problem.width < K - 1 else simplex_equation(problem, K, n).root("large")
     if alpha is None:
         return Cell(problem, "no DNC point")
-    loss = group_loss(problem, K, alpha)
-    index = count_zeros(partition_reduction(problem, [Group(K, n, alpha)]).spectrum, 0.0).negative
+    collapse = Group(K, n, alpha)
+    loss = group_loss(problem, collapse)
+    index = count_zeros(partition_reduction(problem, [collapse]).spectrum, 0.0).negative
     if index:
         return Cell(problem, "saddle", index, alpha, loss)
     for name, other in _rivals(problem):
         if other < loss * (1 - _SAME):
             return Cell(problem, "local minimum", 0, alpha, loss, name, other)
     return Cell(problem, "best known", 0, alpha, loss)
-
-
-def group_loss(problem: Problem, size: int, scale: float) -> float:
-    """Returns what a group of `size` classes with logits scale * S_g adds to the loss, decay included."""
-    g, K, L = size, problem.classes, problem.depth
-    near, far = math.exp(-scale), math.exp(-scale * (1 - 1 / g))
-    fit = g / K * math.log(1 + (g - 1) * near + (K - g) * far)
-    if scale == 0:
-        return fit
-    return fit + problem.mean_decay * (L + 1) / 2 * (g - 1) * (scale * math.sqrt(problem.class_sizes[0])) ** (2 / (L + 1))
 
 
 def _rivals(problem: Problem) -> Iterator[tuple[str, float]]:
@@ -171,10 +162,10 @@ def _rivals(problem: Problem) -> Iterator[tuple[str, float]]:
     for block in whole:
         scale = scale_equation(problem, block, n).root("large")
         if scale is not None:
-            yield type(block).__name__.lower(), _loss(problem, block_form(problem, [block], [scale]))
+            yield type(block).__name__.lower(), Core.from_form(problem, block_form(problem, [block], [scale])).loss
     form = find_apex(problem)
     if form is not None:
-        yield "pairs+apex", _loss(problem, form)
+        yield "pairs+apex", Core.from_form(problem, form).loss
 
 
 def _pairs(problem: Problem) -> Iterator[tuple[str, float]]:
@@ -182,24 +173,19 @@ def _pairs(problem: Problem) -> Iterator[tuple[str, float]]:
     K, n = problem.classes, problem.class_sizes[0]
     groups = (3,) * (K % 2) + (2,) * ((K - 3 * (K % 2)) // 2)
     scales = {g: simplex_equation(problem, g, n).root("large") for g in set(groups)}
-    losses = [group_loss(problem, g, scale) for g in groups if (scale := scales[g]) is not None]
+    losses = [group_loss(problem, Group(g, n, scale)) for g in groups if (scale := scales[g]) is not None]
     if len(losses) == len(groups):
         yield f"({','.join(map(str, groups))})", math.fsum(losses)
-
-
-def _loss(problem: Problem, form: LogitForm) -> float:
-    core = Core.from_form(problem, form)
-    return float(core.objective.loss(core.theta))
 
 
 def best_partition(problem: Problem) -> tuple[str, float]:
     """Returns the partition of lowest loss other than DNC, groups of one class (zero logits) included, and that loss."""
     K, n = problem.classes, problem.class_sizes[0]
-    costs = {1: group_loss(problem, 1, 0.0)}
+    costs = {1: group_loss(problem, Group(1, n, 0.0))}
     for g in range(2, K):
         scale = simplex_equation(problem, g, n).root("large")
         if scale is not None:
-            costs[g] = group_loss(problem, g, scale)
+            costs[g] = group_loss(problem, Group(g, n, scale))
     best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
     for total in range(1, K + 1):
         options = ((best[total - g][0] + cost, g) for g, cost in costs.items() if g <= total)

@@ -55,6 +55,11 @@ class Core:
         )
 
     @property
+    def loss(self) -> float:
+        """Of the full model at this point."""
+        return float(self.objective.loss(self.theta))
+
+    @property
     def class_logits(self) -> Float[Tensor, "k k"]:
         """The logits of each class, one column per class."""
         return self.objective.logits(self.theta)

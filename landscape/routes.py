@@ -51,12 +51,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a method that works on the full Hessian brings home.
+    """What a method brings home.
 
     Attributes:
         spectrum: Complete, or None if the method only counts.
         gauss_newton: Frobenius norm and trace of the data part of the Gauss-Newton matrix, with the spectrum.
-        zeros: The count.
+        zeros: The count; None if it is to be taken from the spectrum.
     """
 
     spectrum: Spectrum | None

@@ -128,8 +128,7 @@ def _critical(problem: Problem, theta: Tensor) -> Core | None:
 
 def fingerprint(core: Core) -> Fingerprint:
     """Returns what tells a core from others."""
-    loss = float(core.objective.loss(core.theta))
-    return Fingerprint.of(loss, core.class_logits, core.problem.class_sizes, core.rank)
+    return Fingerprint.of(core.loss, core.class_logits, core.problem.class_sizes, core.rank)
 
 
 def _merge(found: list[Found], core: Core) -> None:

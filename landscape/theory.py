@@ -18,6 +18,7 @@ from landscape.problem import Problem
 
 Root = Literal["large", "small"]
 
+_EQUAL = 1e-6  # relative difference up to which two singular values count as one in the paper's dimension
 _LOG_SCALE_LIMITS = (-300.0, 7.0)  # logits from 1e-130 to 1097: beyond both, the scale equation over- or underflows
 
 
@@ -122,6 +123,21 @@ def paper_dimension(multiplicities: Sequence[int], width: int, depth: int) -> in
     """
     rank = sum(multiplicities)
     return orbit_dimension(rank, width, depth) - depth * sum(m * (m - 1) // 2 for m in multiplicities)
+
+
+def paper_dimension_at(problem: Problem, singular: Sequence[float]) -> int | None:
+    """Returns `paper_dimension` for the logits' non-zero singular values, descending; None below width K (Theorem 5 is silent)."""
+    if problem.width < problem.classes:
+        return None
+    multiplicities: list[int] = []
+    last = math.inf
+    for value in singular:
+        if multiplicities and last - value <= _EQUAL * last:
+            multiplicities[-1] += 1
+        else:
+            multiplicities.append(1)
+        last = value
+    return paper_dimension(multiplicities, problem.width, problem.depth)
 
 
 def stability_threshold(classes: int, depth: int) -> float:

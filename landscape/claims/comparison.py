@@ -30,8 +30,7 @@ def loss_of(problem: Problem, structure: Structure) -> float | None:
     form = _form(problem, structure)
     if form is None:
         return None
-    core = Core.from_form(problem, form)
-    return float(core.objective.loss(core.theta))
+    return Core.from_form(problem, form).loss
 
 
 def _form(problem: Problem, structure: Structure) -> LogitForm | None:
@@ -95,8 +94,8 @@ def best_known(problem: Problem, starts: int, seed: int = 0) -> Best:
 
     An upper bound on the global minimum: nothing certifies that no point is lower.
     """
-    core = Core.from_form(problem, analytic(problem, Partition((1,) * problem.classes)))
-    found: list[tuple[float, tuple[float, ...]]] = [(float(core.objective.loss(core.theta)), ())]
+    zero = Core.from_form(problem, analytic(problem, Partition((1,) * problem.classes)))
+    found: list[tuple[float, tuple[float, ...]]] = [(zero.loss, ())]
     found += [(item.fingerprint.loss, item.fingerprint.singular) for item in search(problem, starts, seed).found]
     if problem.is_balanced:
         for structure in (Collapse(), *((Coded((Polygon(problem.classes),)),) if problem.classes >= 5 else ())):

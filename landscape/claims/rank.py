@@ -115,5 +115,5 @@ def _continued(classes: int, ratio: int, share: float, depth: int, decay: float)
         values = torch.linalg.svdvals(logits)
         if core.objective.gradient(core.theta).norm() > _CRITICAL or values[rank - 1] < _NEGLIGIBLE * values[0]:
             return None
-        loss = float(core.objective.loss(core.theta))
+        loss = core.loss
     return loss

@@ -82,6 +82,26 @@ def absence(runs: list[RitzRun], dimension: int, norm: float, eps: float) -> Abs
     )
 
 
+def unsettled(operator: SymmetricOperator, gradient_radius: float, seed: int, method: str) -> Nullity:
+    """Returns a count at its start: the zero radius from the estimated norm, nothing found, the products of both checks spent."""
+    norm = estimate_norm(operator, seed)
+    rounding = rounding_radius(operator.size, norm, operator.like.dtype)
+    return Nullity(
+        count=0,
+        negative=None,
+        undecided=0,
+        cutoff=rounding + gradient_radius,
+        largest_zero=0.0,
+        smallest_nonzero=float("inf"),
+        rounding=rounding,
+        gradient=gradient_radius,
+        norm=norm,
+        products=26 + 4,
+        seed=seed,
+        method=method,
+    )
+
+
 @dataclass(frozen=True)
 class Deflated:
     """Counts zeros as rank P plus those that probes find in the complement, until Lanczos certifies that none is left.
@@ -112,24 +132,9 @@ class Deflated:
 
     def count(self, operator: SymmetricOperator, gradient_radius: float) -> Nullity:
         """Counts by deflation and certificate."""
-        norm = estimate_norm(operator, self.seed)
-        rounding = rounding_radius(operator.size, norm, operator.like.dtype)
-        start = Nullity(
-            count=self.projector.rank if self.projector else 0,
-            negative=None,
-            undecided=0,
-            cutoff=rounding + gradient_radius,
-            largest_zero=0.0,
-            smallest_nonzero=float("inf"),
-            rounding=rounding,
-            gradient=gradient_radius,
-            norm=norm,
-            products=26 + 4,
-            seed=self.seed,
-            method="deflated",
-            sharp=self.projector is None,
-        )
-        if norm == 0:
+        start = unsettled(operator, gradient_radius, self.seed, "deflated")
+        start = replace(start, count=self.projector.rank if self.projector else 0, sharp=self.projector is None)
+        if start.norm == 0:
             return replace(start, count=operator.size, negative=0)
         if self.projector is not None:
             evidence = null_evidence(operator, self.projector, self.seed)
@@ -142,18 +147,17 @@ class Deflated:
             if evidence.radius > start.cutoff:
                 reason = f"the given space is null only to {evidence.radius:.1e}, the zero radius is {start.cutoff:.1e}"
                 return replace(start, certified=False, reason=reason)
-        return self.certify(operator, start, norm, operator.like.new_zeros(operator.size, 0))
+        return self.certify(operator, start, operator.like.new_zeros(operator.size, 0))
 
-    def certify(self, operator: SymmetricOperator, so_far: Nullity, norm: float, locked: Float[Tensor, "p m"]) -> Nullity:
+    def certify(self, operator: SymmetricOperator, so_far: Nullity, locked: Float[Tensor, "p m"]) -> Nullity:
         """Continues from null vectors that are already known: finds what else is null and certifies that this was all.
 
         Args:
             operator: The operator.
             so_far: What is known: the rank of the projector and the locked vectors are counted in it.
-            norm: Of the operator, as estimated.
             locked: Orthonormal, in the complement of the projector.
         """
-        return _Search(self, operator, norm, seeded(self.seed, "absence")).zeros(so_far, locked)
+        return _Search(self, operator, so_far.norm, seeded(self.seed, "absence")).zeros(so_far, locked)
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from landscape.curvature.counting import require_memory
-from landscape.curvature.deflation import INDEPENDENT, Deflated
-from landscape.curvature.krylov import estimate_norm, extend, noise_floor, orthonormal, random_block, seeded
+from landscape.curvature.deflation import INDEPENDENT, Deflated, unsettled
+from landscape.curvature.krylov import extend, noise_floor, orthonormal, random_block, seeded
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity
 from landscape.curvature.operator import SymmetricOperator
 from landscape.curvature.quotient import Quotient
-from landscape.curvature.spectrum import rounding_radius
 from landscape.errors import InputError
 
 
@@ -60,28 +59,13 @@ class BlockLanczos:
         Raises:
             InputError: If the memory bound is too small, or the checkpoint belongs to another run.
         """
-        norm = estimate_norm(operator, self.seed)
-        rounding = rounding_radius(operator.size, norm, operator.like.dtype)
-        start = Nullity(
-            count=0,
-            negative=None,
-            undecided=0,
-            cutoff=rounding + gradient_radius,
-            largest_zero=0.0,
-            smallest_nonzero=float("inf"),
-            rounding=rounding,
-            gradient=gradient_radius,
-            norm=norm,
-            products=30,
-            seed=self.seed,
-            method="block-lanczos",
-        )
-        if norm == 0:
+        start = unsettled(operator, gradient_radius, self.seed, "block-lanczos")
+        if start.norm == 0:
             return replace(start, count=operator.size, negative=0)
-        state = _Hunt(self, operator, norm, start.cutoff).run()
+        state = _Hunt(self, operator, start.norm, start.cutoff).run()
         start = replace(start, count=state.locked.shape[1], products=start.products + state.products)
         certificate = Deflated(delta=self.delta, seed=self.seed, memory=self.memory)
-        return certificate.certify(operator, start, norm, state.locked)
+        return certificate.certify(operator, start, state.locked)
 
 
 @dataclass(frozen=True)
