@@ -4,6 +4,7 @@ An explanation is one number per setting (problem and start distribution), large
 rank correlation with the observed shares and, calibrated by a logistic curve that has not seen the setting, by its Brier score.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,9 +17,8 @@ from scipy.stats import spearmanr
 
 from landscape.atlas import Survey, atlas
 from landscape.basin import alignment
-from landscape.entries import Entry
+from landscape.entries import Entry, at_temperature
 from landscape.errors import InputError
-from landscape.free_energy import free_energy
 from landscape.prevalence import Study
 from landscape.problem import Problem
 from landscape.survey import Row
@@ -162,15 +162,14 @@ def _minima(problem: Problem) -> tuple[Entry, Entry]:
 
 
 def _log_volume(entry: Entry) -> float:
-    return float(np.log(float(entry.copies or 1))) + entry.log_volume
+    return math.log(entry.copies or 1) + entry.log_volume
 
 
 def _free_energy(problem: Problem, entry: Entry, temperature: float) -> float:
-    if entry.index != 0 or entry.nullity is None or entry.log_pdet is None:
+    energy = at_temperature(problem, entry, temperature).free_energy
+    if energy is None:
         raise InputError(f"expected a minimum for a free energy, got {entry.structure} with index {entry.index} in the {problem}")
-    log_copies = float(np.log(float(entry.copies or 1)))
-    transverse = problem.parameters - entry.nullity
-    return free_energy(entry.loss, temperature, transverse, log_copies, entry.log_volume, entry.log_pdet)
+    return energy
 
 
 def scores(lines: Sequence[Evidence], chosen: Callable[[Evidence], bool] = lambda line: True) -> list[Score]:

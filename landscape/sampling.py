@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.atlas import Survey, atlas
-from landscape.entries import Entry
+from landscape.entries import Entry, at_temperature
 from landscape.errors import InputError
 from landscape.objective import Objective
 from landscape.problem import Problem
@@ -130,9 +130,9 @@ def shares(problem: Problem, settings: Tempering) -> list[Share]:
     seen = _looks(problem, objective, minima, settings)
     table = []
     for place, temperature in enumerate(settings.temperatures):
-        named = {entry.structure: entry for entry in atlas(problem, Survey(index=0, starts=100, temperature=temperature)).entries}
-        energies = torch.tensor([-(named[entry.structure].free_energy or math.inf) / temperature for entry in minima])
-        predicted = energies.double().softmax(0).tolist()
+        energies = [at_temperature(problem, entry, temperature).free_energy for entry in minima]
+        weights = torch.tensor([-math.inf if energy is None else -energy / temperature for energy in energies], dtype=torch.float64)
+        predicted = weights.softmax(0).tolist()
         for kind, entry in enumerate(minima):
             share = (seen[:, :, place] == kind).double().mean(0)  # of each ladder
             error = float(share.std()) / math.sqrt(settings.ladders)
