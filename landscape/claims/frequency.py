@@ -3,20 +3,17 @@
 from functools import lru_cache
 
 import numpy as np
-import torch
 from scipy.stats import fisher_exact, mannwhitneyu
 
 from landscape.claims.comparison import loss_of, paper_setting
 from landscape.claims.finding import Finding, judge
-from landscape.naming import structure_name
-from landscape.point import CriticalPoint, Outcome
-from landscape.problem import Problem
+from landscape.degeneracy import analyse
+from landscape.prevalence import Study, measure
 from landscape.solver import GradientDescent, Newton, PseudoTransient, solve
 from landscape.structures import Collapse, Pairs, Random, random_start
 
 _LEVEL = 0.05  # of the one-sided tests of a rise
 _AGREES = 1e-9  # relative, of two losses
-_RANK = 1e-6  # singular values of the logits over this part of the largest count
 
 
 def figure_1(fast: bool) -> Finding:
@@ -30,22 +27,12 @@ def figure_1(fast: bool) -> Finding:
         point = solve(problem, random_start(problem, Random(seed=seed)), (method, Newton()))
         expected = loss_of(problem, structure)
         assert expected is not None
-        found = _name(problem, point)
+        found = analyse(point, "reduction").structure
         numbers |= {f"seed {seed}: ends at": found, f"seed {seed}: loss": point.loss}
         numbers |= {f"seed {seed}: loss at its start": float(point.trace[0, 1])}
         agree.append(found == name and abs(point.loss / expected - 1) < _AGREES)
         losses.append(point.loss)
     return Finding(numbers, judge(all(agree) and losses[1] < losses[0]))
-
-
-def _name(problem: Problem, point: CriticalPoint) -> str:
-    logits = problem.class_means(problem.objective().logits(point.theta))
-    return structure_name(problem, logits, _rank(logits))
-
-
-def _rank(logits: torch.Tensor) -> int:
-    values = torch.linalg.svdvals(logits)
-    return int((values > _RANK * values[0]).sum())
 
 
 @lru_cache
@@ -54,13 +41,8 @@ def _ranks(width: int, power: int, seeds: int) -> tuple[int, ...]:
 
     Figs. 2 and 5 look at the same runs, one for each of the first seeds.
     """
-    problem = paper_setting(width, 2.0**power)
-    ranks = []
-    for seed in range(seeds):
-        point = solve(problem, random_start(problem, Random(seed=seed)))
-        if point.outcome is Outcome.CONVERGED:
-            ranks.append(_rank(problem.class_means(problem.objective().logits(point.theta))))
-    return tuple(ranks)
+    ends = measure(Study(paper_setting(width, 2.0**power)), seeds).ends
+    return tuple(end.rank for end in ends if end.converged)
 
 
 def _plan(fast: bool) -> tuple[tuple[int, ...], tuple[int, ...], int]:
