@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
-from landscape.cli.output import print_json, warn
-from landscape.cli.sources import JsonFlag, whole_number
+from landscape.cli.output import PICTURES, TABLES, check_output, print_json, warn, write_table
+from landscape.cli.sources import ClassesNumber, JsonFlag, SizesText, given_sizes, whole_number
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ def atlas(
     width: Annotated[int, Parameter(help="d.")],
     depth: Annotated[int, Parameter(help="L, the number of weight matrices.")],
     decay: Annotated[str, Parameter(help="lambda: 2**-10, 1e-3, or one per factor H_1,W_1,..,W_L.")],
-    classes: Annotated[int | None, Parameter(converter=whole_number, help="K.")] = None,
+    classes: ClassesNumber = None,
     samples: Annotated[int | None, Parameter(converter=whole_number, help="n, per class (1 if not given).")] = None,
-    class_sizes: Annotated[str | None, Parameter(help="Instead of --classes and --samples: 4,1,2.")] = None,
+    class_sizes: SizesText = None,
     groups: Annotated[list[str] | None, Parameter(help="Only this partition, such as 6,2,2; may be given again.")] = None,
     roots: Annotated[Literal["large", "both"], Parameter(help="both: every group at its small root too (saddles).")] = "large",
     index: Annotated[int | None, Parameter(help="Only points with this many negative eigenvalues.")] = None,
@@ -45,14 +45,14 @@ def atlas(
     from landscape.atlas import atlas as table
     from landscape.notation import parse_decay, parse_number, parse_sizes
     from landscape.problem import Problem
-    from landscape.store import check_writable
 
-    for path, kinds in ((out, (".csv", ".parquet")), (plot, (".png", ".pdf", ".svg"))):
-        if path is not None:
-            if path.suffix not in kinds:
-                raise InputError(f"expected a file name ending in {' or '.join(kinds)}, got {path.name}")
-            check_writable(path)
-    problem = Problem(_sizes(classes, samples, class_sizes), width, depth, parse_decay(decay))
+    check_output(out, TABLES)
+    check_output(plot, PICTURES)
+    if classes is None and class_sizes is None:
+        raise InputError("expected --classes (and --samples) or --class-sizes")
+    sizes = given_sizes(classes, 1 if samples is None and class_sizes is None else samples, class_sizes)
+    assert sizes is not None
+    problem = Problem(sizes, width, depth, parse_decay(decay))
     kelvin = None if temperature is None else parse_number(temperature, "a temperature such as 1e-5")
     chosen = tuple(parse_sizes(text) for text in groups or ())
     found = table(problem, Survey(roots, chosen, index, search, seed, kelvin))
@@ -72,19 +72,6 @@ def atlas(
     for entry in undecided:
         warn(f"{entry.structure}: {entry.reason}")
     return NOT_AS_ASKED if undecided else DONE
-
-
-def _sizes(classes: int | None, samples: int | None, class_sizes: str | None) -> tuple[int, ...]:
-    from landscape.notation import equal_sizes, parse_sizes
-
-    if class_sizes is None:
-        if classes is None:
-            raise InputError("expected --classes (and --samples) or --class-sizes")
-        return equal_sizes(classes, 1 if samples is None else samples)
-    sizes = parse_sizes(class_sizes)
-    if samples is not None or classes not in (None, len(sizes)):
-        raise InputError(f"expected --class-sizes alone, or --classes and --samples, got {class_sizes!r} with others")
-    return sizes
 
 
 def _draw(found: "Atlas", path: Path) -> None:
@@ -128,15 +115,9 @@ def _row(entry: "Entry") -> list[str]:
 def _write(found: "Atlas", path: Path) -> None:
     import pandas as pd
 
-    from landscape.store import replacing
-
     # copies can exceed 64 bits (945 at K = 10, 5.8e28 at K = 50): as text they stay exact
     rows = [entry.as_dict() | {"copies": None if entry.copies is None else str(entry.copies)} for entry in found.entries]
     table = pd.DataFrame(rows)
     for column in ("index", "nullity", "paper_dimension", "excess", "found"):
         table[column] = table[column].astype("Int64")
-    with replacing(path) as temporary:
-        if path.suffix == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
+    write_table(table, path)

@@ -5,10 +5,18 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from landscape.errors import InputError
+
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from landscape.solver.methods import State
+
+
+TABLES, PICTURES = (".csv", ".parquet"), (".png", ".pdf", ".svg")
 
 
 def print_json(value: Any) -> None:
@@ -31,6 +39,32 @@ def print_columns(tables: list[list[tuple[str, str]]]) -> None:
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
+    """Refuses a file that cannot be written, before the work.
+
+    Raises:
+        InputError: If the suffix is another one, or the place cannot be written.
+    """
+    from landscape.store import check_writable
+
+    if path is None:
+        return
+    if path.suffix not in suffixes:
+        raise InputError(f"expected a file name ending in {' or '.join(suffixes)}, got {path.name}")
+    check_writable(path)
+
+
+def write_table(table: "DataFrame", path: Path) -> None:
+    """Writes CSV or Parquet by the suffix of the name, whole or not at all."""
+    from landscape.store import replacing
+
+    with replacing(path) as temporary:
+        if path.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
 
 
 def warn(message: str) -> None:

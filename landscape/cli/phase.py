@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 from cyclopts import Parameter
 
 from landscape.cli import DONE
-from landscape.cli.output import print_json
+from landscape.cli.output import PICTURES, TABLES, check_output, print_json, write_table
 from landscape.cli.sources import JsonFlag
 from landscape.errors import InputError
 
@@ -37,7 +37,6 @@ def phase(
     from landscape.notation import parse_range, parse_steps
     from landscape.phase import Setting, phase_diagram
     from landscape.problem import Problem
-    from landscape.store import check_writable
 
     names = [name.strip() for name in over.split(",")]
     if len(names) != 2 or names[0] == names[1] or not set(names) <= set(get_args(Setting)):
@@ -52,11 +51,8 @@ def phase(
     for name, listed in values.items():
         if name not in names and len(listed) > 1:
             raise InputError(f"expected one --{name}, as --over does not name it, got a range")
-    for path, kinds in ((plot, (".png", ".pdf", ".svg")), (out, (".csv", ".parquet"))):
-        if path is not None:
-            if path.suffix.lower() not in kinds:
-                raise InputError(f"expected a file name ending in {' or '.join(kinds)}, got {path.name}")
-            check_writable(path)
+    check_output(plot, PICTURES)
+    check_output(out, TABLES)
     first = {name: listed[0] for name, listed in values.items()}
     problem = Problem.balanced(
         int(first["classes"]), int(parse_range(samples, "samples")[0]), int(first["width"]), int(first["depth"]), first["decay"]
@@ -98,12 +94,6 @@ def _draw(diagram: "PhaseDiagram", path: Path, fixed: dict[str, float]) -> None:
 def _write(diagram: "PhaseDiagram", path: Path) -> None:
     import pandas as pd
 
-    from landscape.store import replacing
-
     table = pd.DataFrame([cell.as_dict() for row in diagram.cells for cell in row])
     table["index"] = table["index"].astype("Int64")
-    with replacing(path) as temporary:
-        if path.suffix == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
+    write_table(table, path)

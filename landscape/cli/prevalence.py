@@ -10,7 +10,6 @@ from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
 from landscape.cli.output import print_json, warn
-from landscape.cli.solve import given_problem, given_sizes
 from landscape.cli.sources import (
     ActivationChoice,
     ClassesNumber,
@@ -22,7 +21,10 @@ from landscape.cli.sources import (
     SamplesNumber,
     SizesText,
     WidthNumber,
+    check_steps,
     checked_device,
+    given_problem,
+    given_sizes,
     whole_number,
 )
 from landscape.errors import InputError
@@ -85,10 +87,7 @@ def _method(name: Literal["ptc", "gd"], learning_rate: float, max_steps: int | N
 
     from landscape.solver import GradientDescent, PseudoTransient
 
-    if not 0 < learning_rate < float("inf"):
-        raise InputError(f"expected a positive finite --learning-rate, got {learning_rate:g}")
-    if max_steps is not None and max_steps < 1:
-        raise InputError(f"expected --max-steps of at least 1, got {max_steps}")
+    check_steps(learning_rate, max_steps)
     if handover is not None and not 0 < handover < float("inf"):
         raise InputError(f"expected a positive finite --handover, got {handover:g}")
     settings: BatchMethod = PseudoTransient() if name == "ptc" else GradientDescent(learning_rate)

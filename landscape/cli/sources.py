@@ -92,6 +92,51 @@ def _source(
     return Core.from_form(model, analytic(model, parse_structure(start, root)))
 
 
+def given_sizes(classes: int | None, samples: int | None, class_sizes: str | None) -> tuple[int, ...] | None:
+    """Returns the class sizes that the options name, or None if they name none."""
+    from landscape.notation import equal_sizes, parse_sizes
+
+    if class_sizes is not None:
+        sizes = parse_sizes(class_sizes)
+        if samples is not None or classes not in (None, len(sizes)):
+            raise InputError(f"expected --class-sizes alone, or --classes and --samples, got {class_sizes!r} with others")
+        return sizes
+    if classes is None and samples is None:
+        return None
+    if classes is None or samples is None:
+        raise InputError("expected --classes together with --samples")
+    return equal_sizes(classes, samples)
+
+
+def given_problem(
+    sizes: tuple[int, ...] | None,
+    width: int | None,
+    depth: int | None,
+    decay: str | None,
+    loss: Literal["ce", "mse"] | None,
+    activation: Literal["linear", "relu"] | None,
+) -> "Problem":
+    """Returns the problem that the options name."""
+    from landscape.notation import parse_decay
+    from landscape.problem import Problem
+
+    if sizes is None or width is None or depth is None or decay is None:
+        raise InputError("expected --classes and --samples (or --class-sizes), --width, --depth and --decay")
+    return Problem(sizes, width, depth, parse_decay(decay), loss or "ce", activation or "linear")
+
+
+def check_steps(learning_rate: float, max_steps: int | None) -> None:
+    """Refuses a learning rate or a number of steps with which no method moves.
+
+    Raises:
+        InputError: If they are out of range.
+    """
+    if not 0 < learning_rate < float("inf"):
+        raise InputError(f"expected a positive finite --learning-rate, got {learning_rate:g}")
+    if max_steps is not None and max_steps < 1:
+        raise InputError(f"expected --max-steps of at least 1, got {max_steps}")
+
+
 def loaded(path: Path, device: str) -> "CriticalPoint":
     """Returns a saved point on a device."""
     from landscape.point import CriticalPoint

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
-from landscape.cli.output import print_json, warn
+from landscape.cli.output import PICTURES, TABLES, check_output, print_json, warn, write_table
 from landscape.cli.sources import (
     DeviceText,
     JsonFlag,
@@ -47,8 +47,8 @@ def spectrum(
         return print_estimates(points, problem, start, root, method, device, json)
     if out is not None and len(points) > 1:
         raise InputError(f"expected one point with --out, got {len(points)}")
-    for path, suffixes in ((out, (".csv", ".parquet")), (plot, (".png", ".pdf", ".svg"))):
-        _check_output(path, suffixes)
+    check_output(out, TABLES)
+    check_output(plot, PICTURES)
     reports = [analysed(point, problem, start, root, method, device) for point in points or (None,)]
     known = [report for report in reports if report.spectrum is not None]
     if out is not None and known:
@@ -75,16 +75,6 @@ def _refuse_files(method: str, *paths: Path | None) -> None:
         raise InputError(f"expected --method reduction, dense or lowrank with --out and --plot, got the estimate {method}")
 
 
-def _check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
-    from landscape.store import check_writable
-
-    if path is None:
-        return
-    if path.suffix not in suffixes:
-        raise InputError(f"expected a file name ending in {' or '.join(suffixes)}, got {path.name}")
-    check_writable(path)
-
-
 def _atoms(report: "DegeneracyReport") -> list[tuple[float, int]]:
     return [] if report.spectrum is None else report.spectrum.atoms()
 
@@ -97,14 +87,7 @@ def _as_dict(report: "DegeneracyReport") -> dict[str, object]:
 def _write(atoms: list[tuple[float, int]], path: Path) -> None:
     import pandas as pd
 
-    from landscape.store import replacing
-
-    table = pd.DataFrame(atoms, columns=["eigenvalue", "multiplicity"])
-    with replacing(path) as temporary:
-        if path.suffix == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
+    write_table(pd.DataFrame(atoms, columns=["eigenvalue", "multiplicity"]), path)
 
 
 def _draw(reports: list["DegeneracyReport"], path: Path) -> None:
