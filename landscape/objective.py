@@ -105,13 +105,17 @@ class Objective:
         return apply
 
     def gradient(self, theta: Float[Tensor, "*b p"]) -> Float[Tensor, "*b p"]:
-        """Returns the gradient of `loss`."""
-        return self.value_and_gradient(theta)[1]
+        """Returns the gradient of `loss`, without the loss."""
+        trace = self._forward(theta)
+        return self._backward(theta, trace, trace.outputs[-1] * self.scales)
 
     def value_and_gradient(self, theta: Float[Tensor, "*b p"]) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b p"]]:
         """Returns the loss and its gradient from one forward pass."""
         trace = self._forward(theta)
         logits = trace.outputs[-1] * self.scales
+        return self.fit(logits) + self._penalty(theta), self._backward(theta, trace, logits)
+
+    def _backward(self, theta: Tensor, trace: "_Trace", logits: Tensor) -> Tensor:
         parts: list[Tensor] = []
         error = self.fit_gradient(logits) * self.scales
         for index in range(len(trace.layers) - 1, -1, -1):
@@ -119,7 +123,7 @@ class Objective:
             error = self._gate(trace.layers[index].mT @ error, trace, index)
         parts.append(error)
         data = torch.cat([part.flatten(-2) for part in reversed(parts)], dim=-1)
-        return self.fit(logits) + self._penalty(theta), data + self._decay_vector(theta) * theta
+        return data + self._decay_vector(theta) * theta
 
     def linearize(self, theta: Float[Tensor, "*b p"]) -> Callable[[Float[Tensor, "*c p"]], Float[Tensor, "*c p"]]:
         """Returns the map v -> Hessian(theta) v; the forward and backward pass at theta are done once.
