@@ -33,6 +33,8 @@ class Objective:
         scales: Of the columns of Z on their way to the logits.
         loss_kind: "ce" or "mse".
         activation: "linear" or "relu".
+        sharpness: b of the softplus log(1 + e^(bx)) / b that stands for the rectifier max(x, 0), which it exceeds by at most
+            log(2) / b, at 0; infinite for the rectifier itself.
     """
 
     shapes: tuple[tuple[int, int], ...]
@@ -42,6 +44,7 @@ class Objective:
     scales: Float[Tensor, " m"]
     loss_kind: Loss
     activation: Activation
+    sharpness: float = math.inf
 
     @property
     def size(self) -> int:
@@ -135,8 +138,11 @@ class Objective:
         logits = trace.outputs[-1] * self.scales
         curve = self.fit_curvature(logits)
         errors = [self.fit_gradient(logits) * self.scales]
+        bends: list[Tensor | None] = [None]
         for index in range(len(trace.layers) - 1, 0, -1):
-            errors.insert(0, self._gate(trace.layers[index].mT @ errors[0], trace, index))
+            arriving = trace.layers[index].mT @ errors[0]
+            errors.insert(0, self._gate(arriving, trace, index))
+            bends.insert(1, self._bend(arriving, trace, index))
         decay = self._decay_vector(theta)
 
         def product(direction: Tensor) -> Tensor:
@@ -149,6 +155,8 @@ class Objective:
                 parts.append((swing @ trace.inputs[index].mT).add_(errors[index] @ tangents[index].mT))
                 swing = (trace.layers[index].mT @ swing).add_(turns[index].mT @ errors[index])
                 swing = self._gate(swing, trace, index)
+                if (bend := bends[index]) is not None:
+                    swing = swing + bend * tangents[index]
             parts.append(swing)
             result = torch.cat([part.flatten(-2) for part in reversed(parts)], dim=-1)
             if isinstance(decay, float):
@@ -178,13 +186,25 @@ class Objective:
         return _Trace(layers, inputs, outputs)
 
     def _activate(self, signal: Tensor) -> Tensor:
-        return torch.relu(signal) if self.activation == "relu" else signal
+        if self.activation == "linear":
+            return signal
+        return torch.relu(signal) if math.isinf(self.sharpness) else _softplus(self.sharpness * signal) / self.sharpness
 
     def _gate(self, signal: Tensor, trace: "_Trace", index: int) -> Tensor:
         """Stops what flows through the activation that feeds layer `index` (0: the features; depth: the logits)."""
         if self.activation == "linear" or index in (0, len(trace.layers)):
             return signal
-        return signal * (trace.outputs[index - 1] > 0)
+        output = trace.outputs[index - 1]
+        return signal * ((output > 0) if math.isinf(self.sharpness) else torch.sigmoid(self.sharpness * output))
+
+    def _bend(self, signal: Tensor, trace: "_Trace", index: int) -> Tensor | None:
+        """Returns what a change of the input of layer `index` adds to a gated signal, per unit: the softplus is curved.
+
+        Its first derivative a' = sigmoid(bx) has the derivative b a' (1 - a'), and a' is in the change of the input already.
+        """
+        if self.activation == "linear" or math.isinf(self.sharpness):
+            return None
+        return signal * self.sharpness * torch.sigmoid(-self.sharpness * trace.outputs[index - 1])
 
     def _penalty(self, theta: Tensor) -> Tensor:
         return (theta.square() * self._decay_vector(theta)).sum(-1) / 2

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from landscape.problem import Problem
     from landscape.solver import Method
 
-MethodChoice = Literal["ptc", "gd", "lbfgs", "newton"]
+MethodChoice = Literal["ptc", "gd", "lbfgs", "softplus", "newton"]
 
 
 def solve(
@@ -63,8 +63,8 @@ def solve(
 ) -> int:
     """Find a critical point and save it.
 
-    Descent (ptc, gd, lbfgs) decides which point; a Newton polish follows. Ctrl-C saves what was reached, to be continued with
-    --start FILE.
+    Descent (ptc, gd, lbfgs; softplus for ReLU) decides which point; a Newton polish follows. Ctrl-C saves what was reached, to
+    be continued with --start FILE.
     """
     from landscape.point import Origin, Outcome
     from landscape.solver import solve as run
@@ -129,7 +129,7 @@ def _start(problem: "Problem", start: str, root: RootChoice | None, init_scale: 
 def _methods(method: MethodChoice, learning_rate: float, max_steps: int | None) -> "tuple[Method, ...]":
     from dataclasses import replace
 
-    from landscape.solver import LBFGS, GradientDescent, Newton, PseudoTransient
+    from landscape.solver import LBFGS, GradientDescent, Newton, PseudoTransient, SoftplusContinuation
 
     settings: Method
     match method:
@@ -139,6 +139,8 @@ def _methods(method: MethodChoice, learning_rate: float, max_steps: int | None) 
             settings = GradientDescent(learning_rate)
         case "lbfgs":
             settings = LBFGS()
+        case "softplus":
+            settings = SoftplusContinuation()
         case "newton":
             settings = Newton()
     if max_steps is not None:

@@ -1,6 +1,6 @@
 """Finding critical points: methods as frozen settings, one loop that runs them and keeps the evidence."""
 
-from landscape.solver.methods import LBFGS, GradientDescent, Method, Newton, PseudoTransient
+from landscape.solver.methods import LBFGS, GradientDescent, Method, Newton, PseudoTransient, SoftplusContinuation
 from landscape.solver.run import solve
 
-__all__ = ["LBFGS", "GradientDescent", "Method", "Newton", "PseudoTransient", "solve"]
+__all__ = ["LBFGS", "GradientDescent", "Method", "Newton", "PseudoTransient", "SoftplusContinuation", "solve"]

@@ -60,6 +60,32 @@ class LBFGS:
 
 
 @dataclass(frozen=True)
+class SoftplusContinuation:
+    """ReLU models: descent with softplus_b(x) = log(1 + e^(bx)) / b for the rectifier, b growing, then with the rectifier itself.
+
+    ReLU minima sit on kinks, where the gradient of plain descent does not go to zero. The softplus has none; its minimum puts a
+    unit at a kink where the slope of the softplus is the mask that balances the forces, within O(1/b) of the ReLU minimum.
+
+    Attributes:
+        first_sharpness: The first b; a unit feels the smoothing where its pre-activation is below a few 1/b.
+        growth: Of b from one stage to the next.
+        last_sharpness: b of the last smooth stage, reached exactly.
+        stage_tolerance: Gradient norm of the smoothed loss that ends a stage.
+        stage_steps: Steps tried in a stage.
+        max_steps: Steps of all stages together.
+        tolerance: Gradient norm of the ReLU loss at which it stops.
+    """
+
+    first_sharpness: float = 10.0
+    growth: float = 10.0
+    last_sharpness: float = 1e6
+    stage_tolerance: float = 1e-7
+    stage_steps: int = 500
+    max_steps: int = 5_000
+    tolerance: float = 1e-10
+
+
+@dataclass(frozen=True)
 class Newton:
     """Polishing only: Newton steps that leave the null space untouched, in the core for linear models.
 
@@ -74,7 +100,7 @@ class Newton:
     tolerance: float = 1e-14
 
 
-Method = GradientDescent | PseudoTransient | LBFGS | Newton
+Method = GradientDescent | PseudoTransient | LBFGS | SoftplusContinuation | Newton
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from landscape.point import CriticalPoint, Origin, Outcome
 from landscape.problem import Problem
+from landscape.solver.continuation import softplus_continuation
 from landscape.solver.descent import gradient_descent, lbfgs
-from landscape.solver.methods import LBFGS, GradientDescent, Method, Newton, PseudoTransient, State
+from landscape.solver.methods import LBFGS, GradientDescent, Method, Newton, PseudoTransient, SoftplusContinuation, State
 from landscape.solver.newton import newton
 from landscape.solver.transient import pseudo_transient
 
@@ -81,6 +82,8 @@ def _states(problem: Problem, theta: Tensor, method: Method) -> Iterator[State]:
             return pseudo_transient(objective, theta, method)
         case LBFGS():
             return lbfgs(objective, theta, method)
+        case SoftplusContinuation():
+            return softplus_continuation(problem, theta, method)
         case Newton():
             return newton(problem, theta)
         case _:

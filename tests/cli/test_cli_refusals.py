@@ -88,6 +88,8 @@ def point(capsys: pytest.CaptureFixture[str]) -> Path:
         ({"loss": "hinge"}, "--loss"),
         ({"activation": "gelu"}, "--activation"),
         ({"method": "adam"}, "--method"),
+        ({"method": "softplus"}, "expected a ReLU model of depth >= 2 for softplus, got a linear CE model"),
+        ({"method": "softplus", "activation": "relu", "depth": "1"}, "expected a ReLU model of depth >= 2"),
         ({"init_scale": "1"}, "expected two scales"),
         ({"init_scale": "1,-1"}, "expected two scales"),
         ({"learning_rate": "nan"}, "--learning-rate"),
