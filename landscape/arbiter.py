@@ -26,6 +26,7 @@ LARGEST_CORE = 300  # parameters; products cost about q^2 integer multiplication
 INPUT_ULPS = 4  # a decay typed as 2**-10 is exact, one computed by a formula in double precision is off by a few last places
 CLUSTER = 1e-7  # eigenvalues below this part of the norm go to court; what is above stands, by eight digits, in float64
 _EXACT = 0.75  # share of the digits to which an eigenvalue must vanish to be called exactly zero
+_FAINTEST = 2 / 3  # share of the digits that a product of all decays may need
 _NEWTON, _REFINE = 60, 200  # iterations; the fold converges linearly (one bit each), everything else in three
 _PROGRESS, _STALLS = 0.9, 3  # that many steps in a row that leave more than this part of the gradient are the end
 
@@ -101,6 +102,15 @@ class Arbitration:
             "gradient_norm": self.gradient_norm,
             "distance": self.distance,
         }
+
+
+def is_arbitrable(core: Core) -> bool:
+    """Returns whether a core is small enough, and its decays large enough for 60 digits to hold their product over all factors.
+
+    Eigenvalues of saddles fall like powers of the decay; one that falls below the digits would be read as zero.
+    """
+    digits = -(core.problem.depth + 1) * math.log10(min(core.problem.decays))
+    return 0 < core.objective.size <= LARGEST_CORE and digits <= _FAINTEST * DIGITS
 
 
 def arbitrate(core: Core) -> Arbitration:

@@ -1,12 +1,12 @@
 """The seam: what is measured at a point beside what must be true there, in one report."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from landscape.arbiter import CLUSTER, LARGEST_CORE, Arbitration, arbitrate
+from landscape.arbiter import CLUSTER, Arbitration, arbitrate, is_arbitrable
 from landscape.collapse import CollapseMetrics, collapse_metrics
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity, count_zeros
 from landscape.curvature.spectrum import Spectrum
@@ -16,7 +16,7 @@ from landscape.kinks import kinks
 from landscape.naming import structure_name
 from landscape.point import CriticalPoint
 from landscape.problem import Problem
-from landscape.reduction import Core, compress, reduce
+from landscape.reduction import Core, Reduction, compress, reduce
 from landscape.routes import (
     Choice,
     Measurement,
@@ -129,7 +129,8 @@ def _report(
         if zeros and not reason:
             proved = not (reason := unproved(zeros))
             reason = reason or _doubt(zeros, orbital, formula, norm, _smallest(zeros, core))
-            if proved and reason.startswith(_UNDECIDED) and core is not None and 0 < core.objective.size <= LARGEST_CORE:
+            doubtful = proved and reason.startswith(_UNDECIDED) and orbital.dimension == formula
+            if doubtful and core is not None and is_arbitrable(core):
                 zeros, arbitration, reason = _appeal(core, zeros, reason)
     certain = zeros is not None and not reason
     return DegeneracyReport(
@@ -155,10 +156,8 @@ def _report(
 
 def _appeal(core: Core, zeros: Nullity, reason: str) -> tuple[Nullity, Arbitration | None, str]:
     """Puts what rounding left open before the arbiter; returns the counts, the verdict, and why it stays open if it does."""
-    reduction = reduce(core)
-    outside = Spectrum.merge(((b.values, b.multiplicity) for b in reduction.blocks if b.name != "core"), reduction.error)
-    rest = count_zeros(outside, 0.0)
-    if not rest.resolved:
+    rest = _outside(core, reduce(core))
+    if rest is None:
         return zeros, None, reason
     verdict = arbitrate(core)
     if verdict.gradient_norm > _SETTLED or verdict.distance > _NEAR * float(core.theta.norm()):
@@ -167,7 +166,7 @@ def _appeal(core: Core, zeros: Nullity, reason: str) -> tuple[Nullity, Arbitrati
     judged = replace(
         zeros,
         count=rest.count + verdict.count,
-        negative=(rest.negative or 0) + verdict.negative,
+        negative=rest.negative + verdict.negative,
         undecided=0,
         cutoff=cutoff,
         rounding=cutoff,
@@ -179,6 +178,38 @@ def _appeal(core: Core, zeros: Nullity, reason: str) -> tuple[Nullity, Arbitrati
         reason="",
     )
     return judged, verdict, ""
+
+
+@dataclass(frozen=True)
+class _Outside:
+    """The eigenvalues outside the core."""
+
+    count: int
+    negative: int
+    smallest_nonzero: float
+
+
+def _outside(core: Core, reduction: Reduction) -> _Outside | None:
+    """Returns what is outside the core, or None where rounding hides a sign.
+
+    Rotations are null, and partners, decays and moves within a class (the decay plus a curvature >= 0) are positive by theorem. Only
+    the complement of a single layer has eigenvalues of either sign; they stand where eight digits leave no doubt.
+    """
+    count = negative = 0
+    sizes = [math.inf]
+    for block in reduction.blocks:
+        if block.name == "core" or not block.multiplicity or not block.values.numel():
+            continue
+        if block.name == "gauge rotations":
+            count += block.multiplicity
+            continue
+        smallest = float(block.values.abs().min())
+        if block.name == "complement":
+            if smallest <= CLUSTER * float(block.values.abs().max()):
+                return None
+            negative += block.multiplicity * int((block.values < 0).sum())
+        sizes.append(max(smallest, core.problem.decays[0]) if block.name == "within class" else smallest)
+    return _Outside(count, negative, min(sizes))
 
 
 def _doubt(zeros: Nullity, orbital: Orbit, formula: int | None, norm: float, smallest: float) -> str:

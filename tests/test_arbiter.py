@@ -1,6 +1,8 @@
 """The arbiter: small eigenvalues that are not zero, and zeros that no symmetry explains."""
 
 import math
+from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from landscape.degeneracy import analyse
 from landscape.errors import InputError
 from landscape.problem import Problem
 from landscape.reduction import Core
-from landscape.structures import Collapse, Partition, Structure, analytic
+from landscape.structures import Collapse, LogitForm, Partition, Structure, analytic
 from landscape.theory import simplex_equation, stability_threshold
 
 
@@ -73,3 +75,48 @@ def test_the_arbiter_moves_a_rough_point_to_the_critical_one() -> None:
 def test_a_large_core_is_refused() -> None:
     with pytest.raises(InputError, match=f"at most {LARGEST_CORE} parameters"):
         arbitrate(at(Problem.balanced(20, 1, 30, 2, 1e-3), Collapse()))
+
+
+# ---------------------------------------------------------------------------------- what is outside the core, below the rounding
+
+
+def squared(sizes: tuple[int, ...], decay: float) -> Core:
+    """One layer, squared error, the largest class alone; the others wait behind [[decay, -n/N], [-n/N, decay]]."""
+    size = torch.tensor([math.sqrt(max(sizes)) - sum(sizes) * decay], dtype=torch.float64)
+    first = torch.eye(len(sizes), dtype=torch.float64)[:, :1]
+    return Core.from_form(Problem(sizes, 4, 1, decay, loss="mse"), LogitForm(first, size, first))
+
+
+@pytest.mark.parametrize("steps", [-1000, -40, -10, -1, 0, 1, 10, 40, 1000])
+def test_a_class_at_the_threshold_of_one_layer_is_right_or_undecided(steps: int) -> None:
+    """In exact arithmetic the block of the class left out has decay - 1/5: its sign is that of the steps."""
+    decay = 0.2 + steps * math.ulp(0.2)
+    assert Fraction(decay) != Fraction(1, 5)
+    index = 3 if Fraction(decay) < Fraction(1, 5) else 0
+    report = analyse(squared((4, 1), decay))
+    assert (report.nullity, report.index) in ((3, index), (None, None))
+    apart = analyse(squared((4, 1), 0.2 + (-1e-5 if index else 1e-5)))
+    assert (apart.nullity, apart.index) == (3, index)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("decay", [1e-8, 1e-15, 1e-50])
+def test_decays_below_the_rounding_error_are_no_zeros(depth: int, decay: float) -> None:
+    report = analyse(at(Problem.balanced(3, 2, 5, depth, decay, "mse"), Collapse()))
+    assert (report.nullity, report.index) in ((9 * depth, 0), (None, None))
+    assert report.resolved or decay < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("problem", "structure", "nullity", "index"),
+    [
+        (Problem.balanced(4, 1, 7, 2, (0.000708453, 7.29298e-14, 4.18848e6)), Partition((3, 1)), 22, 2),
+        (Problem.balanced(2, 2, 2, 2, (1.85194e-10, 87484.8, 0.00193409)), Collapse("small"), 2, 1),
+        (Problem.balanced(3, 2, 6, 2, (1e5, 1e-7, 1e-7), loss="mse"), Collapse(), 24, 0),
+    ],
+)
+def test_decays_of_very_different_size_count_as_their_geometric_mean(problem, structure, nullity, index) -> None:
+    report = analyse(at(problem, structure))
+    assert (report.nullity, report.index) in ((nullity, index), (None, None))
+    mean = replace(problem, decay=problem.mean_decay)
+    assert (analyse(at(mean, structure)).nullity, analyse(at(mean, structure)).index) == (nullity, index)
