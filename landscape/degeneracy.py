@@ -192,8 +192,8 @@ class _Outside:
 def _outside(core: Core, reduction: Reduction) -> _Outside | None:
     """Returns what is outside the core, or None where rounding hides a sign.
 
-    Rotations are null, and partners, decays and moves within a class (the decay plus a curvature >= 0) are positive by theorem. Only
-    the complement of a single layer has eigenvalues of either sign; they stand where eight digits leave no doubt.
+    Rotations are null by theorem; partners, decays and moves within a class (the decay plus a curvature >= 0) are positive. Only the
+    complement of a single layer has eigenvalues of either sign; they stand where eight digits leave no doubt.
     """
     count = negative = 0
     sizes = [math.inf]
