@@ -82,7 +82,7 @@ def extremes(operator: SymmetricOperator, settings: Extremes) -> BothEnds:
     block = orthonormal(random_block(operator, width, generator))
     basis, projected, residual = block[:, :0], block.new_zeros(0, 0), block
     products, norm = 0, 0.0
-    for _ in range(settings.restarts):
+    for restart in range(settings.restarts):
         while basis.shape[1] < limit:
             block = _next_block(operator, basis, residual, noise_floor(norm, basis.dtype), generator)[:, : limit - basis.shape[1]]
             basis, projected, residual = extend(operator, basis, projected, block)
@@ -91,7 +91,7 @@ def extremes(operator: SymmetricOperator, settings: Extremes) -> BothEnds:
         values, coordinates = torch.linalg.eigh(projected)
         errors = (residual @ coordinates[len(values) - residual.shape[1] :]).norm(dim=0)
         outer = torch.cat([errors[:count], errors[-count:]])
-        if basis.shape[1] >= size or bool((outer <= settings.tolerance * norm).all()):
+        if basis.shape[1] >= size or restart + 1 == settings.restarts or bool((outer <= settings.tolerance * norm).all()):
             break
         half = min(2 * width, len(values) // 2)
         keep = torch.cat([torch.arange(half), torch.arange(len(values) - half, len(values))]).to(values.device)

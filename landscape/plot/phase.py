@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from landscape.phase import STATES, Cell, PhaseDiagram, Setting, fold_decay, stability_decay
-from landscape.plot import style
+from landscape.plot.theme import style
 
 # from nothing to the best: grey, orange, light and dark blue; their lightness differs too, for grey print
 _COLORS = ("#f0f0f0", "#e8a33d", "#9ecae1", "#1f5f99")

@@ -59,6 +59,13 @@ def test_norm_and_extremes(plant):
     assert spread.bottom.converged
 
 
+def test_extremes_that_run_out_of_restarts_say_so(plant):
+    found = extremes(plant([float(i) for i in range(300)], 1), Extremes(count=2, restarts=2))
+    assert not found.top.converged
+    assert found.top.values[0] < 299
+    assert float(found.top.residuals.max()) > 1e-6
+
+
 def test_more_columns_than_rows_is_refused(plant):
     with pytest.raises(InputError, match="size of the space"):
         lanczos(plant([1.0, 2.0], 0), Lanczos(steps=1, block=3))
