@@ -21,6 +21,7 @@ from landscape.solver.newton import rank_tolerance
 
 MOST_STEMS = 200  # distinct eigenvalues; beyond that stems touch at column width and a histogram says more
 _HEAVY = 0.02  # share of the non-zero eigenvalues from which a repeated one keeps its own stem beside a histogram
+_SIGNED = 12  # classes up to which the cells of a heat map hold a sign
 _EQUAL = 1e-6  # relative difference that no print can show
 _Atoms = list[tuple[float, int]]
 
@@ -148,11 +149,17 @@ def _write_counts(axes: Axes, zeros: int, negative: int, decay: float | None) ->
 
 
 def draw_logits(axes: Axes, class_mean_logits: Float[Tensor, "k m"], title: str = "") -> None:
-    """Draws the logits, one column per class of the samples, as a heat map, white at 0, with a colour bar beside it."""
+    """Draws the logits, one column per class of the samples, as a heat map, white at 0, with a colour bar beside it.
+
+    Where cells are large enough, the strongly negative ones carry a minus sign: grey print shows both signs alike.
+    """
     logits = class_mean_logits.detach().cpu().numpy()
     limit = float(np.abs(logits).max()) or 1.0
     with style():
         image = axes.imshow(logits, cmap="vlag", vmin=-limit, vmax=limit, interpolation="nearest")
+        if max(logits.shape) <= _SIGNED:
+            for row, column in np.argwhere(logits < -0.5 * limit):
+                axes.text(column, row, "−", color="white", ha="center", va="center", fontsize="small")
         axes.set(title=title, xlabel="class of the sample", ylabel="logit")
         for axis, count in ((axes.xaxis, logits.shape[1]), (axes.yaxis, logits.shape[0])):
             axis.set_ticks(range(0, count, next(step for step in (1, 2, 5, 10, 20, 50, 100, count) if count <= 10 * step)))

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from landscape.entries import Entry
-from landscape.plot.theme import BLUE, INK, style
+from landscape.plot.theme import BLUE, INK, below, style
 
 _SADDLES = "YlOrBr"
 _LARGE = 4.0  # highest over lowest loss from which the axis is logarithmic
@@ -50,7 +50,7 @@ def draw_atlas(axes: Axes, entries: Sequence[Entry], title: str = "") -> None:
         hidden = [entry for entry in entries if not entry.rank and entry not in shown]
         if hidden:
             note = f"zero point at {hidden[0].loss:.4g} not shown"
-            axes.text(0.99, 0.99, note, transform=axes.transAxes, ha="right", va="top", fontsize="x-small", color=INK)
+            axes.text(0.99, 0.99, note, transform=axes.transAxes, ha="right", va="top", fontsize="small", color=INK)
 
 
 def _log_copies(entry: Entry) -> float:
@@ -79,12 +79,13 @@ def _draw_saddles(axes: Axes, shown: Sequence[Entry], places: Sequence[float], a
     marks = axes.scatter(x, y, sizes, indices, **look)
     bar = axes.figure.colorbar(marks, ax=axes, shrink=0.9, pad=0.02, label="index of the saddles")
     bar.outline.set_visible(False)
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _name_minima(axes: Axes, shown: Sequence[Entry], places: Sequence[float], areas: Sequence[float]) -> None:
     """Writes the names of the minima below them, where no saddle of their rank is as a rule; what has no name gets none."""
-    note: dict[str, Any] = {"fontsize": "x-small", "color": INK, "ha": "center", "va": "top", "textcoords": "offset points"}
+    note: dict[str, Any] = {"fontsize": "small", "color": INK, "ha": "center", "va": "top", "textcoords": "offset points"}
     for entry, place, area in zip(shown, places, areas, strict=True):
         if entry.index == 0 and not entry.structure.startswith("unnamed"):
             name = entry.structure.replace("partition ", "").replace("blocks ", "")
@@ -103,7 +104,7 @@ def _legend(axes: Axes, shown: Sequence[Entry], most: float) -> None:
     if most > 0:
         handles.append(_key("o", "0.8", "0.5", _AREAS[1], _copies(most)))
     looks: dict[str, Any] = {"ncols": 2, "frameon": False, "fontsize": "small", "handletextpad": 0.3, "columnspacing": 1.2}
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), **looks)
+    axes.legend(handles=handles, **below(axes, 0.4), **looks)
 
 
 def _key(marker: str, face: Any, edge: str, area: float, label: str) -> Line2D:

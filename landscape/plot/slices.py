@@ -19,7 +19,7 @@ _NAMES = {"stiffest": "stiffest", "negative": "most negative", "null": "null", "
 def draw_line(axes: Axes, line: Line, title: str = "") -> None:
     """Draws the loss along a direction beside what the point says of it.
 
-    That is the parabola of its eigenvalue; along a gauge direction the loss on the orbit's own curve, which is constant, and the
+    That is the parabola of its eigenvalue mu; along a gauge direction the loss on the orbit's own curve, which is constant, and the
     t^4 by which the straight line leaves that curve.
     """
     direction, here = line.direction, len(line.places) // 2
@@ -29,7 +29,7 @@ def draw_line(axes: Axes, line: Line, title: str = "") -> None:
     with style():
         axes.plot(places, loss, color=BLUE, linewidth=1.6, label="straight line")
         if line.orbit is None or direction.quartic is None:
-            axes.plot(places, base + direction.curvature * places**2 / 2, "--", color=ORANGE, label=r"$\lambda t^2/2$", **look)
+            axes.plot(places, base + direction.curvature * places**2 / 2, "--", color=ORANGE, label=r"$\mu t^2/2$", **look)
         else:
             off = r"$t^4\, w^{\!\top}\! H w\,/\,8$: it leaves the orbit"
             axes.plot(places, base + direction.quartic * places**4, "--", color=ORANGE, label=off, **look)
@@ -94,7 +94,7 @@ def draw_segments(
 
 
 def _named(direction: Direction) -> str:
-    value = f", $\\lambda = {_power(direction.curvature)}$" if direction.name in ("stiffest", "negative") else ""
+    value = f", $\\mu = {_power(direction.curvature)}$" if direction.name in ("stiffest", "negative") else ""
     return f"{_NAMES[direction.name]} direction{value}"
 
 

@@ -7,12 +7,14 @@ with each, so that grey print keeps the meaning. No pyplot figure is made: no di
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import seaborn
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
+from matplotlib.transforms import ScaledTranslation
 
 from landscape.errors import InputError
 from landscape.store import replacing
@@ -21,6 +23,12 @@ COLUMN_WIDTH, PAGE_WIDTH = 3.25, 6.75  # inches: one column and the whole width 
 BLUE, ORANGE, GREEN, RED, PURPLE = seaborn.color_palette("colorblind", 5)
 INK, DARK_ORANGE = "0.25", "#9a5f00"  # for letters; the orange of the markers is too light for them
 _METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}  # no dates
+
+
+def below(axes: Axes, inches: float) -> dict[str, Any]:
+    """Returns where a legend stands that is centred under the axes, by a distance that does not depend on their height."""
+    down = axes.transAxes + ScaledTranslation(0, -inches, axes.figure.dpi_scale_trans)
+    return {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "bbox_transform": down}
 
 
 @contextmanager
