@@ -34,6 +34,7 @@ MOST_STEPS = 501
 _NUMBERS = 2**22  # of a batch of points: 32 MB
 _BLOCK = 24  # columns: with 8 a multiple lowest eigenvalue of a saddle took twice as long at 9100 parameters
 _NULL_RESTARTS = 12  # a null vector is found in a few; without one there is nothing to wait for
+_FLAT = 1e-2  # share of the second order in the fourth, at the default span, up to which a gauge line is called flat
 _NULL = 1e-6  # of the norm: the image of a vector that is called null
 
 
@@ -46,7 +47,8 @@ class Direction:
         vector: Of length 1.
         curvature: v'Hv, the second derivative of the loss along it: the eigenvalue, 0 up to rounding for null and gauge.
         turns: Skew matrices, one per interface, whose rotations are the orbit's curve through this tangent; gauge only.
-        quartic: w'Hw / 8, the coefficient of t^4 of the straight line at a critical point; gauge only.
+        quartic: w'Hw / 8, the coefficient of t^4 of the straight line; gauge only, and None where the point is so far from
+            critical that the curvature -w'gradient of the line matters beside it.
     """
 
     name: Along
@@ -82,12 +84,15 @@ class Plane:
         vertical: The second, orthogonal to it up to rounding.
         places: Distances from the point, of both axes.
         loss: A row for each vertical place.
+        shadow: Horizontal and vertical place of the orbit's own curve, which leaves the plane, where one of the directions is a
+            gauge direction; the valley of the loss follows it to second order.
     """
 
     horizontal: Direction
     vertical: Direction
     places: Float[Tensor, " t"]
     loss: Float[Tensor, "t t"]
+    shadow: Float[Tensor, "t 2"] | None = None
 
 
 def directions(problem: Problem, theta: Float[Tensor, " p"], names: Sequence[Along], seed: int = 0) -> list[Direction]:
@@ -204,7 +209,9 @@ def _gauge(frame: _Frame) -> Direction:
     turns = [turn / length for turn in turns]
     tangent = _generated(objective, theta, turns)
     bend = _generated(objective, tangent, turns)
-    return Direction("gauge", tangent, frame.curvature(tangent), tuple(turns), frame.curvature(bend) / 8)
+    curvature, quartic = frame.curvature(tangent), frame.curvature(bend) / 8
+    critical = abs(curvature) <= _FLAT * abs(quartic) * (DEFAULT_SPAN * float(theta.norm())) ** 2
+    return Direction("gauge", tangent, curvature, tuple(turns), quartic if critical else None)
 
 
 def _generated(objective: Objective, theta: Tensor, turns: Sequence[Tensor]) -> Tensor:
@@ -253,8 +260,11 @@ def plane(
     first, second = pair
     vertical, horizontal = torch.meshgrid(places, places, indexing="ij")
     weights = torch.stack([horizontal.flatten(), vertical.flatten()], dim=1)
-    loss = _batched(problem.objective(theta), theta, torch.stack([first.vector, second.vector]), weights)
-    return Plane(first, second, places, loss.unflatten(0, (len(places), len(places))))
+    axes = torch.stack([first.vector, second.vector])
+    loss = _batched(problem.objective(theta), theta, axes, weights)
+    curves = [orbit_curve(problem, theta, found, places) - theta for found in pair if found.turns]
+    shadow = curves[0] @ axes.mT if curves else None
+    return Plane(first, second, places, loss.unflatten(0, (len(places), len(places))), shadow)
 
 
 def orbit_curve(

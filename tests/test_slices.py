@@ -101,6 +101,28 @@ def test_the_quartic_is_the_fourth_derivative_by_autograd() -> None:
     assert fourth / 24 == pytest.approx(found.quartic, rel=1e-9)
 
 
+def test_the_valley_follows_the_shadow_of_the_orbit() -> None:
+    theta = at(SMALL, Collapse())
+    stiffest, gauge = directions(SMALL, theta, ["stiffest", "gauge"], seed=1)
+    places = torch.linspace(-0.4, 0.4, 201, dtype=theta.dtype)
+    found = plane(SMALL, theta, (stiffest, gauge), places)
+    assert found.shadow is not None
+    torch.testing.assert_close(found.shadow[:, 1], places, rtol=0, atol=0.02)
+    rows = found.loss[[0, -1]]  # at either end of the gauge axis, where the shadow is furthest from the axis
+    offset = found.shadow[[0, -1], 0]
+    assert float(offset.abs().min()) > 3 * float(places[1] - places[0])
+    torch.testing.assert_close(places[rows.argmin(dim=1)], offset, rtol=0.1, atol=float(places[1] - places[0]))
+    assert plane(SMALL, theta, (stiffest, stiffest), places[:3]).shadow is None
+
+
+def test_far_from_critical_a_gauge_line_is_a_parabola() -> None:
+    theta = random_start(SMALL, Random(seed=4))
+    (found,) = directions(SMALL, theta, ["gauge"])
+    assert found.quartic is None
+    assert abs(found.curvature) > 1e-6
+    assert second_difference(SMALL, theta, found, 1e-2) == pytest.approx(found.curvature, rel=1e-5)
+
+
 def test_at_the_stability_threshold_there_is_a_null_direction_outside_the_orbit() -> None:
     theta = at(THRESHOLD, Collapse())
     null, gauge = directions(THRESHOLD, theta, ["null", "gauge"])

@@ -28,11 +28,12 @@ def draw_line(axes: Axes, line: Line, title: str = "") -> None:
     look: dict[str, Any] = {"linewidth": 0.9, "zorder": 3}
     with style():
         axes.plot(places, loss, color=BLUE, linewidth=1.6, label="straight line")
-        if line.orbit is None or direction.quartic is None:
+        if direction.quartic is None:
             axes.plot(places, base + direction.curvature * places**2 / 2, "--", color=ORANGE, label=r"$\mu t^2/2$", **look)
         else:
             off = r"$t^4\, w^{\!\top}\! H w\,/\,8$: it leaves the orbit"
             axes.plot(places, base + direction.quartic * places**4, "--", color=ORANGE, label=off, **look)
+        if line.orbit is not None:
             axes.plot(places, line.orbit.detach().cpu().numpy(), "-.", color=GREEN, label="the orbit's own curve", **look)
         axes.plot([0.0], [base], "o", color=INK, markersize=3.2, zorder=4)
         low, high = float(loss.min()), float(loss.max())
@@ -48,7 +49,7 @@ def draw_line(axes: Axes, line: Line, title: str = "") -> None:
 def draw_plane(axes: Axes, plane: Plane, title: str = "") -> None:
     """Draws the loss over two directions as filled contours, close together where it is low, and the point as a dot.
 
-    A line marks the height of the point itself.
+    A white line marks the height of the point itself; a dotted one is the shadow of the gauge orbit, whose curve leaves the plane.
     """
     places, loss = plane.places.detach().cpu().numpy(), plane.loss.detach().cpu().numpy()
     here = len(places) // 2
@@ -59,6 +60,9 @@ def draw_plane(axes: Axes, plane: Plane, title: str = "") -> None:
         filled.set_edgecolor("face")  # no hairlines between the bands in PDF viewers
         if loss[here, here] > low + 1e-6 * (high - low):
             axes.contour(places, places, loss, levels=[float(loss[here, here])], colors="white", linewidths=0.8, linestyles="--")
+        if plane.shadow is not None:
+            axes.plot(*plane.shadow.detach().cpu().numpy().T, color="white", linestyle=(0, (1, 1.5)), linewidth=1.1)
+            axes.set(xlim=(places[0], places[-1]), ylim=(places[0], places[-1]))
         axes.plot([0.0], [0.0], "o", color="white", markeredgecolor=INK, markersize=4.0, markeredgewidth=0.7)
         axes.set(title=title, xlabel=_named(plane.horizontal), ylabel=_named(plane.vertical), box_aspect=1)
         for axis in (axes.xaxis, axes.yaxis):

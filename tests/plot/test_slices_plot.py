@@ -46,6 +46,17 @@ def test_a_plane_has_the_losses_and_the_height_of_its_point() -> None:
     assert_legible(figure)
 
 
+def test_a_gauge_plane_has_the_shadow_of_the_orbit() -> None:
+    first, second = directions(PROBLEM, SADDLE, ["stiffest", "gauge"])
+    result = plane(PROBLEM, SADDLE, (first, second), PLACES)
+    figure, (axes,) = new_figure(height=2.7)
+    draw_plane(axes, result)
+    shadow, _ = axes.lines
+    assert np.asarray(shadow.get_xydata()).tolist() == result.shadow.tolist()
+    assert axes.get_xlim() == axes.get_ylim() == (-1, 1)
+    assert_legible(figure)
+
+
 def test_a_constant_plane_is_drawn() -> None:
     first, second = directions(PROBLEM, SADDLE, ["negative", "stiffest"])
     result = plane(PROBLEM, SADDLE, (first, second), torch.zeros(3, dtype=torch.float64))
