@@ -246,10 +246,10 @@ def spaced(theta: Float[Tensor, " p"], span: float | None = None, steps: int = 5
 def line(problem: Problem, theta: Float[Tensor, " p"], direction: Direction, places: Float[Tensor, " t"]) -> Line:
     """Returns the loss along a direction, and on the orbit's own curve for a gauge direction."""
     objective = problem.objective(theta)
-    loss = _batched(objective, theta, direction.vector[None], places[:, None])
+    loss = _batched(objective, theta, direction.vector.unsqueeze(0), places.unsqueeze(1))
     if not direction.turns:
         return Line(direction, places, loss, None)
-    curve = torch.cat([objective.loss(orbit_curve(problem, theta, direction, place[None])) for place in places])
+    curve = torch.cat([objective.loss(orbit_curve(problem, theta, direction, place)) for place in places.split(1)])
     return Line(direction, places, loss, curve)
 
 
@@ -273,7 +273,7 @@ def orbit_curve(
     """Returns the points of the gauge orbit's curve through a gauge direction: the rotations exp(t A) applied to the point."""
     factors = problem.objective(theta).split(theta)
     for index, turn in enumerate(direction.turns):
-        rotation = torch.matrix_exp(places[:, None, None] * turn)
+        rotation = torch.matrix_exp(places.view(-1, 1, 1) * turn)
         factors[index] = rotation @ factors[index]
         factors[index + 1] = factors[index + 1] @ rotation.mT
     return torch.cat([factor.expand(len(places), -1, -1).flatten(1) for factor in factors], dim=1)

@@ -13,6 +13,7 @@ from landscape.phase import stability_decay
 from landscape.problem import Problem
 from landscape.reduction import Core, reduce
 from landscape.slices import Along, Direction, between, directions, line, orbit_curve, plane, spaced
+from landscape.solver import GradientDescent, Newton, PseudoTransient, solve
 from landscape.structures import Collapse, Pairs, Partition, Random, Structure, analytic, embed, random_start
 from landscape.symmetry import generators, rotate
 from landscape.theory import simplex_equation
@@ -162,6 +163,18 @@ def test_relu_models_turn_at_the_first_interface_alone() -> None:
     assert len(found.turns) == 1
     result = line(problem, theta, found, spaced(theta, 2.0, 9))
     assert float((result.orbit - result.orbit[4]).abs().max()) < 1e-14 * float(result.orbit[4])
+
+
+@pytest.mark.slow
+def test_a_relu_minimum_has_zeros_that_no_rotation_explains() -> None:
+    """42 zeros, 30 of them rotations of the first interface (`test_kinks`): one of the other 12 is found."""
+    problem = Problem.balanced(4, 2, 10, 2, 1e-3, activation="relu")
+    start = solve(problem, random_start(problem, Random(seed=0)), [GradientDescent(0.5, 15_000, 1e-5)]).theta
+    theta = solve(problem, solve(problem, start, [PseudoTransient()]).theta, [Newton()]).theta
+    (found,) = directions(problem, theta, ["null"])
+    assert float((hessian(problem, theta) @ found.vector).norm()) < 1e-10
+    assert float((generators(problem, theta).mT @ found.vector).abs().max()) < 1e-9
+    assert abs(second_difference(problem, theta, found, 1e-2)) < 1e-8
 
 
 def test_batches_say_what_single_points_say(monkeypatch: pytest.MonkeyPatch) -> None:
