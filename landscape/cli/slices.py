@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 from cyclopts import Parameter
 
 from landscape.cli import DONE
-from landscape.cli.output import PICTURES, TABLES, check_output, print_json, print_lines, write_table
+from landscape.cli.output import PICTURES, TABLES, check_output, print_json, print_lines, waiting, write_table
 from landscape.cli.sources import DeviceText, JsonFlag, ProblemText, RootText, StartText, loaded, placed, whole_number
 from landscape.errors import InputError
 
@@ -56,7 +56,8 @@ def slices(
         raise InputError(f"expected one or two directions of {', '.join(get_args(Along))}, got {along!r}")
     model, theta = placed(point, problem, start, root, device)
     places = spaced(theta, reach, steps)
-    found = directions(model, theta, cast(list[Along], names), seed)
+    with waiting(f"directions of {model.parameters} parameters"):
+        found = directions(model, theta, cast(list[Along], names), seed)
     if len(found) == 1:
         return _along(model, theta, found[0], places, out, plot, json)
     return _across(model, theta, (found[0], found[1]), places, out, plot, json)
@@ -67,7 +68,8 @@ def _along(
 ) -> int:
     from landscape.slices import line
 
-    result = line(problem, theta, found, places)
+    with waiting(f"loss at {len(places)} places"):
+        result = line(problem, theta, found, places)
     columns = {"place": result.places.tolist(), "loss": result.loss.tolist()}
     if result.orbit is not None:
         columns["orbit_loss"] = result.orbit.tolist()
@@ -88,7 +90,8 @@ def _across(
 ) -> int:
     from landscape.slices import plane
 
-    result = plane(problem, theta, pair, places)
+    with waiting(f"loss at {len(places) ** 2} places"):
+        result = plane(problem, theta, pair, places)
     x, y = result.places.repeat(len(places)), result.places.repeat_interleave(len(places))
     columns = {"horizontal": x.tolist(), "vertical": y.tolist(), "loss": result.loss.flatten().tolist()}
     _deliver([_described(found) for found in pair], columns, out, json)
@@ -103,7 +106,8 @@ def _between(first: Path, second: Path, steps: int, out: Path | None, plot: Path
     one, two = loaded(first, device), loaded(second, device)
     if one.problem != two.problem:
         raise InputError(f"expected two points of one problem, got the {one.problem} and the {two.problem}")
-    straight, aligned = between(one.problem, one.theta, two.theta, steps)
+    with waiting(f"loss at {2 * steps} places"):
+        straight, aligned = between(one.problem, one.theta, two.theta, steps)
     described = [
         {"line": name, "distance": part.distance, "barrier": part.barrier}
         for name, part in (("as saved", straight), ("gauge aligned", aligned))

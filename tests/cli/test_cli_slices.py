@@ -1,6 +1,8 @@
 """`landscape slice`: what it prints, writes and refuses."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -76,6 +78,19 @@ def test_between_two_points(capsys: pytest.CaptureFixture[str]) -> None:
     assert pd.read_parquet("slice.parquet")["loss"].tolist() == said["columns"]["loss"]
 
 
+def test_a_terminal_sees_that_work_goes_on(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert run(["slice", "dnc.safetensors", "--steps", "5"]) == 0
+    shown = sys.stderr.getvalue()
+    assert "directions of 108 parameters" in shown
+    assert "loss at 25 places" in shown
+    assert capsys.readouterr().out.startswith("direction  stiffest")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -90,6 +105,7 @@ def test_between_two_points(capsys: pytest.CaptureFixture[str]) -> None:
         (("dnc.safetensors", "other.safetensors"), "expected two points of one problem"),
         (("dnc.safetensors", "missing.safetensors"), "no such file"),
         ((), "expected either a point file or --problem"),
+        (("--problem", "K=10,n=1,d=4000,L=2,decay=1e-3", "--start", "dnc"), "expected at most 10000000 parameters to write"),
         ((*ANALYTIC, "partition:1,1,1,1", "--along", "gauge"), "it has no gauge direction"),
     ],
 )
