@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from matplotlib.text import Text
 
 import figures
 from figures import (
@@ -127,6 +128,7 @@ def test_figures_are_as_wide_as_a_paper_and_hide_no_text(tmp_path: Path) -> None
         figure = module.draw(module.load())
         assert figure.get_size_inches()[0] in (COLUMN_WIDTH, PAGE_WIDTH)
         assert_legible(figure)
+        assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) > 6  # points, in print
         save_figure(figure, tmp_path / "figure.pdf")
         written = (tmp_path / "figure.pdf").read_bytes()
         assert b"/FontFile2" in written, "the letters are not embedded as TrueType"
