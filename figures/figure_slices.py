@@ -11,7 +11,7 @@ from landscape.plot.slices import draw_line, draw_plane, draw_segments
 from landscape.slices import Line, Plane, between, directions, line, plane, spaced
 from landscape.structures import Partition, analytic, embed
 
-SADDLE, REACH = Partition((5, 5)), 2.0
+SADDLE, REACH, STEPS = Partition((5, 5)), 2.0, 81
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def load() -> Slices:
     negative, steep = directions(problem, saddle, ["negative", "stiffest"])
     return Slices(
         line(problem, theta, gauge, spaced(theta)),
-        plane(problem, theta, (stiffest, gauge), spaced(theta, None, 101)),
-        plane(problem, saddle, (negative, steep), spaced(saddle, REACH, 101)),
+        plane(problem, theta, (stiffest, gauge), spaced(theta, None, STEPS)),
+        plane(problem, saddle, (negative, steep), spaced(saddle, REACH, STEPS)),
         *between(problem, theta, pairs.theta),
     )
 

@@ -16,8 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.basin import Segment, aligned, segment
-from landscape.curvature.extremes import BothEnds, Extremes, extremes
-from landscape.curvature.operator import Product
+from landscape.curvature.extremes import BothEnds, seen_from
+from landscape.curvature.krylov import random_block, seeded
+from landscape.curvature.nullity import UNDECIDED_FACTOR
+from landscape.curvature.operator import Product, SymmetricOperator
 from landscape.curvature.quotient import Quotient
 from landscape.curvature.spectrum import rounding_radius
 from landscape.errors import InputError
@@ -32,8 +34,10 @@ Along = Literal["stiffest", "negative", "null", "gauge"]
 DEFAULT_SPAN = 0.25  # of the norm of the parameters
 MOST_STEPS = 501
 _NUMBERS = 2**22  # of a batch of points: 32 MB
-_BLOCK = 24  # columns: with 8 a multiple lowest eigenvalue of a saddle took twice as long at 9100 parameters
-_NULL_RESTARTS = 12  # a null vector is found in a few; without one there is nothing to wait for
+_VECTORS = 2**28  # numbers of a Krylov space: 2 GB, beyond which it has 40 vectors
+_MOST_LANCZOS = 400  # steps; linear points, with 10 to 30 distinct eigenvalues, take as few
+_FAR = 0.1  # of the norm of the parameters: a rank tolerance above it says that the point is nowhere near critical
+_TOLERANCE = 1e-11  # residual of an eigenvector, of the norm
 _FLAT = 1e-2  # share of the second order in the fourth, at the default span, up to which a gauge line is called flat
 _NULL = 1e-6  # of the norm: the image of a vector that is called null
 
@@ -43,7 +47,7 @@ class Direction:
     """A unit vector at a point.
 
     Attributes:
-        name: What it was chosen by. Of a multiple eigenvalue it is one vector of the eigenspace, which the seed decides.
+        name: What it was chosen by. Of a multiple eigenvalue it is the projection of a random vector onto the eigenspace.
         vector: Of length 1.
         curvature: v'Hv, the second derivative of the loss along it: the eigenvalue, 0 up to rounding for null and gauge.
         turns: Skew matrices, one per interface, whose rotations are the orbit's curve through this tangent; gauge only.
@@ -98,14 +102,14 @@ class Plane:
 def directions(problem: Problem, theta: Float[Tensor, " p"], names: Sequence[Along], seed: int = 0) -> list[Direction]:
     """Returns unit vectors at a (nearly) critical point, found without forming the Hessian.
 
-    stiffest and negative are eigenvectors of the largest and the smallest eigenvalue, by block Lanczos; null is a null vector
+    stiffest and negative are eigenvectors of the largest and the smallest eigenvalue, by Lanczos; null is a null vector
     outside the gauge orbit, which few points have; gauge is the tangent of random rotations of all interfaces together.
 
     Args:
         problem: The model.
         theta: The point.
         names: Which, all different.
-        seed: Of the rotations and of the start vectors.
+        seed: Of the rotations and of the random vector that is projected onto the eigenspaces.
 
     Raises:
         InputError: If a name stands twice or there is none, or the point has no such direction or no Hessian.
@@ -115,7 +119,7 @@ def directions(problem: Problem, theta: Float[Tensor, " p"], names: Sequence[Alo
     frame = _Frame.at(problem, theta, seed)
     if set(names) - {"gauge"}:
         frame.require_smooth()
-    ends = extremes(frame.hessian, frame.settings()) if set(names) - {"gauge"} else None
+    ends = frame.ends(frame.hessian) if set(names) - {"gauge"} else None
     return [_direction(frame, name, ends) for name in names]
 
 
@@ -138,8 +142,18 @@ class _Frame:
         radius = gradient_radius(norm, orbit(problem, objective.split(theta), tolerance))
         return cls(problem, theta, hessian_at(problem, theta), tolerance, radius, seed)
 
-    def settings(self, restarts: int = 60) -> Extremes:
-        return Extremes(1, min(_BLOCK, self.theta.numel()), restarts, seed=self.seed)
+    def ends(self, operator: SymmetricOperator) -> BothEnds:
+        """Returns the projections of one random vector onto the outermost eigenspaces."""
+        steps = min(_MOST_LANCZOS, max(40, _VECTORS // self.theta.numel()))
+        return seen_from(operator, self.start, steps, _TOLERANCE)
+
+    @property
+    def start(self) -> Tensor:
+        return random_block(self.hessian, 1, seeded(self.seed, "slices")).select(1, 0)
+
+    def signed(self, vector: Tensor) -> Tensor:
+        """Returns the vector or its negative, the one on the side of the start: the sign of an eigenvector means nothing."""
+        return vector * (vector @ self.start).sign()
 
     def cutoff(self, norm: float) -> float:
         """Returns the size up to which an eigenvalue is zero."""
@@ -152,8 +166,18 @@ class _Frame:
         if self.problem.is_linear:
             return
         hidden = self.problem.objective(self.theta).preactivations(self.theta)[:-1]
-        if kinks := sum(int((signal.abs() <= self.tolerance).sum()) for signal in hidden):
+        near = self.tolerance <= _FAR * float(self.theta.norm())  # else a step to the next critical point says nothing of kinks
+        tolerance = self.tolerance if near else rank_tolerance(self.problem, self.theta, 0.0)
+        if kinks := sum(int((signal.abs() <= tolerance).sum()) for signal in hidden):
             raise InputError(f"expected a point with a Hessian, got {kinks} pre-activations at a ReLU kink: use gauge alone")
+
+
+def _require_critical(frame: _Frame, name: Along, norm: float) -> None:
+    if UNDECIDED_FACTOR * frame.radius > norm:
+        raise InputError(
+            f"expected a critical point for the direction {name}, got one where the gradient moves eigenvalues by up to "
+            f"{frame.radius:.1e} (largest {norm:.1e}): polish it, or use stiffest or gauge"
+        )
 
 
 def _direction(frame: _Frame, name: Along, ends: BothEnds | None) -> Direction:
@@ -161,6 +185,8 @@ def _direction(frame: _Frame, name: Along, ends: BothEnds | None) -> Direction:
         return _gauge(frame)
     assert ends is not None
     norm = max(abs(float(ends.top.values[0])), abs(float(ends.bottom.values[0])))
+    if name != "stiffest":
+        _require_critical(frame, name, norm)
     if name == "null":
         return _null(frame, norm)
     pair = ends.top if name == "stiffest" else ends.bottom
@@ -172,7 +198,7 @@ def _direction(frame: _Frame, name: Along, ends: BothEnds | None) -> Direction:
             f"expected a point with a negative eigenvalue for the direction negative, got the smallest {value:.1e} "
             f"(zero up to {frame.cutoff(norm):.1e}): its index is 0"
         )
-    return Direction(name, _signed(pair.vectors[:, 0]), value)
+    return Direction(name, frame.signed(pair.vectors[:, 0]), value)
 
 
 def _null(frame: _Frame, norm: float) -> Direction:
@@ -181,12 +207,12 @@ def _null(frame: _Frame, norm: float) -> Direction:
     outside = Quotient(frame.hessian, projector, frame.theta.new_zeros(frame.theta.numel(), 0), norm or 1.0)
     if not outside.dimension:
         raise InputError("expected a direction outside the gauge orbit, got a point whose orbit fills the space: use gauge")
-    bottom = extremes(outside, frame.settings(_NULL_RESTARTS)).bottom
+    bottom = frame.ends(outside).bottom
     if float(bottom.values[0]) < -frame.cutoff(norm):  # a saddle: null is inside the spectrum
         square = Product(lambda rows: (outside @ (outside @ rows.mT)).mT, frame.theta)
-        bottom = extremes(square, frame.settings(_NULL_RESTARTS)).bottom
+        bottom = frame.ends(square).bottom
     vector = outside.clean(bottom.vectors)[:, 0]
-    vector = _signed(vector / vector.norm())
+    vector = frame.signed(vector / vector.norm())
     image = float((frame.hessian @ vector[:, None]).norm())
     value = frame.curvature(vector)
     if image > _NULL * norm + frame.cutoff(norm) or abs(value) > frame.cutoff(norm):
@@ -222,11 +248,6 @@ def _generated(objective: Objective, theta: Tensor, turns: Sequence[Tensor]) -> 
         moved[index] = moved[index] + turn @ factors[index]
         moved[index + 1] = moved[index + 1] - factors[index + 1] @ turn
     return torch.cat([factor.flatten() for factor in moved])
-
-
-def _signed(vector: Tensor) -> Tensor:
-    """Returns the vector or its negative, the one whose largest entry is positive: the sign of an eigenvector means nothing."""
-    return vector * vector[vector.abs().argmax()].sign()
 
 
 def spaced(theta: Float[Tensor, " p"], span: float | None = None, steps: int = 51) -> Float[Tensor, " t"]:

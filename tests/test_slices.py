@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from landscape import slices
+from landscape.curvature.krylov import seeded
 from landscape.curvature.nullity import count_zeros
 from landscape.errors import InputError
 from landscape.phase import stability_decay
@@ -233,8 +234,30 @@ def test_directions_that_a_point_does_not_have(problem: Problem, structure: Stru
 def test_far_from_critical_no_eigenvalue_is_called_negative_by_chance() -> None:
     theta = at(SMALL, SADDLE)
     noise = torch.randn(theta.shape, generator=torch.Generator().manual_seed(0), dtype=theta.dtype)
-    with pytest.raises(InputError, match="zero up to"):
-        directions(SMALL, theta + 0.3 * noise, ["negative"])
+    for name in ("negative", "null"):
+        with pytest.raises(InputError, match=f"expected a critical point for the direction {name}"):
+            directions(SMALL, theta + 0.3 * noise, [name])
+    (found,) = directions(SMALL, theta + 0.3 * noise, ["stiffest"])
+    assert found.curvature == pytest.approx(float(torch.linalg.eigvalsh(hessian(SMALL, theta + 0.3 * noise))[-1]), rel=1e-10)
+
+
+def test_a_random_relu_point_has_a_stiffest_direction() -> None:
+    problem = Problem.balanced(3, 2, 5, 3, 1e-3, activation="relu")
+    theta = random_start(problem, Random(seed=1))
+    (found,) = directions(problem, theta, ["stiffest"])
+    assert found.curvature == pytest.approx(float(torch.linalg.eigvalsh(hessian(problem, theta))[-1]), rel=1e-10)
+
+
+def test_of_an_eigenspace_the_same_vector_is_taken_whatever_the_rounding() -> None:
+    problem = Problem.balanced(5, 1, 6, 2, 1e-3)
+    theta = at(problem, Collapse("small"))
+    values, vectors = torch.linalg.eigh(hessian(problem, theta))
+    space = vectors[:, values - values[0] < 1e-9]
+    assert space.shape[1] > 1
+    (found,) = directions(problem, theta, ["negative"], seed=2)
+    start = torch.randn(theta.numel(), 1, generator=seeded(2, "slices"), dtype=torch.float64)
+    expected = (space @ (space.mT @ start))[:, 0]
+    assert float(found.vector @ expected / expected.norm()) == pytest.approx(1, abs=1e-13)
 
 
 def test_kinks_have_no_hessian() -> None:
