@@ -2,8 +2,10 @@
 
     python benchmarks/peers.py [--width 70] [--depth 2] [--dense] [--compile] [--out build/peers.json]
 
-Prints a table of ratios and writes it as JSON with all versions. A peer that is not installed is left out and named. Ratios of
-one run are what to compare; seconds belong to the machine. One thread unless OMP_NUM_THREADS says otherwise.
+Prints a table of ratios and writes it as JSON with all versions. A peer that is not installed is left out. Two are not in the
+environment, since curvlinops brings torchvision along: pip install --pre -c constraints.txt curvlinops-for-pytorch
+hessian-eigenthings. Ratios of one run are what to compare; seconds belong to the machine. One thread unless OMP_NUM_THREADS says
+otherwise.
 """
 
 import argparse
