@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from figures import DATA
-from landscape.plot import draw_logits, new_figure, style
+from landscape.plot import PAGE_WIDTH, draw_logits, new_figure, style
 from landscape.point import CriticalPoint
 from landscape.reduction import Core
 from landscape.structures import Collapse, Pairs, analytic
@@ -18,7 +18,7 @@ def load() -> dict[str, CriticalPoint]:
 
 def draw(data: dict[str, CriticalPoint]) -> Figure:
     """Draws the curves and the two matrices."""
-    figure, axes = new_figure(1, 3, width=7.0)
+    figure, axes = new_figure(1, 3, width=PAGE_WIDTH)
     with style():
         for name, point in data.items():
             structure, label, color, line = STRUCTURES[name]

@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures import DATA
-from landscape.plot import new_figure, style
+from landscape.plot import PAGE_WIDTH, new_figure, style
 from landscape.survey import Row, read_table
 
 WIDTH, DECAY = 70, 2.0**-10  # where the two panels cross
@@ -18,7 +18,7 @@ def load() -> list[Row]:
 
 def draw(data: list[Row]) -> Figure:
     """Draws both panels."""
-    figure, axes = new_figure(1, 2, width=5.5)
+    figure, axes = new_figure(1, 2, width=PAGE_WIDTH)
     with style():
         _panel(axes[0], data, "width")
         _panel(axes[1], data, "decay")

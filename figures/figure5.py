@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 
 from figures import DATA
 from figures.figure2 import STYLES, on_panel
-from landscape.plot import new_figure, style
+from landscape.plot import PAGE_WIDTH, new_figure, style
 from landscape.survey import Row, read_table
 
+KEYS = (1.0, 0.5, 0.1)  # shares in the legend
 LARGEST = 36.0  # points^2 of a disc that holds all starts
 
 
@@ -20,13 +21,16 @@ def load() -> list[Row]:
 
 def draw(data: list[Row]) -> Figure:
     """Draws both panels; the two initialisation scales stand side by side and lines join their mean ranks."""
-    figure, axes = new_figure(1, 2, width=5.5)
+    figure, axes = new_figure(1, 2, width=PAGE_WIDTH)
     with style():
         _panel(axes[0], data, "width")
         _panel(axes[1], data, "decay")
         axes[0].set(xlabel="width $d$", ylabel="rank")
         axes[1].set(xlabel=r"decay $\lambda$")
         axes[0].legend(frameon=False, title="$H_1$ scale", loc="upper left")
+        discs = [axes[1].scatter([], [], LARGEST * share, color="0.6", linewidths=0, label=f"{share:.0%}") for share in KEYS]
+        discs[0].set_label(f"{KEYS[0]:.0%} of the starts")
+        axes[1].legend(handles=discs, frameon=False, loc="lower left", ncols=len(KEYS), handletextpad=0.1, columnspacing=1.0)
     return figure
 
 
@@ -37,12 +41,12 @@ def _panel(axes: Axes, data: list[Row], name: str) -> None:
         shares: Counter[tuple[float, int]] = Counter()
         for row in rows:
             shares[getattr(row, name), row.rank] += row.count / row.seeds
-        beside = {place: place * 1.07**side if name == "decay" else place + 2 * side for place in seeds}
+        beside = {place: place * 1.07**side if name == "decay" else place + 2.5 * side for place in seeds}
         present = [key for key, share in shares.items() if share]
         sizes = [LARGEST * shares[key] for key in present]
         axes.scatter([beside[place] for place, _ in present], [rank for _, rank in present], sizes, color=color, linewidths=0)
         means = [sum(rank * share for (at, rank), share in shares.items() if at == place) for place in sorted(seeds)]
         axes.plot([beside[place] for place in sorted(seeds)], means, color=color, linestyle=line, linewidth=0.9, label=f"{scale:g}")
-    axes.set_ylim(3.5, 9.5)
+    axes.set_ylim(3.3, 9.5)
     if name == "decay":
         axes.set_xscale("log", base=2)

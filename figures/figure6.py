@@ -9,9 +9,9 @@ from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from figures import DATA
 from figures.figure2 import STYLES
-from landscape.plot import new_figure, style
+from landscape.plot import PAGE_WIDTH, new_figure, style
 
-REFERENCES = {"linear_collapse": ("bound: linear DNC", (0, (4, 2))), "theorem_7": ("Theorem 7", (0, (1, 1.5)))}
+REFERENCES = {"linear_collapse": ("lower bound: linear DNC", (0, (4, 2))), "theorem_7": ("point of Theorem 7", (0, (1, 1.5)))}
 
 
 def load() -> dict[str, Any]:
@@ -21,7 +21,7 @@ def load() -> dict[str, Any]:
 
 def draw(data: dict[str, Any]) -> Figure:
     """Draws the loss curves and, for each scale of the start, the singular values."""
-    figure, axes = new_figure(1, 3, width=7.0)
+    figure, axes = new_figure(1, 3, width=PAGE_WIDTH, height=2.5)
     with style():
         for run in data["runs"]:
             color, _, line = STYLES[run["feature_scale"]]
@@ -33,7 +33,7 @@ def draw(data: dict[str, Any]) -> Figure:
         axes[0].yaxis.set_major_locator(FixedLocator([0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10]))
         axes[0].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes[0].yaxis.set_minor_formatter(NullFormatter())
-        axes[0].legend(frameon=False, loc="upper right", handlelength=1.4, fontsize="x-small", borderaxespad=0.0)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
         for place, run in zip(axes[1:], data["runs"], strict=True):
             _singular_values(place, run)
         top = max(place.get_ylim()[1] for place in axes[1:])

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from figures import DATA
 from figures.figure2 import DECAY, WIDTH
 from landscape.explanations import Evidence
-from landscape.plot import new_figure, style
+from landscape.plot import PAGE_WIDTH, new_figure, style
 from landscape.survey import read_table
 
 PANELS = {
@@ -30,7 +30,7 @@ def load() -> list[Evidence]:
 
 def draw(data: list[Evidence]) -> Figure:
     """Draws one panel per explanation."""
-    figure, axes = new_figure(2, 2, width=5.5)
+    figure, axes = new_figure(2, 2, width=PAGE_WIDTH)
     with style():
         for panel, (name, words) in zip(axes, PANELS.items(), strict=True):
             _panel(panel, data, name)
@@ -45,7 +45,7 @@ def _panel(axes: Axes, data: list[Evidence], name: str) -> None:
     for (sweep, scale), (color, marker, filled) in SWEEPS.items():
         lines = [line for line in data if line.feature_scale == scale and on_sweep(line, sweep)]
         places, shares = [getattr(line, name) for line in lines], [line.found / line.seeds for line in lines]
-        label = f"{sweep}s, $c_H={scale:g}$"
+        label = f"{sweep}s, $H_1$ scale {scale:g}"
         axes.plot(places, shares, marker, color=color, fillstyle="full" if filled else "none", markersize=4, label=label)
 
 

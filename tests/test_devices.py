@@ -9,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from landscape.problem import Problem
 from landscape.reduction import Core
+from landscape.slices import Direction, line, plane
 from landscape.solver.methods import PseudoTransient
 from landscape.solver.transient import Flow, _try_step
 from landscape.structures import Collapse, analytic
@@ -42,6 +43,17 @@ def test_the_flow_and_its_conjugate_gradients_stay_on_the_device():
         systems = flow.systems.iterate(objective.linearize(theta), flow.systems.unsolved(5))
         moved = _try_step(objective, replace(flow, systems=systems), PseudoTransient())
         assert {part.device.type for part in (systems.solution, systems.size, moved.theta, moved.time_step)} == {"cuda"}
+
+
+def test_slices_stay_on_the_device():
+    problem = Problem.balanced(3, 2, 4, 2, 1e-3)
+    with FakeTensorMode():
+        theta, vector, turn = (torch.randn(*size, dtype=torch.float64, device="cuda") for size in ((52,), (52,), (4, 4)))
+        gauge, other = Direction("gauge", vector, 0.0, (turn, turn), 1.0), Direction("stiffest", vector, 1.0)
+        places = torch.linspace(-1, 1, 5, dtype=torch.float64, device="cuda")
+        along, across = line(problem, theta, gauge, places), plane(problem, theta, (other, gauge), places)
+        outputs = [along.loss, along.orbit, across.loss, across.shadow]
+        assert {(out.device.type, out.dtype) for out in outputs} == {("cuda", torch.float64)}
 
 
 def test_the_core_stays_on_the_device():

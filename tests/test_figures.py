@@ -3,19 +3,35 @@
 from pathlib import Path
 
 import pytest
+from matplotlib.text import Text
 
-from figures import figure1, figure2, figure5, figure6
+import figures
+from figures import (
+    figure1,
+    figure2,
+    figure5,
+    figure6,
+    figure_atlas,
+    figure_explanations,
+    figure_nullity,
+    figure_slices,
+    figure_spectrum,
+)
 from figures.__main__ import build, names
 from landscape.construction import nonnegative_pairs
 from landscape.degeneracy import analyse
+from landscape.plot import COLUMN_WIDTH, PAGE_WIDTH, save_figure
 from landscape.problem import Problem
+from tests.test_plot import assert_legible
 
 
 @pytest.mark.slow
 def test_all_figures_are_built(tmp_path: Path) -> None:
     written = build(tmp_path)
-    assert names() == ["figure1", "figure2", "figure5", "figure6", "figure_explanations"]
-    assert {path.name for path in written} == {f"{name}.{suffix}" for name in names() for suffix in ("pdf", "png")}
+    drawers = sorted(path.stem for path in Path(figures.__file__).parent.glob("*.py") if "def draw(" in path.read_text())
+    assert names() == drawers
+    assert len(drawers) >= 10
+    assert {path.name for path in written} == {f"{name}.{suffix}" for name in drawers for suffix in ("pdf", "png")}
     assert all(path.stat().st_size > 5_000 for path in written)
 
 
@@ -64,3 +80,56 @@ def test_figure_6_has_the_bound_and_the_construction_of_theorem_7() -> None:
     assert references == {data["linear_collapse"], data["theorem_7"]}
     assert len(panels) == len(data["runs"]) == 2
     assert all(len(panel.lines) == data["setting"]["depth"] + 1 for panel in panels)
+
+
+def test_the_named_spectrum_has_every_eigenvalue_once() -> None:
+    data = figure_spectrum.load()
+    for name, reduction in data.items():
+        found = figure_spectrum.families(reduction)
+        assert sum(sum(part.values()) for part in found.values()) == figure_spectrum.PAPER.parameters
+        rank, spare = {"DNC": (9, 61), "pairs": (5, 65)}[name]
+        assert found["gauge rotations"] == {0.0: 2 * (70 * rank - rank * (rank + 1) // 2)}
+        assert found["gauge partners"] == {2.0: 2 * rank * spare}
+        assert found["weight decay"] == {1.0: spare**2 + spare * (10 - rank) + spare * (50 - rank)}
+        assert sum(found["within class"].values()) == 40 * rank
+    figure = figure_spectrum.draw(data)
+    assert [place.get_title() for place in figure.axes] == ["DNC, rank 9", "pairs, rank 5"]
+    written = [{text.get_text() for text in place.texts} for place in figure.axes]
+    assert written[0] >= {"1,170", "1,098", "6,283", "320", "40"}
+    assert written[1] >= {"670", "650", "7,475", "160", "40"}
+
+
+def test_the_nullity_is_our_formula_and_not_the_papers() -> None:
+    points = [figure_nullity.count(name, 10, 2, method) for name in ("DNC", "pairs") for method in ("dense", "reduction")]
+    assert [point.nullity for point in points] == [90, 90, 70, 70]
+    assert all(point.nullity == point.orbit for point in points)
+    assert [point.nullity - point.paper for point in points] == [72, 72, 20, 20]  # L r (r-1) / 2
+    points += [figure_nullity.count(name, 70, depth, "reduction") for name in ("DNC", "pairs") for depth in (1, 2)]
+    width, depth = figure_nullity.draw(points).axes
+    marked = [list(line.get_ydata()) for line in width.lines if line.get_marker() in ("o", "s")]
+    assert marked == [[90, 1170], [90], [70, 670], [70]]
+    assert [list(line.get_ydata()) for line in depth.lines] == [[36, 72], [0, 0], [10, 20], [0, 0]]
+
+
+@pytest.mark.slow
+def test_the_saddle_of_the_slices_has_lower_ground_on_both_sides_and_its_minimum_none() -> None:
+    data = figure_slices.load()
+    assert float(data.gauge.loss.min()) == pytest.approx(float(data.gauge.orbit[0]), abs=1e-15)
+    middle = len(data.saddle.places) // 2
+    here = float(data.saddle.loss[middle, middle])
+    assert float(data.saddle.loss[:, : middle - 5].min()) < here > float(data.saddle.loss[:, middle + 6 :].min())
+    assert float(data.valley.loss.min()) >= float(data.valley.loss[middle, middle]) - 1e-15
+    assert data.aligned.barrier < 0.1 * data.straight.barrier
+
+
+def test_figures_are_as_wide_as_a_paper_and_hide_no_text(tmp_path: Path) -> None:
+    """Embedded TrueType letters, one of two widths, no text over another: of the figures that are drawn in no time."""
+    for module in (figure1, figure2, figure5, figure6, figure_atlas, figure_explanations, figure_spectrum):
+        figure = module.draw(module.load())
+        assert figure.get_size_inches()[0] in (COLUMN_WIDTH, PAGE_WIDTH)
+        assert_legible(figure)
+        assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) > 6  # points, in print
+        save_figure(figure, tmp_path / "figure.pdf")
+        written = (tmp_path / "figure.pdf").read_bytes()
+        assert b"/FontFile2" in written, "the letters are not embedded as TrueType"
+        assert b"/Subtype /Type3" not in written

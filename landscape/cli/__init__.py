@@ -23,6 +23,7 @@ app = App(
 app.command("landscape.cli.solve:solve", name="solve", help="Find a critical point and save it.")
 app.command("landscape.cli.degeneracy:degeneracy", name="degeneracy", help="Count the flat directions of a critical point.")
 app.command("landscape.cli.spectrum:spectrum", name="spectrum", help="Write or draw the Hessian spectrum of a critical point.")
+app.command("landscape.cli.slices:slices", name="slice", help="Draw the loss along eigenvectors, or between two points.")
 app.command("landscape.cli.weights:import_weights", name="import", help="Turn weights trained elsewhere into a point.")
 app.command("landscape.cli.show:show", name="show", help="Print what a saved point is and where it came from.")
 app.command("landscape.cli.atlas:atlas", name="atlas", help="List every known kind of critical point of a problem.")

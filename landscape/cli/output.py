@@ -92,3 +92,18 @@ def descent_progress(label: str) -> Iterator[Callable[["State"], None]]:
             progress.update(task, completed=done, state=text)
 
         yield watch
+
+
+@contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """Shows that work of unknown length goes on, and for how long; silent when stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(label, total=None)
+        yield

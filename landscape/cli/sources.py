@@ -23,7 +23,7 @@ def whole_number(type_: object, tokens: Sequence[Token]) -> int:
 
 
 MethodChoice = Literal["auto", "reduction", "dense", "inertia", "quotient", "deflated", "lowrank", "lanczos"]
-LARGEST_WRITTEN = 10_000_000  # parameters of an analytic point that is written out for an estimate: 80 MB
+LARGEST_WRITTEN = 10_000_000  # parameters of an analytic point that is written out: 80 MB
 RootChoice = Literal["large", "small"]
 ClassesNumber = Annotated[int | None, Parameter(converter=whole_number, help="K.")]
 SamplesNumber = Annotated[int | None, Parameter(converter=whole_number, help="n, per class.")]
@@ -68,7 +68,7 @@ def placed(
         return source.problem, source.theta
     model = source.problem
     if model.parameters > LARGEST_WRITTEN:
-        raise InputError(f"expected at most {LARGEST_WRITTEN} parameters for an estimate, got {model.parameters}")
+        raise InputError(f"expected at most {LARGEST_WRITTEN} parameters to write an analytic point out, got {model.parameters}")
     return model, source.embed([torch.eye(model.width, source.rank, dtype=torch.float64)] * model.depth).to(checked_device(device))
 
 

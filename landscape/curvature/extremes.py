@@ -11,9 +11,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.krylov import extend, noise_floor, orthonormal, random_block, seeded, without
+from landscape.curvature.krylov import (
+    Sweep,
+    extend,
+    noise_floor,
+    orthonormal,
+    random_block,
+    seeded,
+    solve_runs,
+    sweep,
+    without,
+)
 from landscape.curvature.operator import SymmetricOperator
 from landscape.errors import InputError
+
+_STRIDE = 10  # steps between two looks
+_COPIES = 100  # Ritz values closer than so many residuals are one eigenvalue
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,7 @@ def extremes(operator: SymmetricOperator, settings: Extremes) -> BothEnds:
     block = orthonormal(random_block(operator, width, generator))
     basis, projected, residual = block[:, :0], block.new_zeros(0, 0), block
     products, norm = 0, 0.0
-    for _ in range(settings.restarts):
+    for restart in range(settings.restarts):
         while basis.shape[1] < limit:
             block = _next_block(operator, basis, residual, noise_floor(norm, basis.dtype), generator)[:, : limit - basis.shape[1]]
             basis, projected, residual = extend(operator, basis, projected, block)
@@ -91,7 +104,7 @@ def extremes(operator: SymmetricOperator, settings: Extremes) -> BothEnds:
         values, coordinates = torch.linalg.eigh(projected)
         errors = (residual @ coordinates[len(values) - residual.shape[1] :]).norm(dim=0)
         outer = torch.cat([errors[:count], errors[-count:]])
-        if basis.shape[1] >= size or bool((outer <= settings.tolerance * norm).all()):
+        if basis.shape[1] >= size or restart + 1 == settings.restarts or bool((outer <= settings.tolerance * norm).all()):
             break
         half = min(2 * width, len(values) // 2)
         keep = torch.cat([torch.arange(half), torch.arange(len(values) - half, len(values))]).to(values.device)
@@ -99,6 +112,34 @@ def extremes(operator: SymmetricOperator, settings: Extremes) -> BothEnds:
     ends = [slice(len(values) - count, None), slice(0, count)]
     pairs = [_pairs(operator, basis @ coordinates[:, end], settings.tolerance * norm) for end in ends]
     return BothEnds(_reversed(pairs[0]), pairs[1], products + 2 * count)
+
+
+def seen_from(operator: SymmetricOperator, start: Float[Tensor, " p"], steps: int, tolerance: float) -> BothEnds:
+    """Returns the outermost eigenpair at either end that a vector has a component of, by single-vector Lanczos.
+
+    Of a multiple eigenvalue the vector is the normalised projection of the start onto the eigenspace: it does not depend on
+    rounding, as that of `extremes` does. Takes as many steps as there are distinct eigenvalues, where these are few. Memory:
+    one vector for each step.
+
+    Args:
+        operator: What.
+        start: Not zero.
+        steps: At most.
+        tolerance: Residual at which a pair has converged, relative to the norm of the operator.
+    """
+    runs = sweep(operator, Sweep.begin(start.unsqueeze(1)), min(_STRIDE, operator.size, steps))
+    while True:
+        (run,) = solve_runs(runs)
+        limit = tolerance * float(run.values.abs().max())
+        if run.ended or float(run.residuals[[0, -1]].max()) <= limit or runs.steps >= min(operator.size, steps):
+            break
+        runs = sweep(operator, runs, min(_STRIDE, operator.size - runs.steps, steps - runs.steps))
+    basis = runs.basis.select(0, 0).narrow(0, 0, len(run.values)).mT
+    # Rounding may have brought a multiple eigenvalue back already; the copies' first coordinates are their share of the start.
+    near = [(run.values - run.values[end]).abs() <= _COPIES * limit for end in (-1, 0)]
+    ends = [(run.coordinates[:, copies] @ run.coordinates[0, copies]).unsqueeze(1) for copies in near]
+    top, bottom = (_pairs(operator, basis @ end.to(basis), limit) for end in ends)
+    return BothEnds(top, bottom, runs.steps + 2)
 
 
 def _next_block(operator: SymmetricOperator, basis: Tensor, residual: Tensor, floor: float, generator: torch.Generator) -> Tensor:

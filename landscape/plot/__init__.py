@@ -1,74 +1,43 @@
 """Pictures of spectra, logits, singular values and solves, drawn on given axes; nothing here solves or reads a file.
 
-Everything is sized for a column of 3.3 inches in print, in colours that the colour-blind can tell apart, with a marker shape
-for each colour so that grey print keeps the meaning. No pyplot figure is made, so no display and no global state is touched.
+Everything is sized for a column of `COLUMN_WIDTH` in print and looks as `theme` says.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import seaborn
 import torch
 from jaxtyping import Float
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from torch import Tensor
 
 from landscape.curvature.spectrum import Spectrum
-from landscape.errors import InputError
+from landscape.plot.theme import BLUE, COLUMN_WIDTH, DARK_ORANGE, INK, ORANGE, PAGE_WIDTH, RED, new_figure, save_figure, style
 from landscape.point import CriticalPoint
 from landscape.solver.newton import rank_tolerance
-from landscape.store import replacing
 
-COLUMN_WIDTH = 3.3  # inches, a text column of two-column journals
 MOST_STEMS = 200  # distinct eigenvalues; beyond that stems touch at column width and a histogram says more
 _HEAVY = 0.02  # share of the non-zero eigenvalues from which a repeated one keeps its own stem beside a histogram
+_SIGNED = 12  # classes up to which the cells of a heat map hold a sign
 _EQUAL = 1e-6  # relative difference that no print can show
-_BLUE, _ORANGE, _, _RED = seaborn.color_palette("colorblind", 4)
-_INK, _DARK_ORANGE = "0.25", "#9a5f00"  # for letters; the orange of the markers is too light for them
-_METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}  # no dates
 _Atoms = list[tuple[float, int]]
 
-
-@contextmanager
-def style() -> Iterator[None]:
-    """The look of every picture, for as long as the context lasts."""
-    settings = {
-        **seaborn.plotting_context("paper", font_scale=0.85),
-        **seaborn.axes_style("ticks", {"axes.edgecolor": _INK, "axes.spines.right": False, "axes.spines.top": False}),
-        "axes.linewidth": 0.7,
-        "pdf.fonttype": 42,  # publishers refuse Type 3
-        "savefig.dpi": 300,
-        "svg.hashsalt": "landscape",  # without it the ids in the file are random
-    }
-    with rc_context(settings):
-        yield
-
-
-def new_figure(rows: int = 1, columns: int = 1, width: float = COLUMN_WIDTH, height: float = 0.0) -> tuple[Figure, list[Axes]]:
-    """Returns a figure and its axes, row by row, in the house style; sizes in inches, a height of 0 means 2.2 per row."""
-    with style():
-        figure = Figure(figsize=(width, height or 2.2 * rows), layout="constrained")
-        return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Writes PNG, PDF or SVG by the suffix of the name, whole or not at all; the same picture gives the same bytes.
-
-    Raises:
-        InputError: If the suffix is another one or the file cannot be written.
-    """
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in _METADATA:
-        raise InputError(f"expected a picture named .png, .pdf or .svg, got {path.name}")
-    with replacing(path) as temporary, style():
-        figure.savefig(temporary, format=kind, metadata=_METADATA[kind])
+__all__ = [
+    "COLUMN_WIDTH",
+    "MOST_STEMS",
+    "PAGE_WIDTH",
+    "draw_logits",
+    "draw_singular_values",
+    "draw_spectra",
+    "draw_spectrum",
+    "draw_trace",
+    "new_figure",
+    "save_figure",
+    "style",
+]
 
 
 def draw_spectrum(
@@ -143,11 +112,11 @@ def _draw_atoms(axes: Axes, zeros: int, atoms: _Atoms) -> None:
     stems = [atom for atom in atoms if atom[1] >= least]
     if binned:
         values, weights = zip(*binned, strict=True)
-        axes.hist(values, _bins(values), weights=weights, color=_BLUE, alpha=0.45, edgecolor="white", linewidth=0.3)
+        axes.hist(values, _bins(values), weights=weights, color=BLUE, alpha=0.45, edgecolor="white", linewidth=0.3)
     for name, color, marker, size, group in (
-        ("negative", _RED, "v", 3.2, [atom for atom in stems if atom[0] < 0]),
-        ("zero", _ORANGE, "D", 4.2, [(0.0, zeros)] if zeros else []),
-        ("positive", _BLUE, "o", 3.2, [atom for atom in stems if atom[0] > 0]),
+        ("negative", RED, "v", 3.2, [atom for atom in stems if atom[0] < 0]),
+        ("zero", ORANGE, "D", 4.2, [(0.0, zeros)] if zeros else []),
+        ("positive", BLUE, "o", 3.2, [atom for atom in stems if atom[0] > 0]),
     ):
         if group:
             places, heights = zip(*group, strict=True)
@@ -169,22 +138,28 @@ def _write_counts(axes: Axes, zeros: int, negative: int, decay: float | None) ->
     """Writes the number of zeros above their stem, that of negative eigenvalues left of it, and marks the decay."""
     row: dict[str, Any] = {"va": "top", "bbox": {"color": "white", "pad": 0.6}}
     top, place = axes.get_xaxis_transform(), (0.0, 0.985)
-    axes.text(*place, f" {zeros:,} zero{'' if zeros == 1 else 's'}", transform=top, color=_DARK_ORANGE, weight="bold", **row)
+    axes.text(*place, f" {zeros:,} zero{'' if zeros == 1 else 's'}", transform=top, color=DARK_ORANGE, weight="bold", **row)
     if zeros:
-        axes.vlines(0.0, zeros, 0.6 * (axes.get_ylim()[1] / 0.6) ** 0.9, color=_ORANGE, linestyle=":", linewidth=0.9)
+        axes.vlines(0.0, zeros, 0.6 * (axes.get_ylim()[1] / 0.6) ** 0.9, color=ORANGE, linestyle=":", linewidth=0.9)
     if negative:
-        axes.text(*place, f"{negative:,} negative ", transform=top, color=_RED, ha="right", **row)
+        axes.text(*place, f"{negative:,} negative ", transform=top, color=RED, ha="right", **row)
     for value, name, side in ((decay, r"$\lambda$", "right"), (2 * decay, r"$2\lambda$", "left")) if decay else ():
         axes.axvline(value, color="0.6", linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
-        axes.text(value, 1.0, name, transform=top, ha=side, va="bottom", color=_INK, fontsize="small")
+        axes.text(value, 1.0, name, transform=top, ha=side, va="bottom", color=INK, fontsize="small")
 
 
 def draw_logits(axes: Axes, class_mean_logits: Float[Tensor, "k m"], title: str = "") -> None:
-    """Draws the logits, one column per class of the samples, as a heat map, white at 0, with a colour bar beside it."""
+    """Draws the logits, one column per class of the samples, as a heat map, white at 0, with a colour bar beside it.
+
+    Where cells are large enough, the strongly negative ones carry a minus sign: grey print shows both signs alike.
+    """
     logits = class_mean_logits.detach().cpu().numpy()
     limit = float(np.abs(logits).max()) or 1.0
     with style():
         image = axes.imshow(logits, cmap="vlag", vmin=-limit, vmax=limit, interpolation="nearest")
+        if max(logits.shape) <= _SIGNED:
+            for row, column in np.argwhere(logits < -0.5 * limit):
+                axes.text(column, row, "−", color="white", ha="center", va="center", fontsize="small")
         axes.set(title=title, xlabel="class of the sample", ylabel="logit")
         for axis, count in ((axes.xaxis, logits.shape[1]), (axes.yaxis, logits.shape[0])):
             axis.set_ticks(range(0, count, next(step for step in (1, 2, 5, 10, 20, 50, 100, count) if count <= 10 * step)))
@@ -218,11 +193,11 @@ def draw_singular_values(axes: Axes, point: CriticalPoint, tolerance: float | No
             _symmetric_log(axes, "y", sizes)
         for column, (part, shown) in enumerate(zip(values, kept, strict=True)):
             places = [column - 0.32 + 0.64 * (i + 0.5) / len(shown) for i in range(len(shown))]
-            axes.plot(places, shown, "o", color=_BLUE, markersize=2.6 if len(shown) <= 12 else 1.6, label="non-zero")
+            axes.plot(places, shown, "o", color=BLUE, markersize=2.6 if len(shown) <= 12 else 1.6, label="non-zero")
             if zeros := len(part) - len(shown):
-                axes.plot([column], [0.0], "D", color=_ORANGE, markersize=4.2, label="zero")
+                axes.plot([column], [0.0], "D", color=ORANGE, markersize=4.2, label="zero")
                 note: dict[str, Any] = {"ha": "center", "fontsize": "small", "rotation": 90 if len(values) > 6 else 0}
-                axes.annotate(f"×{zeros}", (column, 0.0), (0, 5), textcoords="offset points", color=_DARK_ORANGE, **note)
+                axes.annotate(f"×{zeros}", (column, 0.0), (0, 5), textcoords="offset points", color=DARK_ORANGE, **note)
         axes.axhline(0.0, color="0.8", linewidth=0.6, zorder=0)
         stride = math.ceil(0.3 * len(values) * axes.figure.dpi / axes.bbox.width)  # a label takes 0.3 inches
         axes.set_xticks(range(0, len(values), stride), [f"${name}$" for name in factors][::stride])
@@ -239,7 +214,7 @@ def draw_trace(axes: Axes, point: CriticalPoint, title: str = "") -> None:
     with style():
         axes.set(title=title, xlabel="step")
         if not len(steps):
-            axes.text(0.5, 0.5, "no record of a solve", transform=axes.transAxes, ha="center", va="center", color=_INK)
+            axes.text(0.5, 0.5, "no record of a solve", transform=axes.transAxes, ha="center", va="center", color=INK)
             axes.set_axis_off()
             return
         right = axes.twinx()
@@ -252,7 +227,7 @@ def draw_trace(axes: Axes, point: CriticalPoint, title: str = "") -> None:
 
 
 def _draw_curve(axes: Axes, steps: np.ndarray, values: np.ndarray, name: str, logarithmic: bool) -> None:
-    color, line, kind = (_BLUE, "-", "solid") if name == "loss" else (_ORANGE, "--", "dashed")
+    color, line, kind = (BLUE, "-", "solid") if name == "loss" else (ORANGE, "--", "dashed")
     fits = np.isfinite(values) & ((values > 0) | (not logarithmic))
     line = line if fits.sum() > 1 else "s" if name == "loss" else "o"
     axes.plot(steps, np.where(fits, values, np.nan), line, markersize=5 if line == "s" else 3, color=color, label=name)

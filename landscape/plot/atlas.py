@@ -5,16 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from landscape.entries import Entry
-from landscape.plot import style
+from landscape.plot.theme import BLUE, INK, below, style
 
-_MINIMUM, _INK = seaborn.color_palette("colorblind", 1)[0], "0.25"
 _SADDLES = "YlOrBr"
 _LARGE = 4.0  # highest over lowest loss from which the axis is logarithmic
 _AREAS = (12.0, 70.0)  # points squared, for one copy and for the most
@@ -43,16 +41,16 @@ def draw_atlas(axes: Axes, entries: Sequence[Entry], title: str = "") -> None:
         _draw_saddles(axes, shown, places, areas)
         for entry, place, area in zip(shown, places, areas, strict=True):
             if entry.index is None:
-                axes.scatter(place, entry.loss, area, marker="s", facecolors="none", edgecolors=_INK, linewidths=0.8)
+                axes.scatter(place, entry.loss, area, marker="s", facecolors="none", edgecolors=INK, linewidths=0.8)
             elif entry.index == 0:
-                axes.scatter(place, entry.loss, area, color=_MINIMUM, edgecolors="white", linewidths=0.4, zorder=3)
+                axes.scatter(place, entry.loss, area, color=BLUE, edgecolors="white", linewidths=0.4, zorder=3)
         axes.margins(x=0.1, y=0.12)
         _name_minima(axes, shown, places, areas)
         _legend(axes, shown, most)
         hidden = [entry for entry in entries if not entry.rank and entry not in shown]
         if hidden:
             note = f"zero point at {hidden[0].loss:.4g} not shown"
-            axes.text(0.99, 0.99, note, transform=axes.transAxes, ha="right", va="top", fontsize="x-small", color=_INK)
+            axes.text(0.99, 0.99, note, transform=axes.transAxes, ha="right", va="top", fontsize="small", color=INK)
 
 
 def _log_copies(entry: Entry) -> float:
@@ -77,16 +75,17 @@ def _draw_saddles(axes: Axes, shown: Sequence[Entry], places: Sequence[float], a
         return
     x, y, sizes, indices = (np.array(part, dtype=float) for part in zip(*saddles, strict=True))
     scale = LogNorm(1, max(10, float(indices.max())))
-    look: dict[str, Any] = {"marker": "^", "cmap": _SADDLES, "norm": scale, "edgecolors": _INK, "linewidths": 0.4}
+    look: dict[str, Any] = {"marker": "^", "cmap": _SADDLES, "norm": scale, "edgecolors": INK, "linewidths": 0.4}
     marks = axes.scatter(x, y, sizes, indices, **look)
     bar = axes.figure.colorbar(marks, ax=axes, shrink=0.9, pad=0.02, label="index of the saddles")
     bar.outline.set_visible(False)
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _name_minima(axes: Axes, shown: Sequence[Entry], places: Sequence[float], areas: Sequence[float]) -> None:
     """Writes the names of the minima below them, where no saddle of their rank is as a rule; what has no name gets none."""
-    note: dict[str, Any] = {"fontsize": "x-small", "color": _INK, "ha": "center", "va": "top", "textcoords": "offset points"}
+    note: dict[str, Any] = {"fontsize": "small", "color": INK, "ha": "center", "va": "top", "textcoords": "offset points"}
     for entry, place, area in zip(shown, places, areas, strict=True):
         if entry.index == 0 and not entry.structure.startswith("unnamed"):
             name = entry.structure.replace("partition ", "").replace("blocks ", "")
@@ -96,16 +95,16 @@ def _name_minima(axes: Axes, shown: Sequence[Entry], places: Sequence[float], ar
 def _legend(axes: Axes, shown: Sequence[Entry], most: float) -> None:
     handles = []
     if any(entry.index == 0 for entry in shown):
-        handles.append(_key("o", _MINIMUM, "white", 30.0, "minimum"))
+        handles.append(_key("o", BLUE, "white", 30.0, "minimum"))
     if any(entry.index for entry in shown):
-        handles.append(_key("^", "#e8a33d", _INK, 30.0, "saddle"))
+        handles.append(_key("^", "#e8a33d", INK, 30.0, "saddle"))
     if any(entry.index is None for entry in shown):
-        handles.append(_key("s", "none", _INK, 30.0, "undecided"))
+        handles.append(_key("s", "none", INK, 30.0, "undecided"))
     handles.append(_key("o", "0.8", "0.5", _AREAS[0], "1 copy"))
     if most > 0:
         handles.append(_key("o", "0.8", "0.5", _AREAS[1], _copies(most)))
     looks: dict[str, Any] = {"ncols": 2, "frameon": False, "fontsize": "small", "handletextpad": 0.3, "columnspacing": 1.2}
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), **looks)
+    axes.legend(handles=handles, **below(axes, 0.4), **looks)
 
 
 def _key(marker: str, face: Any, edge: str, area: float, label: str) -> Line2D:

@@ -11,10 +11,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from landscape.phase import STATES, Cell, PhaseDiagram, Setting, fold_decay, stability_decay
-from landscape.plot import style
+from landscape.plot.theme import below, style
 
 # from nothing to the best: grey, orange, light and dark blue; their lightness differs too, for grey print
-_COLORS = ("#f0f0f0", "#e8a33d", "#9ecae1", "#1f5f99")
+_COLORS = ("#f0f0f0", "#d17f00", "#a9d0ea", "#1f5f99")
 _NAMES = {"decay": r"decay $\lambda$", "depth": "depth $L$", "classes": "classes $K$", "width": "width $d$"}
 _FOLD, _STABILITY = {"color": "0.1", "linewidth": 1.1}, {"color": "#8b0000", "linewidth": 1.1, "linestyle": (0, (3, 1.2))}
 
@@ -42,7 +42,7 @@ def draw_phase(axes: Axes, diagram: PhaseDiagram, title: str = "") -> None:
         present = [i for i in range(len(STATES)) if (codes == i).any()]
         handles = [Patch(facecolor=_COLORS[i], edgecolor="0.6", linewidth=0.5, label=_label(i)) for i in present]
         looks: dict[str, Any] = {"ncols": 2, "frameon": False, "fontsize": "small", "handlelength": 1.6, "columnspacing": 1.2}
-        axes.legend(handles=[*handles, *lines], loc="upper center", bbox_to_anchor=(0.5, -0.24), **looks)
+        axes.legend(handles=[*handles, *lines], **below(axes, 0.42), **looks)
 
 
 def _label(state: int) -> str:

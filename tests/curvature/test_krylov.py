@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from landscape.curvature.extremes import Extremes, extremes
+from landscape.curvature.extremes import Extremes, extremes, seen_from
 from landscape.curvature.krylov import Lanczos, Sweep, estimate_norm, lanczos, random_block, seeded, solve_runs, sweep
 from landscape.errors import InputError
 
@@ -57,6 +57,29 @@ def test_norm_and_extremes(plant):
     spread = extremes(plant([float(i) for i in range(300)], 1), Extremes(count=2))
     assert spread.top.values.tolist() == pytest.approx([299.0, 298.0], abs=1e-8)
     assert spread.bottom.converged
+
+
+def test_a_multiple_eigenvalue_is_seen_as_the_projection_of_the_start(plant):
+    matrix = plant([3.0] * 4 + [1.0] * 20 + [0.0] * 50 + [-2.0] * 3 + [0.5 + 0.01 * i for i in range(30)], 3)
+    start = torch.randn(matrix.size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = seen_from(matrix, start, 100, 1e-11)
+    values, vectors = torch.linalg.eigh(matrix.entries)
+    for end, value in ((found.top, 3.0), (found.bottom, -2.0)):
+        space = vectors[:, (values - value).abs() < 1e-8]
+        expected = space @ (space.mT @ start)
+        cosine = float(end.vectors[:, 0] @ expected / expected.norm())
+        assert abs(cosine) == pytest.approx(1, abs=1e-14)
+        assert float(end.values[0]) == pytest.approx(value, abs=1e-12)
+        assert end.converged
+    assert found.products < 50
+    assert not seen_from(plant([float(i) for i in range(300)], 1), torch.ones(300, dtype=torch.float64), 12, 1e-11).top.converged
+
+
+def test_extremes_that_run_out_of_restarts_say_so(plant):
+    found = extremes(plant([float(i) for i in range(300)], 1), Extremes(count=2, restarts=2))
+    assert not found.top.converged
+    assert found.top.values[0] < 299
+    assert float(found.top.residuals.max()) > 1e-6
 
 
 def test_more_columns_than_rows_is_refused(plant):

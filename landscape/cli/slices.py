@@ -1,0 +1,168 @@
+"""`landscape slice`: the loss along one or two directions of a point, or between two points."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+
+from cyclopts import Parameter
+
+from landscape.cli import DONE
+from landscape.cli.output import PICTURES, TABLES, check_output, print_json, print_lines, waiting, write_table
+from landscape.cli.sources import DeviceText, JsonFlag, ProblemText, RootText, StartText, loaded, placed, whole_number
+from landscape.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from landscape.basin import Segment
+    from landscape.problem import Problem
+    from landscape.slices import Direction, Line, Plane
+
+
+def slices(
+    point: Annotated[Path | None, Parameter(help="A point saved by landscape.")] = None,
+    other: Annotated[Path | None, Parameter(help="A second one: the way between them instead of directions.")] = None,
+    *,
+    problem: ProblemText = None,
+    start: StartText = None,
+    root: RootText = "large",
+    along: Annotated[str | None, Parameter(help="One or two of stiffest, negative, null, gauge (stiffest,gauge).")] = None,
+    span: Annotated[str | None, Parameter(help="Distance to either side; a quarter of the parameters' norm.")] = None,
+    steps: Annotated[int, Parameter(converter=whole_number, help="Places on each axis.")] = 51,
+    seed: Annotated[int, Parameter(converter=whole_number, help="Of the rotations and the start vectors.")] = 0,
+    out: Annotated[Path | None, Parameter(help="Table of places and losses: .csv or .parquet.")] = None,
+    plot: Annotated[Path | None, Parameter(help="Picture: .png, .pdf or .svg.")] = None,
+    device: DeviceText = "cpu",
+    json: JsonFlag = False,
+) -> int:
+    """Draw a slice of the loss landscape: a line or a plane through a point, or the straight way between two points.
+
+    stiffest and negative are eigenvectors of the largest and the most negative eigenvalue; gauge is the tangent of a rotation of
+    the hidden spaces, along which the loss is constant on the orbit's own curve and grows like t^4 on the straight line; null is a
+    null direction that no rotation explains, which few points have. A direction that the point does not have is refused.
+    Between two points there are two lines, before and after the second is rotated into the gauge closest to the first.
+    """
+    check_output(out, TABLES)
+    check_output(plot, PICTURES)
+    if other is not None:
+        if point is None or problem is not None or along is not None or span is not None:
+            raise InputError("expected two saved points alone, got --problem, --along or --span with a second one")
+        return _between(point, other, steps, out, plot, device, json)
+    from landscape.notation import parse_number
+    from landscape.slices import Along, directions, spaced
+
+    reach = None if span is None else parse_number(span, "a span such as 2.5")
+    names = [name.strip() for name in (along or "stiffest,gauge").split(",")]
+    if len(names) > 2 or not set(names) <= set(get_args(Along)):
+        raise InputError(f"expected one or two directions of {', '.join(get_args(Along))}, got {along!r}")
+    model, theta = placed(point, problem, start, root, device)
+    places = spaced(theta, reach, steps)
+    with waiting(f"directions of {model.parameters} parameters"):
+        found = directions(model, theta, cast(list[Along], names), seed)
+    if len(found) == 1:
+        return _along(model, theta, found[0], places, out, plot, json)
+    return _across(model, theta, (found[0], found[1]), places, out, plot, json)
+
+
+def _along(
+    problem: "Problem", theta: "Tensor", found: "Direction", places: "Tensor", out: Path | None, plot: Path | None, json: bool
+) -> int:
+    from landscape.slices import line
+
+    with waiting(f"loss at {len(places)} places"):
+        result = line(problem, theta, found, places)
+    columns = {"place": result.places.tolist(), "loss": result.loss.tolist()}
+    if result.orbit is not None:
+        columns["orbit_loss"] = result.orbit.tolist()
+    _deliver([_described(found)], columns, out, json)
+    if plot is not None:
+        _draw_line(result, plot)
+    return DONE
+
+
+def _across(
+    problem: "Problem",
+    theta: "Tensor",
+    pair: "tuple[Direction, Direction]",
+    places: "Tensor",
+    out: Path | None,
+    plot: Path | None,
+    json: bool,
+) -> int:
+    from landscape.slices import plane
+
+    with waiting(f"loss at {len(places) ** 2} places"):
+        result = plane(problem, theta, pair, places)
+    x, y = result.places.repeat(len(places)), result.places.repeat_interleave(len(places))
+    columns = {"horizontal": x.tolist(), "vertical": y.tolist(), "loss": result.loss.flatten().tolist()}
+    _deliver([_described(found) for found in pair], columns, out, json)
+    if plot is not None:
+        _draw_plane(result, plot)
+    return DONE
+
+
+def _between(first: Path, second: Path, steps: int, out: Path | None, plot: Path | None, device: str, json: bool) -> int:
+    from landscape.slices import between
+
+    one, two = loaded(first, device), loaded(second, device)
+    if one.problem != two.problem:
+        raise InputError(f"expected two points of one problem, got the {one.problem} and the {two.problem}")
+    with waiting(f"loss at {2 * steps} places"):
+        straight, aligned = between(one.problem, one.theta, two.theta, steps)
+    described = [
+        {"line": name, "distance": part.distance, "barrier": part.barrier}
+        for name, part in (("as saved", straight), ("gauge aligned", aligned))
+    ]
+    columns = {"place": straight.places.tolist(), "loss": straight.loss.tolist(), "aligned_loss": aligned.loss.tolist()}
+    _deliver(described, columns, out, json)
+    if plot is not None:
+        _draw_between({"as saved": straight, "gauge aligned": aligned}, (first.stem, second.stem), plot)
+    return DONE
+
+
+def _described(found: "Direction") -> dict[str, Any]:
+    """Returns what is known of a direction."""
+    known: dict[str, Any] = {"direction": found.name, "curvature": found.curvature}
+    return known if found.quartic is None else known | {"quartic": found.quartic}
+
+
+def _deliver(described: list[dict[str, Any]], columns: dict[str, list[float]], out: Path | None, json: bool) -> None:
+    """Prints what was found and writes the table; with --json the table is printed too."""
+    if out is not None:
+        import pandas as pd
+
+        write_table(pd.DataFrame(columns), out)
+    if json:
+        print_json({"slices": described, "columns": columns})
+        return
+    for part in described:
+        (title, name), *values = part.items()
+        print_lines([(title, str(name)), *((key, f"{value:.6e}") for key, value in values)])
+    losses = columns["loss"]
+    print_lines([("loss", f"{min(losses):.10f} .. {max(losses):.10f} at {len(losses)} places")])
+
+
+def _draw_line(result: "Line", path: Path) -> None:
+    from landscape.plot import new_figure, save_figure
+    from landscape.plot.slices import draw_line
+
+    figure, (axes,) = new_figure()
+    draw_line(axes, result)
+    save_figure(figure, path)
+
+
+def _draw_plane(result: "Plane", path: Path) -> None:
+    from landscape.plot import new_figure, save_figure
+    from landscape.plot.slices import draw_plane
+
+    figure, (axes,) = new_figure(height=2.7)
+    draw_plane(axes, result)
+    save_figure(figure, path)
+
+
+def _draw_between(lines: "dict[str, Segment]", ends: tuple[str, str], path: Path) -> None:
+    from landscape.plot import new_figure, save_figure
+    from landscape.plot.slices import draw_segments
+
+    figure, (axes,) = new_figure()
+    draw_segments(axes, lines, ends)
+    save_figure(figure, path)

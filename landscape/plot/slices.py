@@ -1,0 +1,107 @@
+"""Slices of the loss, drawn on given axes: lines and planes through a point, and the way between two points."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm
+from matplotlib.ticker import MaxNLocator
+
+from landscape.basin import Segment
+from landscape.plot.theme import BLUE, GREEN, INK, ORANGE, style
+from landscape.slices import Direction, Line, Plane
+
+_LEVELS = 16
+_NAMES = {"stiffest": "stiffest", "negative": "most negative", "null": "null", "gauge": "gauge"}
+
+
+def draw_line(axes: Axes, line: Line, title: str = "") -> None:
+    """Draws the loss along a direction beside what the point says of it.
+
+    That is the parabola of its eigenvalue mu; along a gauge direction the loss on the orbit's own curve, which is constant, and the
+    t^4 by which the straight line leaves that curve.
+    """
+    direction, here = line.direction, len(line.places) // 2
+    places, loss = line.places.detach().cpu().numpy(), line.loss.detach().cpu().numpy()
+    base = loss[here] if len(loss) % 2 else float(np.interp(0.0, places, loss))
+    look: dict[str, Any] = {"linewidth": 0.9, "zorder": 3}
+    with style():
+        axes.plot(places, loss, color=BLUE, linewidth=1.6, label="straight line")
+        if direction.quartic is None:
+            axes.plot(places, base + direction.curvature * places**2 / 2, "--", color=ORANGE, label=r"$\mu t^2/2$", **look)
+        else:
+            off = r"$t^4\, w^{\!\top}\! H w\,/\,8$: it leaves the orbit"
+            axes.plot(places, base + direction.quartic * places**4, "--", color=ORANGE, label=off, **look)
+        if line.orbit is not None:
+            axes.plot(places, line.orbit.detach().cpu().numpy(), "-.", color=GREEN, label="the orbit's own curve", **look)
+        axes.plot([0.0], [base], "o", color=INK, markersize=3.2, zorder=4)
+        low, high = float(loss.min()), float(loss.max())
+        room = (high - low) or abs(base) or 1.0
+        above = 0.3 if line.orbit is None else 0.45  # the legend stands above the curves
+        axes.set_ylim(low - 0.1 * room, high + above * room)
+        axes.set(title=title, xlabel=_named(direction), ylabel="loss", xlim=(places[0], places[-1]))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.legend(frameon=False, loc="upper center", fontsize="small", borderaxespad=0.0, labelspacing=0.3)
+
+
+def draw_plane(axes: Axes, plane: Plane, title: str = "") -> None:
+    """Draws the loss over two directions as filled contours, close together where it is low, and the point as a dot.
+
+    A white line marks the height of the point itself; a dotted one is the shadow of the gauge orbit, whose curve leaves the plane.
+    """
+    places, loss = plane.places.detach().cpu().numpy(), plane.loss.detach().cpu().numpy()
+    here = len(places) // 2
+    low, high = float(loss.min()), float(loss.max())
+    levels = low + ((high - low) or 1.0) * np.linspace(0, 1, _LEVELS + 1) ** 3
+    with style():
+        filled = axes.contourf(places, places, loss, levels=levels, norm=BoundaryNorm(levels, 256), cmap="cividis")
+        filled.set_edgecolor("face")  # no hairlines between the bands in PDF viewers
+        if loss[here, here] > low + 1e-6 * (high - low):
+            axes.contour(places, places, loss, levels=[float(loss[here, here])], colors="white", linewidths=0.8, linestyles="--")
+        if plane.shadow is not None:
+            axes.plot(*plane.shadow.detach().cpu().numpy().T, color="white", linestyle=(0, (1, 1.5)), linewidth=1.1)
+            axes.set(xlim=(places[0], places[-1]), ylim=(places[0], places[-1]))
+        axes.plot([0.0], [0.0], "o", color="white", markeredgecolor=INK, markersize=4.0, markeredgewidth=0.7)
+        axes.set(title=title, xlabel=_named(plane.horizontal), ylabel=_named(plane.vertical), box_aspect=1)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.spines[:].set_visible(True)
+        bar = axes.figure.colorbar(filled, ax=axes, pad=0.03, shrink=0.9, label="loss", ticks=levels[:: _LEVELS // 4])
+        bar.outline.set_visible(False)
+        bar.ax.set_yticklabels([f"{level:.3g}" for level in levels[:: _LEVELS // 4]])
+
+
+def draw_segments(
+    axes: Axes, segments: Mapping[str, Segment], ends: tuple[str, str] = ("first", "second"), title: str = ""
+) -> None:
+    """Draws the loss on straight lines between two points, by name.
+
+    Args:
+        axes: Where.
+        segments: By name; the second and later ones are dashed.
+        ends: What stands at 0 and 1.
+        title: Above the axes.
+    """
+    with style():
+        for (name, part), color, dash in zip(segments.items(), (BLUE, ORANGE, GREEN), ("-", "--", "-."), strict=False):
+            label = f"{name} (distance {part.distance:.3g})"
+            axes.plot(part.places.tolist(), part.loss.tolist(), dash, color=color, label=label, linewidth=1.4)
+        ((name, first), *_) = segments.items()
+        axes.plot([0.0, 1.0], [float(first.loss[0]), float(first.loss[-1])], "o", color=INK, markersize=3.2, zorder=4)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.3 * (high - low))
+        axes.set_xticks([0.0, 0.5, 1.0], [ends[0], "half-way", ends[1]])
+        axes.set(title=title, ylabel="loss", xlim=(-0.04, 1.04))
+        axes.legend(frameon=False, loc="upper center", fontsize="small", borderaxespad=0.0)
+
+
+def _named(direction: Direction) -> str:
+    value = f", $\\mu = {_power(direction.curvature)}$" if direction.name in ("stiffest", "negative") else ""
+    return f"{_NAMES[direction.name]} direction{value}"
+
+
+def _power(value: float) -> str:
+    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    return f"{value:.3g}" if -3 <= int(exponent) < 4 else f"{mantissa} \\times 10^{{{int(exponent)}}}"

@@ -1,0 +1,70 @@
+"""The one look of all pictures: sizes of a two-column paper, colours that the colour-blind can tell apart, fonts that print.
+
+The colours are seaborn's "colorblind" palette. They differ in lightness too, and a second sign (marker, dash, hatch or name) goes
+with each, so that grey print keeps the meaning. No pyplot figure is made: no display and no global state is touched.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import seaborn
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
+from matplotlib.transforms import ScaledTranslation
+
+from landscape.errors import InputError
+from landscape.store import replacing
+
+COLUMN_WIDTH, PAGE_WIDTH = 3.25, 6.75  # inches: one column and the whole width of a two-column paper
+BLUE, ORANGE, GREEN, RED, PURPLE = seaborn.color_palette("colorblind", 5)
+INK, DARK_ORANGE = "0.25", "#9a5f00"  # for letters; the orange of the markers is too light for them
+_METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}  # no dates
+
+
+def below(axes: Axes, inches: float) -> dict[str, Any]:
+    """Returns where a legend stands that is centred under the axes, by a distance that does not depend on their height."""
+    down = axes.transAxes + ScaledTranslation(0, -inches, axes.figure.dpi_scale_trans)
+    return {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "bbox_transform": down}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of every picture, for as long as the context lasts."""
+    settings = {
+        **seaborn.plotting_context("paper", font_scale=0.85),
+        **seaborn.axes_style("ticks", {"axes.edgecolor": INK, "axes.spines.right": False, "axes.spines.top": False}),
+        "axes.linewidth": 0.7,
+        "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, RED, PURPLE]),
+        "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same letters on every machine
+        "pdf.fonttype": 42,  # publishers refuse Type 3
+        "savefig.dpi": 300,
+        "svg.hashsalt": "landscape",  # without it the ids in the file are random
+    }
+    for axis in ("xtick", "ytick"):
+        settings |= {f"{axis}.major.size": 3.0, f"{axis}.major.width": 0.7, f"{axis}.minor.size": 1.8, f"{axis}.minor.width": 0.5}
+    with rc_context(settings):
+        yield
+
+
+def new_figure(rows: int = 1, columns: int = 1, width: float = COLUMN_WIDTH, height: float = 0.0) -> tuple[Figure, list[Axes]]:
+    """Returns a figure and its axes, row by row, in the house style; sizes in inches, a height of 0 means 2.2 per row."""
+    with style():
+        figure = Figure(figsize=(width, height or 2.2 * rows), layout="constrained")
+        return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes PNG, PDF or SVG by the suffix of the name, whole or not at all; the same picture gives the same bytes.
+
+    Raises:
+        InputError: If the suffix is another one or the file cannot be written.
+    """
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in _METADATA:
+        raise InputError(f"expected a picture named .png, .pdf or .svg, got {path.name}")
+    with replacing(path) as temporary, style():
+        figure.savefig(temporary, format=kind, metadata=_METADATA[kind])

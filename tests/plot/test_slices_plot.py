@@ -1,0 +1,78 @@
+"""Slices read back from their artists."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.contour import QuadContourSet
+
+from landscape.plot import new_figure
+from landscape.plot.slices import draw_line, draw_plane, draw_segments
+from landscape.problem import Problem
+from landscape.slices import Along, between, directions, line, plane, spaced
+from landscape.structures import Collapse, Pairs, Partition, analytic, embed
+from tests.test_plot import assert_legible
+
+PROBLEM = Problem.balanced(4, 2, 6, 2, 1e-3)
+SADDLE = embed(PROBLEM, analytic(PROBLEM, Partition((2, 1, 1))), 1)
+PLACES = spaced(SADDLE, 1.0, 11)
+
+
+@pytest.mark.parametrize(("name", "lines"), [("stiffest", 3), ("negative", 3), ("gauge", 4)])
+def test_a_line_stands_beside_what_is_known_of_it(name: Along, lines: int) -> None:
+    (found,) = directions(PROBLEM, SADDLE, [name])
+    result = line(PROBLEM, SADDLE, found, PLACES)
+    figure, (axes,) = new_figure()
+    draw_line(axes, result, "slice")
+    assert len(axes.lines) == lines
+    straight, known, *_ = axes.lines
+    assert np.asarray(straight.get_ydata()).tolist() == result.loss.tolist()
+    expected = found.curvature / 2 * PLACES**2 if found.quartic is None else found.quartic * PLACES**4
+    assert np.asarray(known.get_ydata()) == pytest.approx((result.loss[5] + expected).numpy(), rel=1e-14)
+    if result.orbit is not None:
+        assert np.asarray(axes.lines[2].get_ydata()).tolist() == result.orbit.tolist()
+    assert_legible(figure)
+
+
+def test_a_plane_has_the_losses_and_the_height_of_its_point() -> None:
+    first, second = directions(PROBLEM, SADDLE, ["negative", "stiffest"])
+    result = plane(PROBLEM, SADDLE, (first, second), PLACES)
+    figure, (axes,) = new_figure(height=2.7)
+    draw_plane(axes, result)
+    filled, height = (part for part in axes.collections if isinstance(part, QuadContourSet))
+    assert filled.get_clim() == pytest.approx((float(result.loss.min()), float(result.loss.max())))
+    assert height.levels.tolist() == [float(result.loss[5, 5])]
+    assert "most negative" in axes.get_xlabel()
+    assert "stiffest" in axes.get_ylabel()
+    assert_legible(figure)
+
+
+def test_a_gauge_plane_has_the_shadow_of_the_orbit() -> None:
+    first, second = directions(PROBLEM, SADDLE, ["stiffest", "gauge"])
+    result = plane(PROBLEM, SADDLE, (first, second), PLACES)
+    figure, (axes,) = new_figure(height=2.7)
+    draw_plane(axes, result)
+    shadow, _ = axes.lines
+    assert np.asarray(shadow.get_xydata()).tolist() == result.shadow.tolist()
+    assert axes.get_xlim() == axes.get_ylim() == (-1, 1)
+    assert_legible(figure)
+
+
+def test_a_constant_plane_is_drawn() -> None:
+    first, second = directions(PROBLEM, SADDLE, ["negative", "stiffest"])
+    result = plane(PROBLEM, SADDLE, (first, second), torch.zeros(3, dtype=torch.float64))
+    figure, (axes,) = new_figure(height=2.7)
+    draw_plane(axes, type(result)(first, second, PLACES[:3], result.loss))
+    figure.canvas.draw()
+
+
+def test_the_way_between_two_points() -> None:
+    ends = [embed(PROBLEM, analytic(PROBLEM, structure), gauge) for gauge, structure in enumerate((Collapse(), Pairs()))]
+    straight, aligned = between(PROBLEM, *ends, 9)
+    figure, (axes,) = new_figure()
+    draw_segments(axes, {"as saved": straight, "gauge aligned": aligned}, ("DNC", "pairs"))
+    first, second, marks = axes.lines
+    assert np.asarray(first.get_ydata()).tolist() == straight.loss.tolist()
+    assert np.asarray(second.get_ydata()).tolist() == aligned.loss.tolist()
+    assert np.asarray(marks.get_ydata()).tolist() == [float(straight.loss[0]), float(straight.loss[-1])]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["DNC", "half-way", "pairs"]
+    assert_legible(figure)
