@@ -192,7 +192,7 @@ class _Outside:
 def _outside(core: Core, reduction: Reduction) -> _Outside | None:
     """Returns what is outside the core, or None where rounding hides a sign.
 
-    Rotations are null by theorem; partners, decays and moves within a class (the decay plus a curvature >= 0) are positive. Only the
+    Rotations are null by theorem; partners, decays and moves within a class (decay plus a curvature >= 0) are positive. Only the
     complement of a single layer has eigenvalues of either sign; they stand where eight digits leave no doubt.
     """
     count = negative = 0

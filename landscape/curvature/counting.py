@@ -18,6 +18,8 @@ from landscape.curvature.operator import SymmetricOperator, dense
 from landscape.curvature.spectrum import eigenvalues, rounding_radius
 from landscape.errors import InputError
 
+_RANGE = 0.45  # exponent: beyond this power of the smallest and largest number of a dtype squares under- and overflow
+
 
 @runtime_checkable
 class Counting(Protocol):
@@ -49,21 +51,35 @@ def require_symmetric(operator: SymmetricOperator, seed: int = 0) -> None:
     """Checks x'(Hy) = y'(Hx) on random vectors; an asymmetry of rank one and small entries can hide from it.
 
     Raises:
-        InputError: If a product is not finite or of another shape, or the operator is not symmetric to rounding.
+        InputError: If the dtype is no real floating point, a product is not finite or of another shape or so large or small that
+            its square leaves the range of the dtype, or the operator is not symmetric to rounding.
     """
     if operator.size == 0:
         raise InputError("expected an operator of size >= 1, got 0")
+    if operator.like.dtype not in (torch.float64, torch.float32):
+        raise InputError(f"expected an operator in float64 or float32, got {operator.like.dtype}: convert it")
     probes = random_block(operator, 4, seeded(seed, "symmetry"))
     images = operator @ probes
     if images.shape != probes.shape:
         raise InputError(f"expected products of shape {tuple(probes.shape)}, got {tuple(images.shape)}")
     if not bool(torch.isfinite(images).all()):
         raise InputError("expected finite products of the operator, got NaN or infinity: is the point finite?")
+    kind, largest = torch.finfo(images.dtype), float(images.abs().max())
+    low, high = kind.tiny**_RANGE, kind.max**_RANGE
+    if largest and not low < largest < high:
+        raise InputError(f"expected an operator of norm between {low:.0e} and {high:.0e}, got about {largest:.0e}: scale it")
     form = probes.mT @ images
     asymmetry = float((form - form.mT).abs().max())
     scale = float(probes.norm(dim=0).max() * images.norm(dim=0).max())
     if asymmetry > 1e3 * torch.finfo(images.dtype).eps * scale:
         raise InputError(f"expected a symmetric operator, got x'Hy and y'Hx that differ by {asymmetry:.1e} of {scale:.1e}")
+
+
+def require_positive(**settings: int | None) -> None:
+    """Raises InputError if a setting that counts something is below 1; None stands for a default."""
+    for name, value in settings.items():
+        if value is not None and value < 1:
+            raise InputError(f"expected {name} >= 1, got {value}")
 
 
 def require_memory(needed: float, bound: float | None, remedy: str) -> None:

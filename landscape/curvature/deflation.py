@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.counting import require_memory
+from landscape.curvature.counting import require_memory, require_positive
 from landscape.curvature.krylov import RitzRun, Sweep, estimate_norm, orthonormal, random_block, seeded, solve_runs, sweep
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity
 from landscape.curvature.operator import SymmetricOperator
@@ -132,6 +132,7 @@ class Deflated:
 
     def count(self, operator: SymmetricOperator, gradient_radius: float) -> Nullity:
         """Counts by deflation and certificate."""
+        require_positive(probes=self.probes, steps=self.steps, rounds=self.rounds)
         start = unsettled(operator, gradient_radius, self.seed, "deflated")
         start = replace(start, count=self.projector.rank if self.projector else 0, sharp=self.projector is None)
         if start.norm == 0:

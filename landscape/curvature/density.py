@@ -12,13 +12,16 @@ says 0 with an error bar that reaches the truth, instead of 0.0 +- 0.0.
 """
 
 import math
+import statistics
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float
+from scipy.special import stdtrit
 from torch import Tensor
 
+from landscape.curvature.counting import require_positive, require_symmetric
 from landscape.curvature.krylov import RitzRun, Sweep, random_block, seeded, solve_runs, sweep
 from landscape.curvature.operator import SymmetricOperator
 from landscape.errors import InputError
@@ -51,7 +54,8 @@ class Estimate:
 
     Attributes:
         mean: The estimate.
-        error: One standard error over the probes, plus the bound on the quadrature error where there is one.
+        error: Half of a 95 % interval's half-width over the probes (Student's t: their standard error where they are many, more
+            where they are few), plus the bound on the quadrature error where there is one.
         probes: Independent probes.
         products: Products with one vector.
     """
@@ -68,7 +72,7 @@ class NullityEstimate:
 
     Attributes:
         mean: The estimated number; not an integer.
-        error: One standard error over the probes plus the quadrature bound.
+        error: As in `Estimate`, the quadrature bound included.
         quadrature: The quadrature part of the error.
         cutoff: Eigenvalues up to this size were meant.
     """
@@ -128,7 +132,12 @@ class Density:
         Args:
             cutoff: Absolute; by default the value between 1e-12 and 1e-3 times the norm at which the quadrature bound is
                 smallest, which is the widest gap around zero that the nodes show.
+
+        Raises:
+            InputError: If the cutoff is negative or not finite.
         """
+        if cutoff is not None and not 0 <= cutoff < math.inf:
+            raise InputError(f"expected a finite cutoff >= 0, got {cutoff}")
         if cutoff is None:
             grid = [self.norm * 10 ** (-12 + 0.25 * i) for i in range(37)]
             cutoff = min(grid, key=lambda edge: sum(_mass(run, -edge, edge)[1] for run in self.runs))
@@ -182,7 +191,12 @@ class Density:
 
         The error adds to the standard error what changes when the last quarter of the Lanczos steps is left out, and the
         mass that quadrature may have put on the wrong side of the cutoff.
+
+        Raises:
+            InputError: If the cutoff is not positive and finite.
         """
+        if not 0 < cutoff < math.inf:
+            raise InputError(f"expected a positive finite cutoff, got {cutoff}")
         values, changes = [], []
         for run in self.runs:
             shorter = _shortened(run, max(1, 3 * len(run.values) // 4))
@@ -191,14 +205,14 @@ class Density:
             values.append(self.size * whole)
             changes.append(self.size * (abs(whole - part) + leak))
         mean = math.fsum(values) / len(values)
-        spread = _deviation(values, mean) / math.sqrt(len(values))
+        spread = standard_error(values)
         return Estimate(mean, spread + math.fsum(changes) / len(changes), len(values), self.products)
 
     def _standard_error(self, masses: list[float], mean: float) -> float:
-        """Returns the larger of the sample's standard error and that of the Beta law of a uniform vector's component."""
+        """Returns the larger of the sample's error and that of the Beta law of a uniform vector's component."""
         fraction = min(max(mean, 1 / self.size), 1.0)
         theory = math.sqrt(2 * fraction * (1 - fraction) / (self.size + 2))
-        return max(_deviation(masses, mean), theory) / math.sqrt(len(masses))
+        return max(standard_error(masses), theory / math.sqrt(len(masses)))
 
     def _atom(self, cluster: list[tuple[float, float, float, int]]) -> Atom:
         total = math.fsum(weight for _, weight, _, _ in cluster)
@@ -214,8 +228,11 @@ def density(operator: SymmetricOperator, settings: Quadrature) -> Density:
     """Runs stochastic Lanczos quadrature.
 
     Raises:
-        InputError: If there are too few probes for an error bar, or a product is not finite.
+        InputError: If there are too few probes for an error bar, a setting is below 1, or the operator is not symmetric or not
+            finite.
     """
+    require_positive(steps=settings.steps, together=settings.together)
+    require_symmetric(operator, settings.seed)
     if settings.probes < FEWEST:
         raise InputError(f"expected at least {FEWEST} probes, without which there is no error bar, got {settings.probes}")
     generator = seeded(settings.seed, "density")
@@ -224,7 +241,7 @@ def density(operator: SymmetricOperator, settings: Quadrature) -> Density:
     while len(runs) < settings.probes:
         count = min(settings.together, settings.probes - len(runs))
         runs += solve_runs(sweep(operator, Sweep.begin(random_block(operator, count, generator)), steps))
-    return Density(tuple(runs), operator.size, settings.probes * steps)
+    return Density(tuple(runs), operator.size, settings.probes * steps + 4)
 
 
 def _mass(run: RitzRun, low: float, high: float) -> tuple[float, float]:
@@ -264,5 +281,7 @@ def _log_sum(run: RitzRun, cutoff: float) -> float:
     return float((run.weights[kept] * run.values[kept].abs().log()).sum())
 
 
-def _deviation(values: list[float], mean: float) -> float:
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)) if len(values) > 1 else 0.0
+def standard_error(samples: list[float]) -> float:
+    """Returns half of the 95 % interval's half-width of a mean: the standard error, widened by Student's t for few samples."""
+    freedom = len(samples) - 1
+    return statistics.stdev(samples) / math.sqrt(len(samples)) * float(stdtrit(freedom, 0.975)) / 2

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.curvature.counting import require_positive, require_symmetric
 from landscape.curvature.krylov import (
     Sweep,
     extend,
@@ -84,11 +85,14 @@ def extremes(operator: SymmetricOperator, settings: Extremes) -> BothEnds:
     """Returns the extreme eigenpairs at both ends. Memory: about 8 blocks of vectors.
 
     Raises:
-        InputError: If more pairs are asked for than the operator has.
+        InputError: If more pairs are asked for than the operator has, a setting is below 1, or the operator is not symmetric or not
+            finite.
     """
     size, count = operator.size, settings.count
     if not 1 <= count <= size:
         raise InputError(f"expected 1 to {size} eigenpairs at an end (the size of the operator), got {count}")
+    require_positive(block=settings.block, restarts=settings.restarts)
+    require_symmetric(operator, settings.seed)
     generator = seeded(settings.seed, "extremes")
     width = min(settings.block or count + 4, size)
     limit = min(8 * width, size)
@@ -111,7 +115,7 @@ def extremes(operator: SymmetricOperator, settings: Extremes) -> BothEnds:
         basis, projected = basis @ coordinates[:, keep], values[keep].diag()
     ends = [slice(len(values) - count, None), slice(0, count)]
     pairs = [_pairs(operator, basis @ coordinates[:, end], settings.tolerance * norm) for end in ends]
-    return BothEnds(_reversed(pairs[0]), pairs[1], products + 2 * count)
+    return BothEnds(_reversed(pairs[0]), pairs[1], products + 2 * count + 4)
 
 
 def seen_from(operator: SymmetricOperator, start: Float[Tensor, " p"], steps: int, tolerance: float) -> BothEnds:

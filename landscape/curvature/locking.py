@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from landscape.curvature.counting import require_memory
+from landscape.curvature.counting import require_memory, require_positive
 from landscape.curvature.deflation import INDEPENDENT, Deflated, unsettled
 from landscape.curvature.krylov import extend, noise_floor, orthonormal, random_block, seeded
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity
@@ -57,8 +57,9 @@ class BlockLanczos:
         """Counts by locking and certificate.
 
         Raises:
-            InputError: If the memory bound is too small, or the checkpoint belongs to another run.
+            InputError: If the memory bound or a setting is too small, or the checkpoint belongs to another run.
         """
+        require_positive(block=self.block, basis=self.basis, restarts=self.restarts)
         start = unsettled(operator, gradient_radius, self.seed, "block-lanczos")
         if start.norm == 0:
             return replace(start, count=operator.size, negative=0)

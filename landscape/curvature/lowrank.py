@@ -5,13 +5,14 @@ the width while the number of parameters grows like its square). A randomised ra
 Review 53, 2011) then spans that rank exactly, and the rest of the spectrum is lambda with its multiplicity.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.counting import require_memory
+from landscape.curvature.counting import require_memory, require_positive
 from landscape.curvature.krylov import estimate_norm, noise_floor, orthonormal, random_block, seeded, without
 from landscape.curvature.nullity import Nullity, count_zeros
 from landscape.curvature.operator import SymmetricOperator
@@ -87,8 +88,11 @@ class LowRank:
         """Returns the whole spectrum.
 
         Raises:
-            InputError: If the range exceeds the bounds on rank or memory.
+            InputError: If the range exceeds the bounds on rank or memory, the block is empty or the shift not finite.
         """
+        require_positive(block=self.block)
+        if not math.isfinite(self.shift):
+            raise InputError(f"expected a finite shift, got {self.shift}")
         generator = seeded(self.seed, "range")
         norm = estimate_norm(operator, self.seed) + abs(self.shift)
         basis, products = self._range(operator, norm, generator)

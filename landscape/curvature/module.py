@@ -1,7 +1,8 @@
 """The Hessian and the Gauss-Newton matrix of a torch module's loss over a data set.
 
 The module is called through `torch.func.functional_call`, so nothing is written to it: no `.grad`, no mode, no buffer. Frozen
-parameters (`requires_grad=False`) and buffers are constants.
+parameters (`requires_grad=False`) and buffers are constants. All of them are copied when the loss is made: what is done to the
+module later does not move the point.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -34,7 +35,7 @@ class ModuleLoss:
 
     Raises:
         InputError: If there is nothing to train, the data are empty or an iterator, batch normalisation is in training mode, the
-            parameters differ in dtype or device, or two evaluations of the same batch differ (dropout on).
+            parameters differ in dtype or device, the decay is negative, or two evaluations of the same batch differ (dropout on).
     """
 
     module: nn.Module
@@ -48,6 +49,8 @@ class ModuleLoss:
             raise InputError("expected a module with trainable parameters, got none: is everything frozen?")
         if len({(p.dtype, p.device) for p in self._trained.values()}) > 1:
             raise InputError("expected parameters of one dtype and device, got several: call module.to(dtype, device)")
+        if not 0 <= self.decay < float("inf"):
+            raise InputError(f"expected a finite decay >= 0, got {self.decay}")
         if isinstance(self.data, Iterator):
             raise InputError("expected data that can be iterated again, got an iterator: pass a list or a DataLoader")
         normalising = [name for name, part in self.module.named_modules() if _is_normalising(part)]
@@ -86,13 +89,29 @@ class ModuleLoss:
             start += parameter.numel()
         return ranges
 
+    @cached_property
+    def _constants(self) -> dict[str, Tensor]:
+        """Copies of what is not trained, by place."""
+        frozen = {name: p.detach().clone() for name, p in _places(self.module, "named_parameters") if not p.requires_grad}
+        return frozen | {name: buffer.detach().clone() for name, buffer in _places(self.module, "named_buffers")}
+
+    @cached_property
+    def _homes(self) -> dict[str, str]:
+        """The name in `layers` of what stands at every place of a trained parameter; a tied one has several places."""
+        names = {id(parameter): name for name, parameter in self._trained.items()}
+        return {place: names[id(p)] for place, p in _places(self.module, "named_parameters") if p.requires_grad}
+
+    @cached_property
+    def _shapes(self) -> dict[str, torch.Size]:
+        return {name: parameter.shape for name, parameter in self._trained.items()}
+
     def outputs(self, theta: Float[Tensor, " p"], inputs: Tensor) -> Tensor:
         """Returns the module's outputs as a function of the flat vector."""
-        parts = theta.split([parameter.numel() for parameter in self._trained.values()])
-        shaped = {name: part.view(parameter.shape) for (name, parameter), part in zip(self._trained.items(), parts, strict=True)}
-        constants = {name: p.detach() for name, p in self.module.named_parameters() if not p.requires_grad}
-        buffers = {name: buffer.detach() for name, buffer in self.module.named_buffers()}
-        result: Tensor = torch.func.functional_call(self.module, {**shaped, **constants, **buffers}, (inputs,))
+        parts = theta.split([shape.numel() for shape in self._shapes.values()])
+        shaped = {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
+        placed = {place: shaped[name] for place, name in self._homes.items()}
+        # Places are named here, not tied by torch: with a shared submodule its own restoring leaves the module broken.
+        result: Tensor = torch.func.functional_call(self.module, placed | self._constants, (inputs,), tie_weights=False)
         return result
 
     def weight(self, targets: Tensor) -> float:
@@ -258,6 +277,12 @@ def _accumulate(tangents: Iterable[tuple[float, Tangent]], decay: float, block: 
     for weight, tangent in tangents:
         totals = [total + weight * tangent(part) for total, part in zip(totals, parts, strict=True)]
     return torch.cat(totals, dim=1).detach()
+
+
+def _places(module: nn.Module, kind: Literal["named_parameters", "named_buffers"]) -> Iterator[tuple[str, Tensor]]:
+    """Returns every place of a parameter or buffer: each attribute of each submodule once, under one name of that submodule."""
+    for prefix, part in module.named_modules():
+        yield from getattr(part, kind)(prefix, recurse=False, remove_duplicate=False)
 
 
 def _is_normalising(part: nn.Module) -> bool:

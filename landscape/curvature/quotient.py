@@ -47,7 +47,7 @@ class BasisProjector:
     """The projector onto the span of orthonormal columns.
 
     Attributes:
-        basis: Orthonormal; checked by whoever uses the projector.
+        basis: Orthonormal; `null_evidence` checks that.
     """
 
     basis: Float[Tensor, "p m"]
@@ -132,8 +132,15 @@ def null_evidence(operator: SymmetricOperator, projector: Projector, seed: int) 
     a left singular direction in a Gaussian probe is standard normal and |x| <= t has probability <= t sqrt(2/pi).
 
     Raises:
-        InputError: If the map is not a symmetric idempotent, or its rank is grossly wrong.
+        InputError: If the map is not a symmetric idempotent, or its rank is grossly wrong, or the columns of a `BasisProjector` are
+            not orthonormal: a column of zeros would count as a null direction.
     """
+    if isinstance(projector, BasisProjector) and projector.rank:
+        gram = projector.basis.mT @ projector.basis
+        gram.diagonal().sub_(1)
+        off = float(gram.abs().amax())
+        if not off <= gram.shape[0] * 1e3 * torch.finfo(gram.dtype).eps:
+            raise InputError(f"expected an orthonormal basis, got columns off by {off:.1e}: use torch.linalg.qr")
     generator = seeded(seed, "null evidence")
     probes = random_block(operator, EVIDENCE_PROBES, generator)
     inside = projector.apply(probes)

@@ -4,8 +4,8 @@ A sketch Q of the range takes the large eigenvalues out exactly; what is left is
 
     tr A = tr Q'AQ + E g'(I - QQ')A(I - QQ')g,    ||A||_F^2 = ||AQ||_F^2 + E |A(I - QQ')g|^2.
 
-Both means are unbiased given Q, and their standard errors over the probes are the error bars. The logarithm of the
-pseudo-determinant is not polynomial in A and needs quadrature: `density.Density.log_pdet`.
+Both means are unbiased given Q, and their errors over the probes are the error bars (`density.standard_error`). The logarithm of
+the pseudo-determinant is not polynomial in A and needs quadrature: `density.Density.log_pdet`.
 """
 
 import math
@@ -13,7 +13,7 @@ import statistics
 from dataclasses import dataclass
 
 from landscape.curvature.counting import require_symmetric
-from landscape.curvature.density import FEWEST, Estimate
+from landscape.curvature.density import FEWEST, Estimate, standard_error
 from landscape.curvature.krylov import orthonormal, random_block, seeded, without
 from landscape.curvature.operator import SymmetricOperator
 from landscape.errors import InputError
@@ -24,7 +24,7 @@ class Sizes:
     """How large an operator is.
 
     Attributes:
-        trace: With one standard error.
+        trace: With its error.
         frobenius: The same; its error is that of the square over twice the norm.
     """
 
@@ -68,10 +68,6 @@ class HutchPlusPlus:
         samples = (rest * moved).sum(0).cpu().double().tolist()
         squares = moved.square().sum(0).cpu().double().tolist()
         products = 4 + self.sketch + basis.shape[1] + self.probes
-        trace = Estimate(inner + statistics.fmean(samples), _error(samples), self.probes, products)
+        trace = Estimate(inner + statistics.fmean(samples), standard_error(samples), self.probes, products)
         norm = math.sqrt(known + statistics.fmean(squares))
-        return Sizes(trace, Estimate(norm, _error(squares) / (2 * norm) if norm else 0.0, self.probes, products))
-
-
-def _error(samples: list[float]) -> float:
-    return statistics.stdev(samples) / math.sqrt(len(samples))
+        return Sizes(trace, Estimate(norm, standard_error(squares) / (2 * norm) if norm else 0.0, self.probes, products))

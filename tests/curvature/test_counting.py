@@ -1,5 +1,6 @@
 """Counts on matrices whose spectrum was planted, and what each method says when it must not know."""
 
+import math
 import random
 
 import pytest
@@ -168,3 +169,50 @@ def test_counts_do_not_change_with_scale_padding_or_rotation(plant, method):
     assert nullity(Matrix(turn @ padded @ turn), method).count == 16
     scaled = LowRank(1e-3 * 1e-6) if isinstance(method, LowRank) else method
     assert nullity(Matrix(entries * 1e-6), scaled).count == 12
+
+
+@pytest.mark.parametrize("size", [1e-158, 1e-162, 1e155])
+def test_norms_whose_squares_leave_the_range_are_refused(size):
+    """Squares of these under- or overflow: a count of 0 where 20 is right was once called resolved."""
+    entries = torch.zeros(23, 23, dtype=torch.float64)
+    entries[0, 1] = entries[1, 0] = entries[2, 2] = size
+    for method in (Dense(), Inertia(), Deflated(), BlockLanczos()):
+        with pytest.raises(InputError, match="scale it"):
+            nullity(Matrix(entries), method)
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_columns_of_zeros_are_no_null_directions(plant, null_basis, columns):
+    matrix = plant([0.0] * 20 + [1.0, 0.5, 0.3, 0.7] + [0.2] * 30, 0)
+    basis = torch.cat([null_basis(matrix, 1e-6), torch.zeros(54, columns, dtype=torch.float64)], dim=1)
+    for method in (Deflated(BasisProjector(basis)), QuotientCholesky(BasisProjector(basis))):
+        with pytest.raises(InputError, match="expected an orthonormal basis"):
+            nullity(matrix, method)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        LowRank(1.0, block=0),
+        LowRank(math.nan),
+        BlockLanczos(block=-1),
+        BlockLanczos(restarts=0),
+        Deflated(probes=0),
+        Deflated(steps=0),
+    ],
+)
+def test_settings_that_count_nothing_are_refused(plant, method):
+    with pytest.raises(InputError, match="expected"):
+        nullity(plant([0.0, 1.0, 2.0], 0), method)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float16, torch.complex128])
+def test_numbers_without_a_real_spectrum_in_enough_digits_are_refused(dtype):
+    class Odd:
+        size, like = 4, torch.zeros(4, dtype=dtype)
+
+        def __matmul__(self, block):
+            return block
+
+    with pytest.raises(InputError, match="float64 or float32"):
+        nullity(Odd(), Dense())

@@ -69,8 +69,17 @@ def test_a_projector_onto_what_is_not_null_is_not_believed(plant):
 
 def test_what_is_no_projector_is_refused(plant, null_basis):
     matrix = plant(VALUES, 1)
-    with pytest.raises(InputError, match="orthogonal projector"):
+    with pytest.raises(InputError, match="orthonormal basis"):
         null_evidence(matrix, BasisProjector(2 * null_basis(matrix, 1e-6)), 0)
+
+    class Stretched:
+        rank = 20
+
+        def apply(self, block):
+            return 2 * BasisProjector(null_basis(matrix, 1e-6)).apply(block)
+
+    with pytest.raises(InputError, match="orthogonal projector"):
+        null_evidence(matrix, Stretched(), 0)
 
     class Liar:
         rank = 80

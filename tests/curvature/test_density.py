@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from landscape.curvature.density import Density, Quadrature, density
+from landscape.curvature.density import Density, Quadrature, density, standard_error
 from landscape.errors import InputError
 
 HEAD = [0.01 + 0.002 * i for i in range(12)]
@@ -64,3 +64,18 @@ def test_the_same_seed_gives_the_same_nodes_and_bad_settings_one_error(plant):
     assert all(torch.equal(a.values, b.values) for a, b in zip(first.runs, again.runs, strict=True))
     with pytest.raises(InputError, match="at least 3 probes"):
         density(matrix, Quadrature(probes=2))
+    for bad in (Quadrature(steps=0), Quadrature(together=-1)):
+        with pytest.raises(InputError, match=">= 1"):
+            density(matrix, bad)
+    for cutoff in (math.nan, -1.0):
+        with pytest.raises(InputError, match="cutoff"):
+            first.nullity(cutoff)
+    with pytest.raises(InputError, match="positive finite cutoff"):
+        first.log_pdet(0.0)
+
+
+def test_two_error_bars_of_three_samples_cover_what_is_said():
+    """A mean of three normal numbers is within two standard errors of the truth four times in five only."""
+    draws = torch.randn(4000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    covered = sum(abs(float(row.mean())) <= 2 * standard_error(row.tolist()) for row in draws)
+    assert 0.94 < covered / 4000 < 0.96

@@ -136,3 +136,57 @@ def test_the_peer_multiplies_by_the_same_matrix(network, batches):
     ):
         expected = theirs(network, loss, parameters, batches) @ torch.eye(len(IDENTITY), dtype=torch.float64)
         torch.testing.assert_close(dense(ours), torch.as_tensor(expected), rtol=0, atol=1e-14)
+
+
+class Shared(nn.Module):
+    """A layer used twice and a weight that two layers share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer, head = nn.Linear(4, 4), nn.Linear(4, 4)
+        head.weight = nn.Parameter(layer.weight.detach().clone())
+        self.first, self.again = layer, layer
+        self.head, self.tail = head, nn.Linear(4, 3)
+        self.other = nn.Linear(4, 4, bias=False)
+        self.other.weight = self.head.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.tail(torch.tanh(self.other(torch.tanh(self.head(torch.tanh(self.again(torch.tanh(self.first(x)))))))))
+
+
+def test_shared_layers_and_tied_weights_are_one_parameter_and_left_alone(batches):
+    torch.manual_seed(0)
+    network = Shared().double()
+    before = dict(network.named_parameters(remove_duplicate=False))
+    problem = ModuleLoss(network, nn.CrossEntropyLoss(), batches)
+
+    def written(theta: torch.Tensor) -> torch.Tensor:
+        w, b, v, c, u, d = theta.split([16, 4, 16, 4, 12, 3])
+        w, v = w.view(4, 4), v.view(4, 4)
+        x, y = torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])
+        hidden = torch.tanh(torch.tanh(x @ w.T + b) @ w.T + b)
+        logits = torch.tanh(torch.tanh(hidden @ v.T + c) @ v.T) @ u.view(3, 4).T + d
+        return -torch.log_softmax(logits, 1)[torch.arange(len(y)), y].mean()
+
+    expected = torch.autograd.functional.hessian(written, problem.theta)
+    torch.testing.assert_close(dense(ModuleHessian(problem)), expected, rtol=0, atol=1e-13)
+    after = dict(network.named_parameters(remove_duplicate=False))
+    assert after.keys() == before.keys()
+    assert all(after[name] is before[name] for name in before)
+
+
+def test_what_is_done_to_the_module_later_does_not_move_the_point(batches):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 3)).double().eval()
+    network[0].requires_grad_(False)
+    problem = ModuleLoss(network, nn.CrossEntropyLoss(), batches)
+    before = dense(ModuleHessian(problem))
+    with torch.no_grad():
+        for value in network.state_dict().values():
+            value.mul_(2)
+    torch.testing.assert_close(dense(ModuleHessian(problem)), before, rtol=0, atol=0)
+
+
+def test_a_negative_decay_is_refused(network, batches):
+    with pytest.raises(InputError, match="decay >= 0, got -1"):
+        ModuleLoss(network, nn.CrossEntropyLoss(), batches, decay=-1.0)
