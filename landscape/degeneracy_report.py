@@ -7,6 +7,7 @@ from landscape.arbiter import Arbitration
 from landscape.collapse import CollapseMetrics
 from landscape.curvature.nullity import Nullity
 from landscape.curvature.spectrum import Spectrum
+from landscape.display import aligned, table
 from landscape.kinks import Kinks
 from landscape.problem import Problem
 from landscape.routes import certificate
@@ -76,6 +77,17 @@ class DegeneracyReport:
     arbitration: Arbitration | None = None
     second: Nullity | None = None
     kinks: Kinks | None = None
+
+    def __repr__(self) -> str:
+        counts = f"nullity {self.nullity}, index {self.index}" if self.resolved else self.reason
+        return f"DegeneracyReport({self.structure}, {counts}; {self.problem})"
+
+    def __str__(self) -> str:
+        return aligned([*self.rows(), *([("not stated", self.reason)] if self.reason else [])])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the rows of `landscape degeneracy`."""
+        return table(repr(self), self.rows())
 
     @property
     def resolved(self) -> bool:

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.display import brief
+
 Loss = Literal["ce", "mse"]
 Activation = Literal["linear", "relu"]
 
@@ -45,6 +47,8 @@ class Objective:
     loss_kind: Loss
     activation: Activation
     sharpness: float = math.inf
+
+    __repr__ = brief
 
     @property
     def size(self) -> int:

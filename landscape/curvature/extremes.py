@@ -13,6 +13,7 @@ from torch import Tensor
 
 from landscape.curvature.krylov import extend, noise_floor, orthonormal, random_block, seeded, without
 from landscape.curvature.operator import SymmetricOperator
+from landscape.display import brief
 from landscape.errors import InputError
 
 
@@ -50,6 +51,8 @@ class Eigenpairs:
     vectors: Float[Tensor, "p k"]
     residuals: Float[Tensor, " k"]
     converged: bool
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)

@@ -131,18 +131,11 @@ def _computed(quantity: str, measured: float | None, theory: float | None, sourc
 
 def provenance(point: CriticalPoint, name: str, digest: str) -> list[tuple[str, str]]:
     """Returns where a point came from, as name and value."""
-    origin = point.origin
     return [
         ("file", name),
         ("sha256", digest),
-        ("model", str(point.problem)),
+        *(row for row in point.rows() if row[0] != "array"),
         ("decays H_1, W_1 .. W_L", ", ".join(f"{decay!r}" for decay in point.problem.decays)),
-        ("start", origin.start + ("" if origin.seed is None else f", seed {origin.seed}")),
-        *(("method", method) for method in origin.methods),
-        ("outcome", f"{point.outcome.name.lower()}: {point.outcome.value}"),
-        ("steps", str(point.steps)),
-        ("gradient norm", f"{point.gradient_norm:.3e}"),
-        ("computed with", ", ".join(f"{program} {number}" for program, number in origin.versions.items())),
     ]
 
 
