@@ -24,8 +24,8 @@ def report(
 ) -> int:
     """Write one self-contained HTML page: what a point is, measured beside predicted, pictures, provenance, the data as JSON.
 
-    Of a folder it compares all points, in tables that sort. Exit code 1 if a count is undecided or a file of the folder cannot be
-    read; the page says which and is written all the same.
+    Of a folder it compares all points, in tables that sort. Exit code 1 if a count is undecided or a file of the folder had to
+    be left out; the page says which and is written all the same.
     """
     check_output(out, (".html",))
     from landscape.report import Examined, Folder, folder_page, point_page, printable, write_page
@@ -37,7 +37,7 @@ def report(
         with _progress() as watch:
             folder = Folder.at(source, method, device, watch)
         write_page(folder_page(folder, command), out)
-        reasons = [f"{name}: {reason}" for name, reason in folder.unreadable]
+        reasons = [f"{name}: {reason}" for name, reason in folder.left_out]
         reasons += [f"{each.name}: {each.report.reason}" for each in folder.points if not each.report.resolved]
         number = len(folder.points)
     else:

@@ -6,6 +6,7 @@ file is escaped, and a content security policy allows no script but the page's o
 
 import base64
 import hashlib
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,9 +61,11 @@ class Examined:
         """Reads a point and analyses it.
 
         Raises:
-            InputError: If the file is no point, or the method cannot be used for it.
+            InputError: If the file is no point, its loss is not finite, or the method cannot be used for it.
         """
         point = CriticalPoint.load(path, device)
+        if not math.isfinite(point.loss + point.gradient_norm):
+            raise InputError(f"expected a finite loss and gradient at {path}, got {point.loss:g} and {point.gradient_norm:g}")
         return cls(name or printable(path), hashlib.sha256(path.read_bytes()).hexdigest(), point, analyse(point, method))
 
     def as_dict(self) -> dict[str, Any]:
@@ -76,13 +79,13 @@ class Folder:
 
     Attributes:
         path: Of the folder.
-        points: Those that could be read, by name.
-        unreadable: Name and reason of those that could not.
+        points: Those that were analysed, by name.
+        left_out: Name and reason of those that could not be read, or not be counted by the method.
     """
 
     path: Path
     points: tuple[Examined, ...]
-    unreadable: tuple[tuple[str, str], ...]
+    left_out: tuple[tuple[str, str], ...]
 
     @classmethod
     def at(
@@ -101,35 +104,35 @@ class Folder:
             watch: Called with the number of files done and of all.
 
         Raises:
-            InputError: If there is no such file, or none that can be read.
+            InputError: If there is no such file, or none that can be analysed.
         """
         places = sorted(place for place in path.rglob("*.safetensors") if ".partial-" not in place.name)
         if not places:
             raise InputError(f"expected points (.safetensors) in {path}, got none")
-        points, unreadable = [], []
+        points, left_out = [], []
         for done, place in enumerate(places):
             watch(done, len(places))
             name = printable(place.relative_to(path))
             try:
                 points.append(Examined.at(place, method, device, name))
             except InputError as error:
-                unreadable.append((name, _writable(str(error))))
+                left_out.append((name, _writable(str(error))))
         watch(len(places), len(places))
         if not points:
-            raise InputError(f"expected at least one readable point in {path}, got {len(places)} others: {unreadable[0][1]}")
-        return cls(path, tuple(points), tuple(unreadable))
+            raise InputError(f"expected at least one point of {path} that can be analysed, got none: {left_out[0][1]}")
+        return cls(path, tuple(points), tuple(left_out))
 
     @property
     def resolved(self) -> bool:
-        """Whether every file could be read and every count is exact."""
-        return not self.unreadable and all(point.report.resolved for point in self.points)
+        """Whether no file was left out and every count is exact."""
+        return not self.left_out and all(point.report.resolved for point in self.points)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form, without the spectra, which would be most of it."""
         rows = [point.as_dict() for point in self.points]
         for row in rows:
             del row["report"]["spectrum"]
-        return {"points": rows, "unreadable": [{"file": name, "reason": reason} for name, reason in self.unreadable]}
+        return {"points": rows, "left_out": [{"file": name, "reason": reason} for name, reason in self.left_out]}
 
 
 def point_page(examined: Examined, command: str = "") -> str:
@@ -171,7 +174,7 @@ def folder_page(folder: Folder, command: str = "") -> str:
     return _rendered(
         "folder.html",
         title=f"Critical points in {printable(folder.path)}",
-        verdict=folder_verdict(found, len(folder.unreadable)),
+        verdict=folder_verdict(found, len(folder.left_out)),
         certain=folder.resolved,
         study=sampled,
         models=models,
@@ -179,7 +182,7 @@ def folder_page(folder: Folder, command: str = "") -> str:
         kinds=kinds(found, sampled=bool(sampled)),
         headings=HEADINGS,
         points=[point_cells(*each) for each in found],
-        unreadable=folder.unreadable,
+        left_out=folder.left_out,
         pictures=folder_pictures(found),
         command=command,
         data=folder.as_dict(),

@@ -66,14 +66,14 @@ def verdict(report: DegeneracyReport) -> str:
     return f"{report.structure}: {kind}{rank}. Exactly {zeros} of the {P} eigenvalues of its Hessian are zero; {cause}."
 
 
-def folder_verdict(found: Sequence[Found], unreadable: int) -> str:
+def folder_verdict(found: Sequence[Found], left_out: int) -> str:
     """Returns what a folder holds, in a sentence or two."""
     names = [report.structure for _, _, report in found]
     most = sorted(set(names), key=lambda name: (-names.count(name), name))
     listed = ", ".join(f"{name} {names.count(name)}" for name in most[:6]) + (", .." if len(most) > 6 else "")
     open_ = sum(not report.resolved for _, _, report in found)
     certain = "All counts are exact." if not open_ else f"{_many(open_, 'point')} without a stated count."
-    lost = f" {_many(unreadable, 'file')} could not be read." if unreadable else ""
+    lost = f" {_many(left_out, 'file')} left out." if left_out else ""
     return f"{_many(len(found), 'point')}: {listed}. {certain}{lost}"
 
 

@@ -168,8 +168,8 @@ def test_a_folder_with_a_damaged_file_is_reported_without_it(tmp_path: Path, cap
     assert run(["report", str(tmp_path), "--out", str(tmp_path / "page.html")]) == 1
     assert "bad.safetensors: expected a point saved by landscape" in capsys.readouterr().err
     page = (tmp_path / "page.html").read_text()
-    assert "1 file could not be read" in page
-    assert [each["file"] for each in data_of(page)["unreadable"]] == ["bad.safetensors"]
+    assert "1 file left out." in page
+    assert [each["file"] for each in data_of(page)["left_out"]] == ["bad.safetensors"]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,8 @@ def test_a_folder_with_a_damaged_file_is_reported_without_it(tmp_path: Path, cap
         ("missing.safetensors", "page.html", "no such file: missing.safetensors"),
         ("text.safetensors", "page.html", "expected a point saved by landscape"),
         ("empty", "page.html", "expected points (.safetensors) in empty, got none"),
-        ("hopeless", "page.html", "expected at least one readable point in hopeless, got 1 others"),
+        ("hopeless", "page.html", "expected at least one point of hopeless that can be analysed, got none: expected a point saved"),
+        ("endless.safetensors", "page.html", "expected a finite loss and gradient at endless.safetensors, got nan and nan"),
         ("good.safetensors", "page.txt", "expected a file name ending in .html, got page.txt"),
         ("good.safetensors", "nowhere/page.html", "cannot write nowhere/page.html"),
     ],
@@ -187,7 +188,8 @@ def test_bad_input_is_one_line(
     source: str, out: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    saved(Path("good.safetensors"))
+    far = CriticalPoint.at(SMALL, CriticalPoint.load(saved(Path("good.safetensors"))).theta + 1e200, Origin("far"))
+    replace(far, loss=0.0, gradient_norm=0.0).save(Path("endless.safetensors"))
     Path("text.safetensors").write_text("no point")
     Path("empty").mkdir()
     Path("hopeless").mkdir()
