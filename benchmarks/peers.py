@@ -1,9 +1,11 @@
 """Times our products and counts beside PyHessian, curvlinops, hessian-eigenthings and scipy, in one run on one operator.
 
-    python benchmarks/peers.py [--width 70] [--depth 2] [--out peers.json]
+    python benchmarks/peers.py [--width 70] [--depth 2] [--dense] [--compile] [--out build/peers.json]
 
-Prints a table of ratios and writes it as JSON with all versions. A peer that is not installed is left out and named. Ratios of
-one run are what to compare; seconds belong to the machine. One thread unless OMP_NUM_THREADS says otherwise.
+Prints a table of ratios and writes it as JSON with all versions. A peer that is not installed is left out. Two are not in the
+environment, since curvlinops brings torchvision along: pip install --pre -c constraints.txt curvlinops-for-pytorch
+hessian-eigenthings. Ratios of one run are what to compare; seconds belong to the machine. One thread unless OMP_NUM_THREADS says
+otherwise.
 """
 
 import argparse
@@ -23,15 +25,16 @@ from torch import Tensor, nn
 
 from landscape.curvature.algebra import to_scipy
 from landscape.curvature.backends import PyHessian
+from landscape.curvature.compiled import compiled
 from landscape.curvature.counting import nullity
 from landscape.curvature.deflation import Deflated
 from landscape.curvature.lowrank import LowRank
-from landscape.curvature.operator import Hessian, Product
+from landscape.curvature.operator import CHUNK, Hessian, Product
 from landscape.problem import Problem
 from landscape.structures import Collapse, analytic, embed
 from landscape.symmetry_projector import orbit_projector
 
-BLOCK = 64
+BLOCK = CHUNK
 PEERS = ("torch", "scipy", "pyhessian", "curvlinops-for-pytorch", "hessian-eigenthings")
 
 
@@ -66,8 +69,8 @@ class Scalar(nn.Module):
         return self.function(self.theta)
 
 
-def products(problem: Problem, theta: Tensor) -> dict[str, float]:
-    """Returns the median seconds per vector of every way to multiply."""
+def products(problem: Problem, theta: Tensor, compile_too: bool) -> dict[str, float]:
+    """Returns the median seconds per vector of every way to multiply; prints what compiling took."""
     objective = problem.objective(theta)
     block = torch.randn(problem.parameters, BLOCK, dtype=theta.dtype, generator=torch.Generator().manual_seed(0))
     column = block[:, :1].contiguous()
@@ -80,6 +83,11 @@ def products(problem: Problem, theta: Tensor) -> dict[str, float]:
         "torch.func, blocked": (lambda: traced @ block, BLOCK),
         "torch.func, single": (lambda: traced @ column, 1),
     }
+    if compile_too:
+        for name, operator in ("hand-derived", written), ("torch.func", traced):
+            program = compiled(operator)
+            print(f"{name}: compiled for {BLOCK} columns in {program.seconds:.1f} s, relative difference {program.difference:.1e}")
+            actions[f"{name}, compiled"] = (lambda program=program: program @ block, BLOCK)
     if importlib.util.find_spec("curvlinops"):
         from curvlinops import HessianLinearOperator
 
@@ -162,13 +170,14 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=70)
     parser.add_argument("--depth", type=int, default=2)
     parser.add_argument("--dense", action="store_true", help="also the methods that take minutes at width 70")
+    parser.add_argument("--compile", action="store_true", help="also products compiled by torch.compile")
     parser.add_argument("--out", type=Path, default=Path("build/peers.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     problem = Problem.balanced(10, 5, arguments.width, arguments.depth, 2**-10)
     theta = embed(problem, analytic(problem, Collapse()))
     versions = {name: _version(name) for name in PEERS}
-    seconds = products(problem, theta)
+    seconds = products(problem, theta, arguments.compile)
     fastest = seconds["hand-derived, blocked"]
     print(f"{problem}\n{versions}")
     for name, value in seconds.items():

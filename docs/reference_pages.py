@@ -8,7 +8,7 @@ import landscape
 GROUPS = {
     "model": (
         "The model: the loss, its known critical points, what must be true of them",
-        "problem objective structures codes construction theory notation symmetry symmetry_projector",
+        "problem objective chain structures codes construction theory notation symmetry symmetry_projector",
     ),
     "solving": ("Finding and keeping points", "solver point weights store"),
     "degeneracy": (

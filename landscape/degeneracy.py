@@ -55,7 +55,7 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> Degene
     """
     if isinstance(source, Core) and method not in ("auto", "reduction"):
         raise InputError(f"expected a saved point for the method {method}, got one without parameters: write it with solve --out")
-    problem, choice = source.problem, choose(source.problem, method)
+    problem, choice = source.problem, choose(source.problem, method, device=source.theta.device)
     if isinstance(source, Core):
         return _analyse_core(source, choice)
     theta, norm = source.theta, source.gradient_norm

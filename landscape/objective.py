@@ -1,8 +1,8 @@
 """The loss of a product of factors on ONE flat vector, with its hand-derived gradient and Hessian product.
 
 Every kernel takes any number of leading batch dimensions (one matrix product per factor), follows the device and dtype of
-its input and never waits for the device. `Objective.loss` is plain differentiable torch, so `torch.func` gives independent
-derivatives of the same function.
+its input and never waits for the device. Linear models with more columns than classes are differentiated by `chain`.
+`Objective.loss` is plain differentiable torch, so `torch.func` gives independent derivatives of the same function.
 """
 
 import math
@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.chain import Chain
 from landscape.display import brief
 
 Loss = Literal["ce", "mse"]
@@ -111,26 +112,40 @@ class Objective:
 
         return apply
 
+    @property
+    def _is_thin(self) -> bool:
+        """Whether K rows are less work to pass through the layers than the columns are."""
+        return self.activation == "linear" and self.targets.shape[0] < self.targets.shape[1]
+
     def gradient(self, theta: Float[Tensor, "*b p"]) -> Float[Tensor, "*b p"]:
         """Returns the gradient of `loss`, without the loss."""
-        trace = self._forward(theta)
-        return self._backward(theta, trace, trace.outputs[-1] * self.scales)
+        return self._differentiated(theta)[1]
 
     def value_and_gradient(self, theta: Float[Tensor, "*b p"]) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b p"]]:
         """Returns the loss and its gradient from one forward pass."""
+        logits, gradient = self._differentiated(theta)
+        return self.fit(logits) + self._penalty(theta), gradient
+
+    def _differentiated(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the logits and the gradient."""
+        if self._is_thin:
+            chain = Chain.of(self.split(theta))
+            logits = chain.product() * self.scales
+            return logits, self._assembled(chain.gradient(self.fit_gradient(logits) * self.scales), theta)
         trace = self._forward(theta)
         logits = trace.outputs[-1] * self.scales
-        return self.fit(logits) + self._penalty(theta), self._backward(theta, trace, logits)
-
-    def _backward(self, theta: Tensor, trace: "_Trace", logits: Tensor) -> Tensor:
         parts: list[Tensor] = []
         error = self.fit_gradient(logits) * self.scales
         for index in range(len(trace.layers) - 1, -1, -1):
             parts.append(error @ trace.inputs[index].mT)
             error = self._gate(trace.layers[index].mT @ error, trace, index)
-        parts.append(error)
-        data = torch.cat([part.flatten(-2) for part in reversed(parts)], dim=-1)
-        return data + self._decay_vector(theta) * theta
+        return logits, self._assembled([error, *reversed(parts)], theta)
+
+    def _assembled(self, parts: list[Tensor], direction: Tensor) -> Tensor:
+        """Returns the derivatives of the data part as one vector, with what the decays make of the direction."""
+        data = torch.cat([part.flatten(-2) for part in parts], dim=-1)
+        decay = self._decay_vector(direction)
+        return data.add_(direction, alpha=decay) if isinstance(decay, float) else data.add_(decay * direction)
 
     def linearize(self, theta: Float[Tensor, "*b p"]) -> Callable[[Float[Tensor, "*c p"]], Float[Tensor, "*c p"]]:
         """Returns the map v -> Hessian(theta) v; the forward and backward pass at theta are done once.
@@ -138,7 +153,16 @@ class Objective:
         `v` may carry batch dimensions of its own that broadcast against those of `theta`. For ReLU the activation pattern is
         held fixed, which is the Hessian wherever no pre-activation is 0.
         """
-        trace = self._forward(theta)
+        if self._is_thin:
+            chain = Chain.of(self.split(theta))
+            logits = chain.product() * self.scales
+            curve = self.fit_curvature(logits)
+            bend = chain.linearize(self.fit_gradient(logits) * self.scales, lambda swing: curve(swing * self.scales) * self.scales)
+            return lambda direction: self._assembled(bend(self.split(direction)), direction)
+        return self._linearized(self._forward(theta))
+
+    def _linearized(self, trace: "_Trace") -> Callable[[Tensor], Tensor]:
+        """Returns the Hessian product by a pass of every column through the layers and back."""
         logits = trace.outputs[-1] * self.scales
         curve = self.fit_curvature(logits)
         errors = [self.fit_gradient(logits) * self.scales]
@@ -147,7 +171,6 @@ class Objective:
             arriving = trace.layers[index].mT @ errors[0]
             errors.insert(0, self._gate(arriving, trace, index))
             bends.insert(1, self._bend(arriving, trace, index))
-        decay = self._decay_vector(theta)
 
         def product(direction: Tensor) -> Tensor:
             _, *turns = self.split(direction)
@@ -161,11 +184,7 @@ class Objective:
                 swing = self._gate(swing, trace, index)
                 if (bend := bends[index]) is not None:
                     swing = swing + bend * tangents[index]
-            parts.append(swing)
-            result = torch.cat([part.flatten(-2) for part in reversed(parts)], dim=-1)
-            if isinstance(decay, float):
-                return result.add_(direction, alpha=decay)
-            return result.add_(decay * direction)
+            return self._assembled([swing, *reversed(parts)], direction)
 
         return product
 

@@ -32,6 +32,7 @@ Route = Literal["reduction", "dense", "inertia", "quotient", "deflated", "lowran
 LARGEST_DENSE = 20_000  # parameters: two matrices of 3.2 GB and hours of eigenvalues; beyond that dense is refused
 _DENSE_AT_ONCE = 10_000  # up to here eigenvalues are as fast as the range finder and say more
 _LARGEST_SECOND = 100_000  # a second route beyond this takes tens of seconds at saddles
+_CPU = torch.device("cpu")
 _POWER_STEPS = 30
 _SECOND_STEPS = 120  # of Lanczos: the budget of a second route; one that needs more says that it is undecided
 
@@ -64,7 +65,7 @@ class Measurement:
     zeros: Nullity | None
 
 
-def choose(problem: Problem, method: MethodName, memory: float | None = None) -> Choice:
+def choose(problem: Problem, method: MethodName, memory: float | None = None, device: torch.device = _CPU) -> Choice:
     """Returns the methods for a model.
 
     A named method runs alone. "auto" is
@@ -77,7 +78,8 @@ def choose(problem: Problem, method: MethodName, memory: float | None = None) ->
     Args:
         problem: The model.
         method: What was asked for.
-        memory: Bytes that may be used; None for half of what the machine has.
+        memory: Bytes that may be used; None for half of what the device has.
+        device: Where the point is.
 
     Raises:
         InputError: If the method asked for cannot be used for the model or its size.
@@ -93,7 +95,7 @@ def choose(problem: Problem, method: MethodName, memory: float | None = None) ->
         raise InputError("expected one decay for the method lowrank, got several: use --method deflated or inertia")
     if method != "auto":
         return Choice(method)
-    bytes_free = half_of_memory() if memory is None else memory
+    bytes_free = half_of_memory(device) if memory is None else memory
     forms = 24.0 * problem.parameters**2 <= bytes_free
     second: Route | None = "deflated" if problem.parameters <= _LARGEST_SECOND else None
     if problem.is_linear:
@@ -105,8 +107,10 @@ def choose(problem: Problem, method: MethodName, memory: float | None = None) ->
     return Choice("inertia", second) if forms else Choice("deflated")
 
 
-def half_of_memory() -> float:
-    """Returns half of the machine's memory in bytes, or 8e9 where the system does not say."""
+def half_of_memory(device: torch.device) -> float:
+    """Returns half of the bytes that are free on a CUDA device, or half of the machine's memory (8e9 where it does not say)."""
+    if device.type == "cuda":
+        return 0.5 * torch.cuda.mem_get_info(device)[0]
     try:
         return 0.5 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
@@ -144,7 +148,7 @@ def measure(problem: Problem, theta: Float[Tensor, " p"], route: Route, toleranc
         return Measurement(spectrum, gauss_newton_norms(problem, theta), None)
     operator = hessian_at(problem, theta)
     if route == "lowrank":
-        method = LowRank(problem.mean_decay, memory=half_of_memory())
+        method = LowRank(problem.mean_decay, memory=half_of_memory(theta.device))
         require_symmetric(operator)
         whole = method.spectrum(operator)
         return Measurement(whole.spectrum, gauss_newton_norms(problem, theta), method.zeros(whole, operator, radius))
@@ -156,7 +160,8 @@ def second_opinion(problem: Problem, theta: Float[Tensor, " p"], route: Route, t
     objective = problem.objective(theta)
     radius = gradient_radius(float(objective.gradient(theta).norm()), orbital)
     if route == "deflated":
-        method = Deflated(orbit_projector(problem, theta, tolerance), probes=4, steps=_SECOND_STEPS, memory=half_of_memory())
+        projector, memory = orbit_projector(problem, theta, tolerance), half_of_memory(theta.device)
+        method = Deflated(projector, probes=4, steps=_SECOND_STEPS, memory=memory)
         return nullity(hessian_at(problem, theta), method, radius)
     counted = measure(problem, theta, route, tolerance, radius).zeros
     assert counted is not None
@@ -240,7 +245,7 @@ def gauss_newton_norms(problem: Problem, theta: Float[Tensor, " p"]) -> tuple[fl
 
 
 def _counting(problem: Problem, theta: Tensor, route: Route, tolerance: float) -> Counting:
-    memory = half_of_memory()
+    memory = half_of_memory(theta.device)
     match route:
         case "inertia":
             return Inertia(memory)

@@ -14,7 +14,7 @@ from landscape.errors import InputError
 from landscape.point import CriticalPoint, Origin
 from landscape.problem import Problem
 from landscape.reduction import Block, Core, reduce
-from landscape.routes import Choice, choose, disagreement
+from landscape.routes import Choice, choose, disagreement, half_of_memory
 from landscape.solver import solve
 from landscape.structures import Collapse, Partition, Random, analytic, embed, random_start
 from landscape.symmetry import rotate
@@ -199,6 +199,15 @@ def test_the_choice_rule():
         choose(relu(200), "dense")
     with pytest.raises(InputError, match="one decay"):
         choose(relu(4, (1e-3, 1e-3, 2e-3)), "lowrank")
+
+
+def test_memory_is_that_of_the_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1_600_000_000, 80_000_000_000))
+    relu = Problem.balanced(10, 5, 70, 2, 1e-3, activation="relu")
+    assert half_of_memory(torch.device("cuda", 1)) == 8e8
+    assert choose(relu, "auto", device=torch.device("cuda", 1)).first == "lowrank"  # all eigenvalues take three matrices of 0.66 GB
+    assert choose(relu, "auto").first == "dense"
+    assert half_of_memory(torch.device("cpu")) > 1e8
 
 
 def test_beyond_the_second_route_the_reduction_stands_alone():

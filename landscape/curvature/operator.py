@@ -14,7 +14,8 @@ from landscape.display import brief
 from landscape.errors import InputError
 
 CHUNK = 64  # columns per vmapped product: the fastest on CPUs among 1 .. 256 at 9100 parameters, and it bounds the memory
-_CACHED = 150_000  # numbers of a block that CPUs multiply fastest: at 555 008 parameters 64 columns took twice as long each as one
+_CACHED = 150_000  # numbers of a block that CPUs multiply fastest, but no fewer than _FEWEST columns
+_FEWEST = 4  # one column took half as long again as each of four at 555 008 parameters, and each of 64 more than twice as long
 
 
 @runtime_checkable
@@ -121,13 +122,16 @@ class Product:
         return self.like.numel()
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
-        parts = block.split(_columns(block), dim=1)
-        return torch.cat([self.apply(part.mT.contiguous()).mT for part in parts], dim=1)
+        # Small arrays beside the result: large ones come fresh from the system every time, and that takes as long as the products.
+        result = block.mT.new_empty(block.shape[1], block.shape[0])
+        for part, target in zip(block.split(_columns(block), dim=1), result.split(_columns(block)), strict=True):
+            target.copy_(self.apply(part.mT.contiguous()))
+        return result.mT
 
 
 def _columns(block: Float[Tensor, "p k"]) -> int:
     """Returns how many columns to multiply at a time on the block's device."""
-    return max(1, min(CHUNK, _CACHED // block.shape[0])) if block.device.type == "cpu" else CHUNK
+    return min(CHUNK, max(_FEWEST, _CACHED // block.shape[0])) if block.device.type == "cpu" else CHUNK
 
 
 def dense(operator: SymmetricOperator) -> Float[Tensor, "p p"]:

@@ -4,16 +4,22 @@ Fake tensors carry shapes, dtypes and devices but no numbers, so reading a numbe
 decides on the host (ranks, convergence) is outside these kernels by design.
 """
 
+import math
 import warnings
+from functools import partial
 
 import pytest
 import torch
+from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from landscape.curvature.algebra import Affine, Compression, DiagonalBlock, Sum
 from landscape.curvature.krylov import Sweep, extend, sweep, without
-from landscape.curvature.operator import Matrix, Product
+from landscape.curvature.module import ModuleGaussNewton, ModuleHessian, ModuleLoss
+from landscape.curvature.operator import Hessian, Matrix, Product
 from landscape.curvature.quotient import BasisProjector, Quotient
 from landscape.objective import Objective
 from landscape.problem import Problem
@@ -54,7 +60,10 @@ def test_reading_a_number_would_be_seen(fake):
         float(on_device(1))
 
 
-@pytest.mark.parametrize("kind", ["matrix", "sum", "quotient", "compression", "block", "model"])
+MODELS = ["thin", "square", "squared error", "relu", "softplus"]
+
+
+@pytest.mark.parametrize("kind", ["matrix", "sum", "quotient", "compression", "block", *MODELS])
 def test_products_and_krylov_kernels(fake, kind):
     matrix = Matrix(on_device(SIZE, SIZE))
     operator = {
@@ -63,7 +72,7 @@ def test_products_and_krylov_kernels(fake, kind):
         "quotient": lambda: Quotient(matrix, BasisProjector(on_device(SIZE, 3)), on_device(SIZE, 2), 0.5),
         "compression": lambda: Compression(matrix, on_device(SIZE, 5)),
         "block": lambda: DiagonalBlock(matrix, slice(2, 8)),
-        "model": model,
+        **{name: partial(model, name) for name in MODELS},
     }[kind]()
     block = on_device(operator.size, 3)
     assert_on_device(operator @ block, without(block, on_device(operator.size, 2)))
@@ -73,23 +82,36 @@ def test_products_and_krylov_kernels(fake, kind):
     assert_on_device(*extend(operator, on_device(operator.size, 2), on_device(2, 2), block))
 
 
-def objective() -> Objective:
-    """The model, its constants fake; square brackets on CUDA tensors need a CUDA build, so nothing here indexes."""
-    problem = Problem.balanced(3, 2, 4, 2, 1e-3)
+def objective(kind: str = "thin") -> Objective:
+    """The model, its constants fake; square brackets on CUDA tensors need a CUDA build, so nothing here indexes.
+
+    Thin is what has more columns than classes, square the core of it.
+    """
+    columns = 3 if kind == "square" else 6
+    problem = Problem.balanced(3, columns // 3, 4, 2, 1e-3)
     return Objective(
         shapes=problem.shapes,
         decays=problem.decays,
-        targets=on_device(3, 6),
-        weights=on_device(6),
-        scales=on_device(6),
-        loss_kind="ce",
-        activation="linear",
+        targets=on_device(3, columns),
+        weights=on_device(columns),
+        scales=on_device(columns),
+        loss_kind="mse" if kind == "squared error" else "ce",
+        activation="relu" if kind in ("relu", "softplus") else "linear",
+        sharpness=10.0 if kind == "softplus" else math.inf,
     )
 
 
-def model() -> Product:
-    theta = on_device(objective().size)
-    return Product(objective().linearize(theta), theta)
+def model(kind: str) -> Product:
+    theta = on_device(objective(kind).size)
+    return Product(objective(kind).linearize(theta), theta)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_loss_and_gradient_of_a_batch(fake, kind):
+    theta = on_device(5, objective(kind).size)
+    loss, gradient = objective(kind).value_and_gradient(theta)
+    assert_on_device(loss, gradient, objective(kind).gradient(theta), objective(kind).pushforward(theta)(theta))
+    assert (loss.shape, gradient.shape) == ((5,), theta.shape)
 
 
 def test_the_orbit_projector(fake):
@@ -97,3 +119,49 @@ def test_the_orbit_projector(fake):
     rows = (on_device(2, 6 + 4), on_device(2, 4 + 3))
     projector = OrbitProjector(objective(), frames, rows, on_device(12, 2), 10)
     assert_on_device(projector.apply(on_device(objective().size, 3)))
+
+
+# A CPU build of torch aborts at autograd on fake CUDA tensors. The device "meta" has no numbers either and its autograd works, so
+# what torch.func differentiates is traced there.
+META = {"dtype": torch.float64, "device": "meta"}
+
+
+class OnlyMeta(TorchDispatchMode):
+    """Refuses operations on tensors of another device, which torch itself lets mix with meta tensors; numbers may be anywhere."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for value in tree_leaves((args, kwargs, result)):
+            if isinstance(value, torch.Tensor) and value.ndim and value.device.type != "meta":
+                raise AssertionError(f"{function} on {value.device}")
+        return result
+
+
+def test_mixing_devices_would_be_seen():
+    elsewhere = torch.ones(3, 3, dtype=torch.float64)
+    with pytest.raises(AssertionError, match=r"aten.mm.* on cpu"), OnlyMeta():
+        torch.empty(3, 3, **META) @ elsewhere
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        torch.empty(1, **META).item()
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_the_hessian_of_torch_func(activation):
+    problem = Problem.balanced(3, 2, 4, 2, 1e-3, activation=activation)
+    theta = torch.empty(problem.parameters, **META)
+    objective, block = problem.objective(theta), torch.empty(problem.parameters, 3, **META)
+    with OnlyMeta():
+        image = Hessian(objective.loss, theta) @ block
+    assert (image.device.type, image.dtype) == ("meta", torch.float64)
+
+
+@pytest.mark.parametrize("kind", [ModuleHessian, ModuleGaussNewton])
+def test_operators_of_modules(kind, monkeypatch):
+    monkeypatch.setattr(ModuleLoss, "__post_init__", lambda self: None)  # which reads two losses on the host to see dropout
+    network = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Softplus(), nn.Linear(5, 3)).to(**META).eval()
+    batches = [(torch.empty(count, 4, **META), torch.empty(count, dtype=torch.long, device="meta")) for count in (7, 2)]
+    operator = kind(ModuleLoss(network, nn.CrossEntropyLoss(), batches, decay=0.1))
+    block = torch.empty(operator.size, 3, **META)
+    with OnlyMeta():
+        image = operator @ block
+    assert (image.device.type, image.dtype) == ("meta", torch.float64)

@@ -107,6 +107,7 @@ def test_one_clear_error_each(network, batches):
 @pytest.mark.slow
 def test_softplus_network_on_digits_against_dense():
     datasets = pytest.importorskip("sklearn.datasets")
+    from landscape.curvature.backends import PyHessian
     from landscape.curvature.extremes import Extremes, extremes
 
     x, y = datasets.load_digits(return_X_y=True)
@@ -119,3 +120,19 @@ def test_softplus_network_on_digits_against_dense():
     found = extremes(ModuleHessian(problem), Extremes(count=8))
     np.testing.assert_allclose(found.top.values.numpy(), expected[::-1][:8], rtol=0, atol=1e-8)
     np.testing.assert_allclose(found.bottom.values.numpy(), expected[:8], rtol=0, atol=1e-8)
+    repaired = PyHessian.of_module(problem).eigenvalues(2, iterations=3000, tolerance=1e-14)
+    np.testing.assert_allclose(repaired, expected[::-1][:2], rtol=0, atol=1e-8)
+
+
+def test_the_peer_multiplies_by_the_same_matrix(network, batches):
+    """An L2 term closed over the parameters would be dropped there; without decay the operators are the same."""
+    curvlinops = pytest.importorskip("curvlinops", reason="brings torchvision along, so it is no part of the environment")
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    loss = nn.CrossEntropyLoss()
+    problem = ModuleLoss(network, loss, batches)
+    for ours, theirs in (
+        (ModuleHessian(problem), curvlinops.HessianLinearOperator),
+        (ModuleGaussNewton(problem), curvlinops.GGNLinearOperator),
+    ):
+        expected = theirs(network, loss, parameters, batches) @ torch.eye(len(IDENTITY), dtype=torch.float64)
+        torch.testing.assert_close(dense(ours), torch.as_tensor(expected), rtol=0, atol=1e-14)
