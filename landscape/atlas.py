@@ -43,6 +43,10 @@ class Atlas:
     lost: int = 0
     omitted: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        minima = sum(entry.index == 0 for entry in self.entries)
+        return f"Atlas({len(self.entries)} points, {minima} of them minima; {self.problem})"
+
 
 @dataclass(frozen=True)
 class Survey:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.degeneracy import analyse
+from landscape.display import brief
 from landscape.errors import InputError
 from landscape.point import CriticalPoint, Origin, Outcome
 from landscape.problem import Problem
@@ -48,6 +49,8 @@ class Segment:
     places: Float[Tensor, " t"]
     loss: Float[Tensor, " t"]
     distance: float
+
+    __repr__ = brief
 
     @property
     def barrier(self) -> float:

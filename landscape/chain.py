@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.display import brief
+
 Map = Callable[[Tensor], Tensor]
 
 
@@ -27,6 +29,8 @@ class Chain:
     features: Float[Tensor, "*b d m"]
     layers: list[Tensor]
     suffixes: list[Tensor]
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, factors: list[Tensor]) -> "Chain":

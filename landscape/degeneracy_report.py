@@ -7,6 +7,7 @@ from landscape.arbiter import Arbitration
 from landscape.collapse import CollapseMetrics
 from landscape.curvature.nullity import Nullity
 from landscape.curvature.spectrum import Spectrum
+from landscape.display import aligned, table
 from landscape.kinks import Kinks
 from landscape.problem import Problem
 from landscape.routes import certificate
@@ -77,6 +78,17 @@ class DegeneracyReport:
     second: Nullity | None = None
     kinks: Kinks | None = None
 
+    def __repr__(self) -> str:
+        counts = f"nullity {self.nullity}, index {self.index}" if self.resolved else self.reason
+        return f"DegeneracyReport({self.structure}, {counts}; {self.problem})"
+
+    def __str__(self) -> str:
+        return aligned([*self.rows(), *([("not stated", self.reason)] if self.reason else [])])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the rows of `landscape degeneracy`."""
+        return table(repr(self), self.rows())
+
     @property
     def resolved(self) -> bool:
         """Whether nullity and index are exact."""
@@ -104,6 +116,61 @@ class DegeneracyReport:
         judged = [d.value for d in self.arbitration.cluster if not d.is_zero and d.value > 0]
         settled = (value for value, _ in self.spectrum.pairs() if value > self.arbitration.cutoff)
         return min([*judged, *settled], default=None)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Returns the report as name and value, in the order of a reader's questions."""
+        return [*self._counts(), *self._sizes(), *self._evidence()]
+
+    def _counts(self) -> list[tuple[str, str]]:
+        return [
+            ("structure", self.structure),
+            ("parameters", str(self.problem.parameters)),
+            ("rank", _or_unknown(self.rank)),
+            ("loss", f"{self.loss:.10f}"),
+            ("gradient norm", f"{self.gradient_norm:.1e}"),
+            ("nullity", _or_unknown(self.nullity)),
+            ("index", _or_unknown(self.index)),
+            ("orbit dimension", f"{_or_unknown(self.orbit_dimension)} (formula {_or_unknown(self.orbit_formula)})"),
+            ("paper dimension", f"{_or_unknown(self.paper_dimension)} (Theorem 5)"),
+            ("excess", _or_unknown(self.excess)),
+        ]
+
+    def _sizes(self) -> list[tuple[str, str]]:
+        rows, flat, metrics = [], self.flatness, self.collapse
+        if self.spectrum is not None and self.spectrum.multiplicities:
+            rows += [
+                ("eigenvalues", f"{float(self.spectrum.values[0]):.6e} .. {float(self.spectrum.values[-1]):.6e}"),
+                ("smallest positive", "none" if self.smallest_positive is None else f"{self.smallest_positive:.6e}"),
+            ]
+        if flat is not None:
+            rows += [
+                ("spectral norm", f"{flat.spectral:.6g}"),
+                ("Frobenius norm", f"{flat.frobenius:.6g} (Gauss-Newton {flat.gauss_newton_frobenius:.6g})"),
+                ("trace", f"{flat.trace:.6g} (Gauss-Newton {flat.gauss_newton_trace:.6g})"),
+            ]
+        rows.append(("learning coefficient", _or_unknown(self.learning_coefficient)))
+        for name, values in (("NC1", metrics.nc1), ("NC2", metrics.nc2), ("NC3", metrics.nc3)):
+            rows.append((f"{name} by layer", "  ".join("-" if value is None else f"{value:.1e}" for value in values)))
+        rows.append(("balancedness", f"{metrics.balancedness:.1e}"))
+        return rows
+
+    def _evidence(self) -> list[tuple[str, str]]:
+        rows, zeros, bent, second = [], self.zeros, self.kinks, self.second
+        if zeros is not None:
+            rows += [
+                ("largest zero", f"{zeros.largest_zero:.1e}, cutoff {zeros.cutoff:.1e}"),
+                ("smallest non-zero", f"{'' if zeros.sharp else 'at least '}{zeros.smallest_nonzero:.1e}, by {self.method}"),
+            ]
+        if bent is not None:
+            slope = "-" if bent.smallest_slope is None else f"{bent.smallest_slope:.1e}"
+            rows.append(("kinks", f"{bent.count}, smallest pre-activation {bent.smallest:.1e}"))
+            rows.append(("generalised gradient", f"{bent.residual:.1e}, smallest slope across a kink {slope}"))
+            if bent.manifold is not None and bent.manifold.resolved:
+                rows.append(("along the kinks", f"nullity {bent.manifold.count}, index {bent.manifold.negative}"))
+        if second is not None:
+            counts = f"nullity {second.count}, index {_or_unknown(second.negative)}" if second.resolved else "undecided"
+            rows.append(("second route", f"{second.method}: {counts} (delta {second.delta:.1e}, {second.products} products)"))
+        return rows
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form; what is not known is None."""
@@ -140,3 +207,7 @@ class DegeneracyReport:
             },
             "spectrum": self.spectrum and [list(atom) for atom in self.spectrum.atoms()],
         }
+
+
+def _or_unknown(value: int | float | None) -> str:
+    return "undecided" if value is None else f"{value}"

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.chain import Chain
+from landscape.display import brief
 
 Loss = Literal["ce", "mse"]
 Activation = Literal["linear", "relu"]
@@ -47,6 +48,8 @@ class Objective:
     loss_kind: Loss
     activation: Activation
     sharpness: float = math.inf
+
+    __repr__ = brief
 
     @property
     def size(self) -> int:

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from landscape.curvature.spectrum import rounding_radius
+from landscape.display import brief
 from landscape.problem import Problem
 from landscape.reduction import Block, Reduction
 
@@ -103,6 +104,8 @@ class Sector:
     data: Array
     rest: Array
     multiplicity: int
+
+    __repr__ = brief
 
     @property
     def eigenvalues(self) -> Array:

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from landscape import __version__
+from landscape.display import aligned, table
 from landscape.errors import InputError
 from landscape.problem import Problem
 from landscape.store import replacing
@@ -105,6 +106,32 @@ class CriticalPoint:
         loss, gradient = problem.objective(theta).value_and_gradient(theta)
         rows = torch.zeros(0, 3, dtype=torch.float64) if trace is None else trace
         return cls(problem, theta, float(loss), float(gradient.norm()), outcome, steps, origin, rows)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Returns what the point is and where it came from, as name and value."""
+        origin = self.origin
+        return [
+            ("problem", str(self.problem)),
+            ("loss", repr(self.loss)),
+            ("gradient norm", f"{self.gradient_norm:.1e}"),
+            ("outcome", f"{self.outcome.name.lower()}: {self.outcome.value}"),
+            ("steps", str(self.steps)),
+            ("start", origin.start + ("" if origin.seed is None else f", seed {origin.seed}")),
+            *(("method", method) for method in origin.methods),
+            ("versions", ", ".join(f"{name} {number}" for name, number in origin.versions.items())),
+            *(("array", f"{name} {tuple(factor.shape)} {factor.dtype}") for name, factor in self.factors().items()),
+        ]
+
+    def __repr__(self) -> str:
+        evidence = f"loss {self.loss:.10f}, gradient norm {self.gradient_norm:.1e}, {self.outcome.name.lower()}"
+        return f"CriticalPoint({self.problem}; {evidence})"
+
+    def __str__(self) -> str:
+        return aligned(self.rows())
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the rows of `landscape show`."""
+        return table(repr(self), self.rows())
 
     def factors(self) -> dict[str, Tensor]:
         """Returns the factors by name: H_1, W_1, .., W_L."""

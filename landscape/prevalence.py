@@ -18,6 +18,7 @@ import torch
 
 from landscape import __version__
 from landscape.degeneracy import analyse
+from landscape.display import brief
 from landscape.errors import InputError
 from landscape.fingerprint import Fingerprint
 from landscape.point import Origin, Outcome
@@ -100,6 +101,8 @@ class EndPoint:
     singular: tuple[float, ...]
     record: tuple[tuple[int, float, float, int], ...]
 
+    __repr__ = brief
+
     @classmethod
     def of(cls, arrival: Arrival) -> "EndPoint":
         """Returns the record of an arrival, with its name and its measured degeneracy."""
@@ -173,6 +176,10 @@ class Prevalence:
                 label = f"unnamed {kind}"
             labels.append(label)
         return cls(study, tuple(ends), tuple(labels))
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{name} {count}" for name, count in self.counts.items())
+        return f"Prevalence({len(self.ends)} seeds: {found}; {self.non_converged} not converged; {self.study.problem})"
 
     @property
     def counts(self) -> dict[str, int]:

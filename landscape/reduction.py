@@ -14,6 +14,7 @@ from torch import Tensor
 
 from landscape.curvature.operator import Product, dense
 from landscape.curvature.spectrum import Spectrum, rounding_radius
+from landscape.display import brief
 from landscape.errors import InputError
 from landscape.objective import Objective
 from landscape.problem import Problem
@@ -33,6 +34,8 @@ class Core:
     problem: Problem
     rank: int
     theta: Float[Tensor, " q"]
+
+    __repr__ = brief
 
     @classmethod
     def from_form(cls, problem: Problem, form: LogitForm) -> "Core":
@@ -116,6 +119,8 @@ class Block:
     name: str
     values: Float[Tensor, " _"]
     multiplicity: int
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)

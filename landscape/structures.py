@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.codes import Block, Simplex, basis_of, block_equation, label, size_of
+from landscape.display import brief
 from landscape.errors import InputError
 from landscape.problem import Problem
 from landscape.theory import Root, ScaleEquation, mode_equation, simplex_equation
@@ -86,6 +87,8 @@ class LogitForm:
     left: Float[Tensor, "k r"]
     singular: Float[Tensor, " r"]
     right: Float[Tensor, "k r"]
+
+    __repr__ = brief
 
     @property
     def rank(self) -> int:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.display import brief
 from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.symmetry import interfaces
@@ -35,6 +36,8 @@ class OrbitProjector:
     rows: tuple[Float[Tensor, "_ _"], ...]
     support: Float[Tensor, "_ _"]
     rank: int
+
+    __repr__ = brief
 
     def apply(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
         """Returns the components of the columns along the orbit."""

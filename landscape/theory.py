@@ -13,6 +13,7 @@ import torch
 from scipy.optimize import brentq, minimize_scalar
 from torch import Tensor
 
+from landscape.display import brief
 from landscape.errors import InputError
 from landscape.problem import Problem
 
@@ -42,6 +43,8 @@ class ScaleEquation:
     depth: int
     decay: float
     upper: float = math.exp(_LOG_SCALE_LIMITS[1])
+
+    __repr__ = brief
 
     def _log_right(self, log_scale: float) -> float:
         power = (self.depth - 1) / (self.depth + 1)

@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SETTING_UP = re.compile(r"^\s*(?:(?:\./)?scripts/(?:test|quickstart)|git clone|(?:python3? -m )?pip install)\b")
 
+OF_TORCH = "ignore:`torch.jit.script` is deprecated:DeprecationWarning"  # raised by torch.func inside torch itself
+
 
 def blocks(text: str) -> list[tuple[str, str]]:
     """Returns language and content of every block that is a command or a program."""
@@ -24,7 +26,7 @@ def blocks(text: str) -> list[tuple[str, str]]:
 def commands(language: str, content: str) -> str:
     """Returns what a shell is given for a block; of a console block only what stands after a prompt."""
     if language == "python":
-        return f"python -W error - <<'END_OF_BLOCK'\n{content}END_OF_BLOCK\n"
+        return f"python -W error -W '{OF_TORCH}' - <<'END_OF_BLOCK'\n{content}END_OF_BLOCK\n"
     if language == "console":
         content = "".join(f"{line[2:]}\n" for line in content.splitlines() if line.startswith("$ "))
     return "".join(f"{line}\n" for line in content.splitlines() if not SETTING_UP.match(line))

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from landscape.display import brief
+
 Verdict = Literal["holds", "holds with a correction", "does not hold as stated", "not testable"]
 PAGE = "docs/paper.md"
 
@@ -36,6 +38,8 @@ class Claim:
     statement: str
     stated: Verdict
     check: Callable[[bool], Finding]
+
+    __repr__ = brief
 
     @property
     def link(self) -> str:

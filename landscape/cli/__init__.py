@@ -29,6 +29,7 @@ app.command("landscape.cli.show:show", name="show", help="Print what a saved poi
 app.command("landscape.cli.atlas:atlas", name="atlas", help="List every known kind of critical point of a problem.")
 app.command("landscape.cli.prevalence:prevalence", name="prevalence", help="Count where many random starts end.")
 app.command("landscape.cli.phase:phase", name="phase", help="Draw where DNC is a saddle, a minimum or the best known point.")
+app.command("landscape.cli.report:report", name="report", help="Write a page of a point or of a folder of points.")
 app.command("landscape.cli.verify:verify", name="verify", help="Check the claims of the paper, with numbers computed now.")
 app.register_install_completion_command(name="install-completion")
 

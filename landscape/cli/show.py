@@ -34,17 +34,7 @@ def show(
             "origin": {"start": origin.start, "methods": list(origin.methods), "seed": origin.seed, "versions": origin.versions},
         })
         return DONE
-    print_lines([
-        ("problem", str(saved.problem)),
-        ("loss", repr(saved.loss)),
-        ("gradient norm", f"{saved.gradient_norm:.1e}"),
-        ("outcome", f"{saved.outcome.name.lower()}: {saved.outcome.value}"),
-        ("steps", str(saved.steps)),
-        ("start", origin.start + ("" if origin.seed is None else f", seed {origin.seed}")),
-        *(("method", method) for method in origin.methods),
-        ("versions", ", ".join(f"{name} {number}" for name, number in origin.versions.items())),
-        *(("array", f"{name} {tuple(factor.shape)} {factor.dtype}") for name, factor in saved.factors().items()),
-    ])
+    print_lines(saved.rows())
     return DONE
 
 

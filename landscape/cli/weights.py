@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
-from landscape.cli.degeneracy import lines
 from landscape.cli.output import descent_progress, print_json, print_lines, warn
 from landscape.cli.sources import JsonFlag
 
@@ -47,7 +46,7 @@ def import_weights(
     if json:
         print_json({"out": str(out), "outcome": point.outcome.name.lower(), **report.as_dict()})
     else:
-        print_lines([("out", str(out)), *lines(report)])
+        print_lines([("out", str(out)), *report.rows()])
     if not report.resolved:
         warn(report.reason)
     return NOT_AS_ASKED if polish and point.outcome is not Outcome.CONVERGED else DONE

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.curvature.operator import SymmetricOperator
+from landscape.display import brief
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class Sum:
     """
 
     parts: tuple[SymmetricOperator, ...]
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         sizes = [part.size for part in self.parts]
@@ -59,6 +62,8 @@ class Affine:
     factor: float = 1.0
     shift: float = 0.0
 
+    __repr__ = brief
+
     @property
     def size(self) -> int:
         """The number of rows."""
@@ -85,6 +90,8 @@ class Compression:
     operator: SymmetricOperator
     basis: Float[Tensor, "p m"]
 
+    __repr__ = brief
+
     @property
     def size(self) -> int:
         """The dimension of the subspace."""
@@ -110,6 +117,8 @@ class DiagonalBlock:
 
     operator: SymmetricOperator
     rows: slice
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         _require_range(self.rows, self.operator.size)
@@ -141,6 +150,8 @@ class OffDiagonalBlock:
     operator: SymmetricOperator
     rows: slice
     columns: slice
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         _require_range(self.rows, self.operator.size)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from landscape.curvature.krylov import random_block, seeded
 from landscape.curvature.operator import CHUNK, SymmetricOperator
+from landscape.display import brief
 from landscape.errors import InputError
 
 _AGREEMENT = 1e3  # times eps: a compiled sum adds in another order, and may differ by a few roundings of the operator's norm
@@ -37,6 +38,8 @@ class Compiled:
     seconds: float
     difference: float
     program: Callable[[Tensor], Tensor]
+
+    __repr__ = brief
 
     @property
     def size(self) -> int:

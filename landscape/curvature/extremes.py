@@ -24,6 +24,7 @@ from landscape.curvature.krylov import (
     without,
 )
 from landscape.curvature.operator import SymmetricOperator
+from landscape.display import brief
 from landscape.errors import InputError
 
 _STRIDE = 10  # steps between two looks
@@ -64,6 +65,8 @@ class Eigenpairs:
     vectors: Float[Tensor, "p k"]
     residuals: Float[Tensor, " k"]
     converged: bool
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from landscape.curvature.operator import SymmetricOperator
+from landscape.display import brief
 from landscape.errors import InputError
 
 BREAKDOWN = 1e-13  # of the norm of the operator in float64: what is left of a vector below this is rounding noise
@@ -96,6 +97,8 @@ class Factorization:
     residual: Float[Tensor, "p b"]
     products: int
     restarts: int
+
+    __repr__ = brief
 
     def ritz(self) -> tuple[Float[Tensor, " j"], Float[Tensor, "j j"], Float[Tensor, " j"]]:
         """Returns ascending Ritz values, their coordinates in the basis, and the norms of their residuals."""
@@ -183,6 +186,8 @@ class Sweep:
     following: Float[Tensor, "p b"]
     scale: Float[Tensor, ""]
 
+    __repr__ = brief
+
     @classmethod
     def begin(cls, start: Float[Tensor, "p b"]) -> "Sweep":
         """Returns the runs of no steps from the columns of a block, normalised."""
@@ -246,6 +251,8 @@ class RitzRun:
     coordinates: Float[Tensor, "j j"]
     betas: Float[Tensor, " j"]
     ended: bool
+
+    __repr__ = brief
 
 
 def solve_runs(result: Sweep) -> list[RitzRun]:

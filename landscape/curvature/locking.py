@@ -25,6 +25,7 @@ from landscape.curvature.krylov import extend, noise_floor, orthonormal, random_
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity
 from landscape.curvature.operator import SymmetricOperator
 from landscape.curvature.quotient import Quotient
+from landscape.display import brief
 from landscape.errors import InputError
 
 
@@ -92,6 +93,8 @@ class State:
     products: int
     restarts: int
     finished: bool
+
+    __repr__ = brief
 
 
 def save(state: State, path: Path, run: dict[str, str | int]) -> None:

@@ -17,6 +17,7 @@ from landscape.curvature.krylov import estimate_norm, noise_floor, orthonormal, 
 from landscape.curvature.nullity import Nullity, count_zeros
 from landscape.curvature.operator import SymmetricOperator
 from landscape.curvature.spectrum import Spectrum, rounding_radius
+from landscape.display import brief
 from landscape.errors import InputError
 
 PROBES = 32
@@ -42,6 +43,8 @@ class LowRankSpectrum:
     residual: float
     delta: float
     products: int
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)

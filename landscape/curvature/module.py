@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from landscape.curvature.operator import CHUNK, linearized
+from landscape.display import brief
 from landscape.errors import InputError
 
 Reduction = Literal["mean", "sum"]
@@ -43,6 +44,8 @@ class ModuleLoss:
     data: Iterable[tuple[Tensor, Tensor]]
     decay: float = 0.0
     reduction: Reduction = "mean"
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         if not self._trained:
@@ -238,6 +241,8 @@ class GaussNewton:
     loss: Callable[[Tensor], Tensor]
     at: Float[Tensor, " p"]
     decay: float = 0.0
+
+    __repr__ = brief
 
     @property
     def size(self) -> int:

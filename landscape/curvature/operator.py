@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.display import brief
 from landscape.errors import InputError
 
 CHUNK = 64  # columns per vmapped product: the fastest on CPUs among 1 .. 256 at 9100 parameters, and it bounds the memory
@@ -49,6 +50,8 @@ class Matrix:
 
     entries: Float[Tensor, "p p"]
 
+    __repr__ = brief
+
     @property
     def size(self) -> int:
         """The number of rows."""
@@ -77,6 +80,8 @@ class Hessian:
 
     function: Callable[[Tensor], Tensor]
     at: Float[Tensor, " p"]
+
+    __repr__ = brief
 
     @property
     def size(self) -> int:
@@ -108,6 +113,8 @@ class Product:
 
     apply: Callable[[Tensor], Tensor]
     like: Float[Tensor, " p"]
+
+    __repr__ = brief
 
     @property
     def size(self) -> int:

@@ -17,6 +17,7 @@ from landscape.curvature.krylov import estimate_norm, random_block, seeded
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity
 from landscape.curvature.operator import CHUNK, SymmetricOperator, dense
 from landscape.curvature.spectrum import rounding_radius
+from landscape.display import brief
 from landscape.errors import InputError
 
 EVIDENCE_PROBES = 32
@@ -52,6 +53,8 @@ class BasisProjector:
 
     basis: Float[Tensor, "p m"]
 
+    __repr__ = brief
+
     @property
     def rank(self) -> int:
         """The number of columns."""
@@ -80,6 +83,8 @@ class Quotient:
     projector: Projector | None
     locked: Float[Tensor, "p m"]
     shift: float
+
+    __repr__ = brief
 
     @property
     def size(self) -> int:

@@ -9,6 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.curvature.operator import SymmetricOperator, dense
+from landscape.display import aligned, table
+
+_MOST_ROWS = 60  # distinct eigenvalues that are shown; `atoms` has all
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,22 @@ class Spectrum:
         pairs = sorted((value, times) for values, times in parts if times > 0 for value in values.tolist())
         values = torch.tensor([value for value, _ in pairs], dtype=torch.float64)
         return cls(values, tuple(times for _, times in pairs), error)
+
+    def __repr__(self) -> str:
+        ends = f", {float(self.values[0]):.3e} .. {float(self.values[-1]):.3e}" if len(self.values) else ""
+        return f"Spectrum({self.size} eigenvalues, {len(self.values)} stored{ends}, error {self.error:.1e})"
+
+    def __str__(self) -> str:
+        return aligned([("eigenvalue", "multiplicity"), *self._shown()])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the distinct eigenvalues."""
+        return table(repr(self), self._shown(), ("eigenvalue", "multiplicity"))
+
+    def _shown(self) -> list[tuple[str, str]]:
+        rows = [(f"{value:.9e}", f"{times}") for value, times in self.atoms()]
+        hidden = len(rows) - _MOST_ROWS
+        return rows if hidden <= 0 else [*rows[: _MOST_ROWS // 2], ("..", f"{hidden} more rows"), *rows[-_MOST_ROWS // 2 :]]
 
     @property
     def size(self) -> int:

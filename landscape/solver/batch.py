@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from landscape.display import brief
 from landscape.errors import InputError
 from landscape.objective import Objective
 from landscape.point import CriticalPoint, Origin, Outcome
@@ -34,6 +35,8 @@ class Start:
 
     theta: Float[Tensor, " p"]
     origin: Origin
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)

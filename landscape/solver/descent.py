@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from landscape.display import brief
 from landscape.objective import Objective
 from landscape.solver.methods import LBFGS, GradientDescent, State
 
@@ -28,6 +29,8 @@ class Descent:
     loss: Float[Tensor, " b"]
     gradient: Float[Tensor, "b p"]
     steps: Int[Tensor, " b"]
+
+    __repr__ = brief
 
     @classmethod
     def begin(cls, objective: Objective, theta: Float[Tensor, "b p"]) -> "Descent":

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.display import brief
+
 
 @dataclass(frozen=True)
 class GradientDescent:
@@ -120,3 +122,5 @@ class State:
     gradient_norm: float
     steps: int
     stalled: bool = False
+
+    __repr__ = brief

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from landscape.display import brief
 from landscape.objective import Objective
 from landscape.solver.methods import PseudoTransient, State
 from landscape.solver.rows import put, take
@@ -44,6 +45,8 @@ class Systems:
     goal: Float[Tensor, " b"]
     products: Int[Tensor, " b"]
     broken: Bool[Tensor, " b"]
+
+    __repr__ = brief
 
     @classmethod
     def begin(cls, right: Float[Tensor, "b p"], shift: Float[Tensor, " b"], tolerance: Float[Tensor, " b"]) -> "Systems":
@@ -97,6 +100,8 @@ class Flow:
     steps: Int[Tensor, " b"]
     products: Int[Tensor, " b"]
     systems: Systems
+
+    __repr__ = brief
 
     @classmethod
     def begin(cls, objective: Objective, theta: Float[Tensor, "b p"], settings: PseudoTransient) -> "Flow":

@@ -1,0 +1,100 @@
+"""
+My own network
+==============
+
+The curvature engine takes any torch module. Here: how many flat directions has a small classifier of handwritten digits, and does
+symmetry explain them?
+"""
+
+# %%
+# The network has a smooth hidden layer and a head of two linear layers without biases. A rotation between the two layers of the
+# head changes nothing, so its generators are flat directions that one can count by hand and compare.
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+digits = load_digits()
+inputs = torch.tensor(digits.data[:200] / 16, dtype=torch.float64)
+targets = torch.tensor(digits.target[:200])
+with torch.random.fork_rng():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(64, 8), nn.Softplus(), nn.Linear(8, 8, bias=False), nn.Linear(8, 10, bias=False)).double()
+
+# %%
+# Weight decay is part of the loss: without it, rescaling the layers would be flat too, and nothing would bound them. Training to a
+# small gradient is plain torch.
+decay = 2e-3
+parameters = list(network.parameters())
+optimiser = torch.optim.LBFGS(
+    parameters, max_iter=800, history_size=50, tolerance_grad=1e-9, tolerance_change=0, line_search_fn="strong_wolfe"
+)
+
+
+def closure() -> torch.Tensor:
+    optimiser.zero_grad()
+    value = nn.functional.cross_entropy(network(inputs), targets) + decay / 2 * sum(p.square().sum() for p in parameters)
+    value.backward()
+    return value
+
+
+before, after = optimiser.step(closure).item(), closure().item()
+print(f"loss {before:.4f} at the start, {after:.6f} at the end")
+
+# %%
+# A count of zeros needs a critical point to rounding. A few Newton steps on the complement of the flat directions get there.
+from landscape.curvature.module import ModuleHessian, ModuleLoss
+from landscape.curvature.operator import dense
+
+for _ in range(10):
+    problem = ModuleLoss(network, nn.functional.cross_entropy, [(inputs, targets)], decay)
+    gradient = torch.func.grad(problem)(problem.theta)
+    print(f"gradient norm {float(gradient.norm()):.1e}")
+    if gradient.norm() < 1e-12:
+        break
+    values, vectors = torch.linalg.eigh(dense(ModuleHessian(problem)))
+    steep = values.abs() > 1e-8
+    move = vectors[:, steep] @ ((vectors[:, steep].mT @ gradient) / values[steep])
+    nn.utils.vector_to_parameters(problem.theta - move, parameters)
+
+# %%
+# Three ways to count, which share nothing but the Hessian products: all eigenvalues; pivot signs of a factorisation; the range of
+# the Hessian minus the decay, which needs no matrix of the size of the network. `gradient_radius` is how far from zero a flat
+# direction may lie because the gradient is not exactly zero.
+from landscape.curvature.counting import Dense, Inertia, nullity
+from landscape.curvature.lowrank import LowRank
+
+hessian = ModuleHessian(problem)
+counts = {type(method).__name__: nullity(hessian, method, gradient_radius=1e-11) for method in (Dense(), Inertia(), LowRank(decay))}
+for name, count in counts.items():
+    print(f"{name:8} {count.count} zero, {count.negative} negative, resolved: {count.resolved}, chance of error {count.delta:.0e}")
+
+# %%
+# Symmetry: the head has rank r in a space of dimension 8, and the rotations move it along a Stiefel manifold of dimension
+# 8 r - r (r + 1) / 2. Weight decay has chosen the rank: some of the eight directions are unused.
+head = network[3].weight.detach() @ network[2].weight.detach()
+singular = torch.linalg.svdvals(head)
+rank = int((singular > 1e-8 * singular[0]).sum())
+explained = 8 * rank - rank * (rank + 1) // 2
+print(f"rank {rank}, {explained} dimensions explained, {counts['Dense'].count} measured")
+assert rank < 8
+assert {count.count for count in counts.values()} == {explained}
+
+# %%
+# A network's eigenvalues differ from each other, but for the zeros and those that weight decay alone makes (the decay and twice the
+# decay). So the others are drawn as a histogram.
+from landscape.curvature.spectrum import eigenvalues
+from landscape.plot import draw_spectrum, new_figure
+
+figure, (axes,) = new_figure(width=5.0, height=3.0)
+draw_spectrum(axes, eigenvalues(hessian), counts["Dense"].cutoff, "digits classifier", decay)
+
+# %%
+# Beyond what fits as a matrix, stochastic Lanczos quadrature gives shares with error bars. It is good for the bulk, and it never
+# gives an integer. Zeros beside eigenvalues of 0.00005 are too much to ask of 60 Lanczos steps, and the error bar says so.
+from landscape.curvature.density import Quadrature, density
+
+estimate = density(hessian, Quadrature(probes=20, steps=60, seed=0))
+every = eigenvalues(hessian).values
+for low, high in ((0.05, 1e3), (-1e-8, 1e-8)):
+    share, exact = estimate.fraction(low, high), float(((every >= low) & (every <= high)).double().mean())
+    print(f"share in [{low:g}, {high:g}]: {share.mean:.4f} +- {share.error:.4f}, exact {exact:.4f}")

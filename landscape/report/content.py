@@ -1,0 +1,242 @@
+"""The words and rows of a report: what is said of a point, and what stands beside what."""
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from landscape.degeneracy_report import DegeneracyReport
+from landscape.entries import Entry
+from landscape.point import CriticalPoint, Outcome
+from landscape.prevalence import wilson
+from landscape.report.prediction import predicted
+
+UNKNOWN, NONE = "undecided", "–"
+NOT_CRITICAL = "not critical"  # the structure of a point that is too far from critical to have one
+_AGREE = 1e-9  # relative difference up to which two computed numbers are said to agree; they differ by rounding alone
+Found = tuple[str, CriticalPoint, DegeneracyReport]  # name of the file, its point, its report
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a table shows, and the number by which it is sorted (None sorts as text)."""
+
+    text: str
+    key: float | int | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measured number beside a predicted one.
+
+    Attributes:
+        quantity: What it is.
+        measured: By the first route.
+        second: By the second route; a dash where it says nothing of the quantity.
+        predicted: What it should be.
+        source: Of the prediction.
+        agrees: Whether the first two of measured, second and predicted that are known agree; None where nothing can be compared.
+        remark: How far apart they are.
+    """
+
+    quantity: str
+    measured: str
+    second: str
+    predicted: str
+    source: str
+    agrees: bool | None
+    remark: str
+
+
+def verdict(report: DegeneracyReport) -> str:
+    """Returns what a point is, in a sentence or two."""
+    if not report.resolved:
+        return f"{report.structure}: nullity and index are not stated. {_sentence(report.reason)}"
+    P, zeros = report.problem.parameters, report.nullity
+    kind = f"a saddle with {_many(report.index, 'negative eigenvalue')}" if report.index else "a minimum"
+    if not report.index and report.excess:
+        kind = "a critical point without negative eigenvalues"
+    rank = "" if report.rank is None else f" of rank {report.rank}"
+    if report.excess == 0:
+        cause = "rotations of the hidden spaces explain all of them"
+    elif report.excess is None:
+        cause = "no symmetry was measured"
+    else:
+        cause = f"rotations of the hidden spaces explain {report.orbit_dimension}, and {report.excess} have no symmetry"
+    return f"{report.structure}: {kind}{rank}. Exactly {zeros} of the {P} eigenvalues of its Hessian are zero; {cause}."
+
+
+def folder_verdict(found: Sequence[Found], left_out: int) -> str:
+    """Returns what a folder holds, in a sentence or two."""
+    names = [report.structure for _, _, report in found]
+    most = sorted(set(names), key=lambda name: (-names.count(name), name))
+    listed = ", ".join(f"{name} {names.count(name)}" for name in most[:6]) + (", .." if len(most) > 6 else "")
+    open_ = sum(not report.resolved for _, _, report in found)
+    certain = "All counts are exact." if not open_ else f"{_many(open_, 'point')} without a stated count."
+    lost = f" {_many(left_out, 'file')} left out." if left_out else ""
+    return f"{_many(len(found), 'point')}: {listed}. {certain}{lost}"
+
+
+def comparison(report: DegeneracyReport) -> list[Row]:
+    """Returns the measured beside the predicted: symmetry's formula, Theorem 5, and theory's point of the same name."""
+    second = report.second if report.second is not None and report.second.resolved else None
+    twice = (second.count, second.negative) if second else (None, None)
+    critical = report.structure != NOT_CRITICAL  # theory speaks of critical points
+    orbit, paper = (report.orbit_formula, report.paper_dimension) if critical else (None, None)
+    zeros = ("zero eigenvalues (nullity)", report.nullity, twice[0])
+    rows = [
+        _counted(*zeros, orbit, "L (d r - r (r+1)/2), the gauge orbit"),
+        *([] if paper is None else [_counted(*zeros, paper, "Theorem 5 of the paper")]),
+        _counted("rank of the symmetry generators", report.orbit_dimension, None, orbit, "L (d r - r (r+1)/2)"),
+    ]
+    entry = predicted(report)
+    if entry is None:
+        return [*rows, _counted("negative eigenvalues (index)", report.index, twice[1], None, NONE)]
+    source = f"theory of {entry.structure}"
+    return [
+        *rows,
+        _counted("negative eigenvalues (index)", report.index, twice[1], entry.index, source),
+        _counted("rank", report.rank, None, entry.rank, source),
+        *(_computed(name, measured, theory, source) for name, measured, theory in _numbers(report, entry)),
+    ]
+
+
+def _numbers(report: DegeneracyReport, entry: Entry) -> list[tuple[str, float | None, float | None]]:
+    flat = report.flatness
+    norms = (flat.spectral, flat.frobenius, flat.trace) if flat is not None else (None, None, None)
+    return [
+        ("loss", report.loss, entry.loss),
+        ("smallest positive eigenvalue", report.smallest_positive, entry.smallest_positive),
+        ("spectral norm", norms[0], entry.spectral),
+        ("Frobenius norm", norms[1], entry.frobenius),
+        ("trace", norms[2], entry.trace),
+    ]
+
+
+def _counted(quantity: str, measured: int | None, second: int | None, theory: int | None, source: str) -> Row:
+    known = [value for value in (measured, second, theory) if value is not None]
+    agrees = None if measured is None or len(known) < 2 else len(set(known)) == 1
+    remark = NONE if agrees is None else "equal" if agrees else f"{max(known) - min(known)} apart"
+    shown = UNKNOWN if measured is None else str(measured)
+    return Row(quantity, shown, _or_dash(second), _or_dash(theory), source if theory is not None else NONE, agrees, remark)
+
+
+def _computed(quantity: str, measured: float | None, theory: float | None, source: str) -> Row:
+    if measured is None or theory is None:
+        return Row(quantity, UNKNOWN if measured is None else f"{measured:.10g}", NONE, NONE, NONE, None, NONE)
+    apart = abs(measured - theory) / max(abs(measured), abs(theory), 1e-300)
+    remark = "equal" if apart == 0 else f"{apart:.0e} apart, relative"
+    return Row(quantity, f"{measured:.10g}", NONE, f"{theory:.10g}", source, apart <= _AGREE, remark)
+
+
+def provenance(point: CriticalPoint, name: str, digest: str) -> list[tuple[str, str]]:
+    """Returns where a point came from, as name and value."""
+    return [
+        ("file", name),
+        ("sha256", digest),
+        *(row for row in point.rows() if row[0] != "array"),
+        ("decays H_1, W_1 .. W_L", ", ".join(f"{decay!r}" for decay in point.problem.decays)),
+    ]
+
+
+def alternatives(name: str) -> list[str]:
+    """Returns the commands that compute the numbers of a page again, the second one by another method."""
+    quoted = shlex.quote(name)
+    return [f"landscape degeneracy {quoted} --json", f"landscape degeneracy {quoted} --method deflated"]
+
+
+HEADINGS = (
+    "file", "structure", "rank", "loss", "nullity", "index", "orbit", "Theorem 5", "excess", "smallest positive", "gradient norm",
+    "steps", "seed", "outcome", "counted by",
+)  # fmt: skip
+
+
+def point_cells(name: str, point: CriticalPoint, report: DegeneracyReport) -> list[Cell]:
+    """Returns the row of a point in the table of a folder, in the order of `HEADINGS`."""
+    second = report.second
+    methods = report.method + (f" and {second.method}" if second is not None and second.resolved else "")
+    return [
+        Cell(name),
+        Cell(report.structure),
+        _whole(report.rank),
+        Cell(f"{report.loss:.10f}", report.loss),
+        _whole(report.nullity),
+        _whole(report.index),
+        _whole(report.orbit_dimension),
+        _where_known(report.paper_dimension),
+        _whole(report.excess),
+        _real(report.smallest_positive),
+        _real(report.gradient_norm),
+        _whole(point.steps),
+        _where_known(point.origin.seed),
+        Cell(point.outcome.name.lower()),
+        Cell(methods if report.resolved else report.reason),
+    ]
+
+
+def kind_headings(found: Sequence[Found]) -> list[str]:
+    """Returns the headings of the table of kinds; the model is one of them only if there are several."""
+    model = ["model"] if _models(found) > 1 else []
+    return ["structure", *model, "points", "share", "95 % interval", "rank", "loss", "nullity", "index", "Theorem 5", "excess"]
+
+
+def kinds(found: Sequence[Found], sampled: bool) -> list[list[Cell]]:
+    """Returns one row for each kind of point, the most frequent first, in the order of `kind_headings`.
+
+    Points of one name, model and loss (to 1e-8) are one kind.
+
+    Args:
+        found: The points.
+        sampled: Whether they are random starts of one study, so that shares have an interval (Wilson's, 95 %; a start that did
+            not converge may belong to any kind and widens it).
+    """
+    groups: dict[tuple[str, str, str], list[Found]] = {}
+    for each in found:
+        report = each[2]
+        groups.setdefault((report.structure, str(report.problem), f"{report.loss:.8f}"), []).append(each)
+    total, lost = len(found), sum(point.outcome is not Outcome.CONVERGED for _, point, _ in found)
+    rows = []
+    for (name, model, _), members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        report, count = members[0][2], len(members)
+        low, high = wilson(count, total)[0], wilson(min(count + lost, total), total)[1]
+        rows.append([
+            Cell(name),
+            *([Cell(model)] if _models(found) > 1 else []),
+            _whole(count),
+            Cell(f"{count / total:.3f}", count / total),
+            Cell(f"{low:.3f} to {high:.3f}" if sampled else NONE, low if sampled else None),
+            _whole(report.rank),
+            Cell(f"{report.loss:.10f}", report.loss),
+            *map(_whole, (report.nullity, report.index)),
+            _where_known(report.paper_dimension),
+            _whole(report.excess),
+        ])
+    return rows
+
+
+def _models(found: Sequence[Found]) -> int:
+    return len({point.problem for _, point, _ in found})
+
+
+def _whole(value: int | None) -> Cell:
+    return Cell(UNKNOWN, -math.inf) if value is None else Cell(str(value), value)
+
+
+def _where_known(value: int | None) -> Cell:
+    return Cell(NONE, -math.inf) if value is None else _whole(value)
+
+
+def _real(value: float | None) -> Cell:
+    return Cell(NONE, -math.inf) if value is None else Cell(f"{value:.3e}", value)
+
+
+def _or_dash(value: int | None) -> str:
+    return NONE if value is None else str(value)
+
+
+def _many(count: int | None, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,116 @@
+"""The documentation: it builds without a warning, its blocks run, its reference is complete, its tutorials are short."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import groupby
+from pathlib import Path
+from pkgutil import walk_packages
+
+import pytest
+from test_readme import blocks, commands, execute
+
+import landscape
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if not {"tutorials", "reference"} & set(path.parts))
+LANGUAGES = {"bash", "python", "text", "{toctree}"}
+
+
+def fences(text: str) -> list[str]:
+    """Returns the language of every fenced block."""
+    return re.findall(r"^```([^`\n]*)\n.*?^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def script(text: str) -> str:
+    """Returns the blocks of a page as one shell script; Python blocks that follow each other share a session."""
+    parts = []
+    for language, group in groupby(blocks(text), key=lambda block: block[0]):
+        contents = [content for _, content in group]
+        parts += [commands(language, "\n".join(contents))] if language == "python" else [commands(language, c) for c in contents]
+    return "".join(parts)
+
+
+def test_the_reading_of_pages() -> None:
+    page = "```python\nx = 1\n```\nwords\n```python\nprint(x)\n```\n```bash\necho 2\n```\n```text\nonly shown\n```\n"
+    assert script(page).count("python -W error") == 1
+    assert "x = 1\n\nprint(x)\n" in script(page)
+    assert "only shown" not in script(page)
+    assert fences(page) == ["python", "python", "bash", "text"]
+
+
+def test_every_block_is_run_or_output() -> None:
+    kinds = {path: fences(path.read_text()) for path in PAGES}
+    assert {kind for found in kinds.values() for kind in found} <= LANGUAGES
+    run = sum(kind in {"bash", "python"} for found in kinds.values() for kind in found)
+    assert run >= 15
+    assert sum(kind == "text" for found in kinds.values() for kind in found) <= run / 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [path.relative_to(DOCS).as_posix() for path in PAGES if script(path.read_text()).strip()])
+def test_the_blocks_of_a_page_run(page: str, tmp_path: Path) -> None:
+    done = execute(script((DOCS / page).read_text()), tmp_path)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
+
+
+def test_the_reference_has_every_module(tmp_path: Path) -> None:
+    spec = spec_from_file_location("reference_pages", DOCS / "reference_pages.py")
+    pages = module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    pages.write(tmp_path)
+    written = [name for path in tmp_path.glob("*.md") for name in re.findall(r"automodule:: (\S+)", path.read_text())]
+    public = {module.name for module in walk_packages(landscape.__path__, "landscape.")}
+    assert sorted(written) == sorted(name for name in public if not name.startswith("landscape.cli"))
+    named = {f"landscape.{top}" for _, tops in pages.GROUPS.values() for top in tops.split()}
+    assert named <= public
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, since the tutorials are written beside the pages."""
+    copy = tmp_path_factory.mktemp("site") / "docs"
+    shutil.copytree(DOCS, copy, ignore=shutil.ignore_patterns("tutorials", "reference", "__pycache__"))
+    return copy
+
+
+def build(source: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sphinx", "-W", "-q", str(source), str(source.parent / "site")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(source: Path) -> None:
+    done = build(source)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    site = source.parent / "site"
+    for page in ("index", "quickstart", "mathematics", "comparison", "reference/curvature", "tutorials/index"):
+        assert (site / f"{page}.html").stat().st_size > 5_000
+    text = (site / "reference" / "curvature.html").read_text()
+    assert "landscape.curvature.counting.nullity" in text
+    tutorials = sorted((DOCS / "examples").glob("*.py"))
+    assert len(tutorials) == 3
+    for tutorial in tutorials:
+        words = re.sub(r"<[^>]+>", "", (site / "tutorials" / f"{tutorial.stem}.html").read_text())
+        minutes, seconds = re.search(r"Total running time of the script: \((\d+) minutes ([\d.]+) seconds", words).groups()
+        assert 60 * int(minutes) + float(seconds) < 90, f"{tutorial.stem}: 30 s on a quiet machine are the limit"
+        assert list((site / "_images").glob(f"*{tutorial.stem}*.png"))
+        assert "UserWarning" not in words
+
+
+@pytest.mark.slow
+def test_a_tutorial_that_fails_stops_the_build(source: Path, tmp_path: Path) -> None:
+    small = tmp_path / "docs"
+    (small / "examples").mkdir(parents=True)
+    for name in ("conf.py", "figure_scraper.py", "reference_pages.py", "examples/GALLERY_HEADER.rst"):
+        shutil.copy(source / name, small / name)
+    (small / "index.md").write_text("# x\n\n```{toctree}\ntutorials/index\n```\n")
+    (small / "examples" / "1_wrong.py").write_text('"""\nWrong\n=====\n"""\nassert 1 + 1 == 3\n')
+    done = build(small)
+    assert done.returncode != 0
+    assert "assert 1 + 1 == 3" in done.stdout + done.stderr
