@@ -42,6 +42,7 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
 autodoc_typehints = "signature"
 napoleon_use_ivar = True
+napoleon_attr_annotations = False  # types stand in the signature; a shape such as "*b p" would be read as markup
 napoleon_numpy_docstring = False
 
 sphinx_gallery_conf = {
