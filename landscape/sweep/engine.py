@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -23,8 +24,11 @@ from landscape.sweep.work import Ending, Task, run_task
 
 _DEATHS = 3  # of workers that the scheduler forgives a task before it is cut into single jobs
 _PATIENCE = 30.0  # seconds to wait for a scheduler that does not answer
+_PRELOAD = "landscape.sweep.preload"
+_STARTS = 3  # times that a cluster of this machine is started before that is given up
 _AHEAD = 2  # tasks per worker: one under way, one waiting, so that nobody waits for the driver
 _LOGGERS = ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "distributed.core", "tornado")
+_QUIET = str(dict.fromkeys(_LOGGERS, "critical"))
 _MISSING = "expected the package {name} for this engine: pip install 'landscape-dufm[batch]', or use --workers 0"
 
 
@@ -101,13 +105,20 @@ class InProcess:
 
 
 class Distributed:
-    """Dask's scheduler and workers: a cluster of our own, or the scheduler at an address."""
+    """Dask's scheduler and workers: a cluster of our own, or the scheduler at an address.
 
-    def __init__(self, cluster: Any, settings: Settings) -> None:
-        self._cluster, self._settings = cluster, settings
+    Args:
+        make: Starts a cluster; None where there is a scheduler already.
+        settings: Of the engine.
+        wanted: Workers below which the cluster is started anew after a while: a nanny whose worker dies while it starts gives up.
+    """
+
+    def __init__(self, make: Callable[[], Any] | None, settings: Settings, wanted: int = 0) -> None:
+        self._make, self._settings, self._wanted = make, settings, wanted
         self._finished: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._flying: dict[str, tuple[Task, Any]] = {}
-        self._counted, self._count = 0.0, 0
+        self._counted, self._count, self._enough = 0.0, 0, time.monotonic()
+        self._cluster = None if make is None else make()
         self._client = self._connected()
 
     def _connected(self) -> Any:
@@ -148,6 +159,7 @@ class Distributed:
 
     def next(self, seconds: float) -> Finished | None:
         """Returns a task that has finished, or None."""
+        self._renew_if_short()
         try:
             key, future = self._finished.get(timeout=seconds)
         except queue.Empty:
@@ -157,6 +169,18 @@ class Distributed:
         if key not in self._flying:
             return None
         return _finished(self._flying.pop(key)[0], future)
+
+    def _renew_if_short(self) -> None:
+        if self.workers >= self._wanted:
+            self._enough = time.monotonic()
+        elif time.monotonic() - self._enough > _PATIENCE:
+            flying = [task for task, _ in self._flying.values()]
+            self.close()
+            self._flying.clear()
+            self._cluster = None if self._make is None else self._make()
+            self._client, self._enough = self._connected(), time.monotonic()
+            for task in flying:
+                self.submit(task)
 
     def close(self) -> None:
         """Takes back what has not finished and ends our own cluster."""
@@ -208,17 +232,17 @@ def open_engine(settings: Settings, folder: Path) -> Engine:
     dask.config.set({
         "distributed.scheduler.allowed-failures": _DEATHS,
         # the first of these sends freed memory back to the system all the time, which triples the time of small torch jobs
-        "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": None, **ENVIRONMENT},
+        "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": None, **ENVIRONMENT, "DASK_DISTRIBUTED__LOGGING": _QUIET},
         "distributed.comm.timeouts.connect": "30s",
-        "distributed.logging": dict.fromkeys(_LOGGERS, "critical"),  # of the workers
     })
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # a killed worker is no news: what cannot be done is said at the end
     match settings.kind:
         case "local":
-            return Distributed(_local(settings), settings)
+            count = len(os.sched_getaffinity(0)) if settings.workers is None else settings.workers
+            return Distributed(lambda: _local(settings, count), settings, wanted=count)
         case "slurm":
-            return Distributed(_slurm(settings, folder), settings)
+            return Distributed(lambda: _slurm(settings, folder), settings)
         case _:
             engine = Distributed(None, settings)
             _require_resource(engine, settings)
@@ -234,18 +258,17 @@ def _require_resource(engine: Distributed, settings: Settings) -> None:
         raise InputError(f"expected workers with --resources GPU={settings.gpus} at {settings.kind}, got {len(workers)} without")
 
 
-def _local(settings: Settings) -> Any:
+def _local(settings: Settings, count: int) -> Any:
     """A scheduler in this process and workers under nannies, each GPU worker with a device of its own."""
     from dask.utils import parse_bytes
     from distributed import Nanny, Scheduler, SpecCluster
 
-    count = len(os.sched_getaffinity(0)) if settings.workers is None else settings.workers
     options: dict[str, Any] = {
         "nthreads": 1,  # of Dask: one task at a time
         "host": settings.host,
         "dashboard": False,
         "memory_limit": parse_bytes(settings.memory) if settings.memory else "auto",
-        "preload": ["landscape.sweep.deaf"],
+        "preload": [_PRELOAD],
     }
     workers = {}
     for index in range(count):
@@ -255,7 +278,13 @@ def _local(settings: Settings) -> Any:
             own |= {"resources": {"GPU": settings.gpus}, "env": {"CUDA_VISIBLE_DEVICES": ",".join(map(str, devices))}}
         workers[index] = {"cls": Nanny, "options": own}
     scheduler = {"cls": Scheduler, "options": {"host": settings.host, "dashboard": True, "dashboard_address": f"{settings.host}:0"}}
-    return SpecCluster(scheduler=scheduler, workers=workers, silence_logs=logging.CRITICAL)
+    for attempt in range(_STARTS):
+        try:
+            return SpecCluster(scheduler=scheduler, workers=workers, silence_logs=logging.CRITICAL)
+        except RuntimeError as error:  # a worker died while it started
+            if attempt == _STARTS - 1:
+                raise InputError(f"the workers do not start: {error.__cause__ or error}") from error
+    raise AssertionError("unreachable")
 
 
 def _slurm(settings: Settings, folder: Path) -> Any:
@@ -278,7 +307,7 @@ def _slurm(settings: Settings, folder: Path) -> Any:
             walltime=settings.walltime,
             job_extra_directives=[*gpus, *settings.directives],
             job_script_prologue=[*settings.prologue, *(f'export {name}="{value}"' for name, value in exports.items())],
-            worker_extra_args=["--resources", f"GPU={settings.gpus}"] if settings.gpus else [],
+            worker_extra_args=["--preload", _PRELOAD, *(["--resources", f"GPU={settings.gpus}"] if settings.gpus else [])],
             scheduler_options={"host": settings.host, "dashboard_address": f"{settings.host}:0"},
             log_directory=str(logs),
             local_directory=str(folder / "logs"),

@@ -15,7 +15,7 @@ ENVIRONMENT = {
     # MKL rounds a product by where its operands lie in memory, and in a batch that depends on the neighbours; this makes it not
     "MKL_CBWR": "AVX2",
 }
-_GRACE = 10.0  # seconds that a job has to hear that its time is over; then its process ends
+_GRACE = 5.0  # seconds that a job has to hear that its time is over; then its process ends
 HUNG = 75  # exit code of a worker that ended itself
 
 
