@@ -87,7 +87,7 @@ class Objective:
             columns = _softplus(others)
         else:
             columns = (logits - self.targets).square().sum(-2) / 2
-        return columns @ self.weights
+        return (columns * self.weights).sum(-1)  # not @, whose order of summation depends on the batch
 
     def fit_gradient(self, logits: Float[Tensor, "*b k m"]) -> Float[Tensor, "*b k m"]:
         """Returns d fit / d logits; the entry of the true class is summed from the others, so that nothing cancels."""

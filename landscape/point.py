@@ -138,12 +138,8 @@ class CriticalPoint:
         names = ["H_1", *(f"W_{index}" for index in range(1, self.problem.depth + 1))]
         return dict(zip(names, self.problem.objective(self.theta).split(self.theta), strict=True))
 
-    def save(self, path: Path) -> None:
-        """Writes the file, whole or not at all.
-
-        Raises:
-            InputError: If it cannot be written.
-        """
+    def contents(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Returns what a file of the point holds: the header, and the arrays whose checksum is in it."""
         arrays = {name: factor.detach().cpu().contiguous().clone() for name, factor in self.factors().items()}
         arrays["trace"] = self.trace.detach().cpu().contiguous().clone()
         header = {
@@ -157,8 +153,17 @@ class CriticalPoint:
             },
             "origin": asdict(self.origin),
             "trace_columns": _TRACE_COLUMNS,
-            "sha256": _digest(arrays),
+            "sha256": arrays_digest(arrays),
         }
+        return header, arrays
+
+    def save(self, path: Path) -> None:
+        """Writes the file, whole or not at all.
+
+        Raises:
+            InputError: If it cannot be written.
+        """
+        header, arrays = self.contents()
         with replacing(path) as temporary:
             try:
                 save_file(arrays, temporary, metadata={_METADATA_KEY: _canonical(header)})
@@ -184,7 +189,7 @@ class CriticalPoint:
         foreign = sorted(name for name, array in arrays.items() if array.dtype not in (torch.float32, torch.float64))
         if foreign:
             raise InputError(f"expected float64 arrays in {path}, got {arrays[foreign[0]].dtype} in {foreign[0]}: it is damaged")
-        if header["sha256"] != _digest(arrays):
+        if header["sha256"] != arrays_digest(arrays):
             raise InputError(f"the arrays of {path} do not match their checksum: the file is damaged")
         problem = Problem.from_dict(header["problem"])
         evidence, origin = header["evidence"], header["origin"]
@@ -254,7 +259,8 @@ def _are_words(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and all(isinstance(word, str) for word in words)
 
 
-def _digest(arrays: dict[str, Tensor]) -> str:
+def arrays_digest(arrays: dict[str, Tensor]) -> str:
+    """Returns the sha256 of named arrays: names, types, shapes and bytes."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = arrays[name].contiguous()

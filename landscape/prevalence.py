@@ -104,10 +104,15 @@ class EndPoint:
     __repr__ = brief
 
     @classmethod
-    def of(cls, arrival: Arrival) -> "EndPoint":
-        """Returns the record of an arrival, with its name and its measured degeneracy."""
+    def of(cls, arrival: Arrival, method: MethodName | None = None) -> "EndPoint":
+        """Returns the record of an arrival, with its name and its measured degeneracy.
+
+        Args:
+            arrival: Where the seed ended.
+            method: Of the count; None takes one route alone where that is exact, since there may be thousands of seeds.
+        """
         point = arrival.point
-        method: MethodName = "reduction" if point.problem.is_linear else "auto"  # one route: there may be thousands of seeds
+        method = method or ("reduction" if point.problem.is_linear else "auto")
         report = analyse(point, method) if point.outcome is Outcome.CONVERGED else None
         last = arrival.ranks[-1] if arrival.ranks else 0
         rank = report.rank if report and report.rank is not None else last
@@ -197,8 +202,7 @@ class Prevalence:
 
         Seeds that did not converge widen it: they may all belong to the structure, or none.
         """
-        count, seeds = self.counts.get(structure, 0), len(self.ends)
-        return wilson(count, seeds)[0], wilson(count + self.non_converged, seeds)[1]
+        return share_interval(self.counts.get(structure, 0), self.non_converged, len(self.ends))
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form."""
@@ -241,6 +245,11 @@ def wilson(count: int, total: int, confidence: float = CONFIDENCE) -> tuple[floa
     radius = z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
     # at 0 and 1 the formula gives the end itself, up to rounding
     return (0.0 if count == 0 else middle - radius), (1.0 if count == total else middle + radius)
+
+
+def share_interval(count: int, unknown: int, total: int) -> tuple[float, float]:
+    """Returns Wilson's interval of a share, wide enough for all of the unknown to be in it, or none."""
+    return wilson(count, total)[0], wilson(count + unknown, total)[1]
 
 
 Watch = Callable[[Prevalence], None]

@@ -7,6 +7,7 @@ the number of samples (`LogitForm`); `embed` writes it out as parameters, in any
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -272,6 +273,7 @@ def _pair_basis(classes: int) -> Tensor:
     return basis
 
 
+@lru_cache(maxsize=1024)  # a tenth of a second, and the naming of every point of a problem asks
 def _apex_scalars(problem: Problem) -> Tensor | None:
     """Newton on the three scalars from the pairs' own scale; None if it leaves the positive minimum."""
     pairs = simplex_equation(problem, 2, problem.class_sizes[0]).root("large")

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscape.errors import InputError
-from landscape.notation import parse_decay, parse_number, parse_problem, parse_scales, parse_sizes, parse_structure
+from landscape.notation import parse_problem, parse_scales, parse_structure
+from landscape.numerals import parse_decay, parse_number, parse_sizes
 from landscape.structures import Apex, Collapse, Pairs, Partition
 
 NOT_NUMBERS = [

@@ -30,6 +30,8 @@ app.command("landscape.cli.atlas:atlas", name="atlas", help="List every known ki
 app.command("landscape.cli.prevalence:prevalence", name="prevalence", help="Count where many random starts end.")
 app.command("landscape.cli.phase:phase", name="phase", help="Draw where DNC is a saddle, a minimum or the best known point.")
 app.command("landscape.cli.report:report", name="report", help="Write a page of a point or of a folder of points.")
+app.command("landscape.cli.sweep:sweep", name="sweep", help="Compute the jobs of a grid, here, on workers or on SLURM.")
+app.command("landscape.cli.results:results", name="results", help="Print or write what a sweep has found.")
 app.command("landscape.cli.verify:verify", name="verify", help="Check the claims of the paper, with numbers computed now.")
 app.register_install_completion_command(name="install-completion")
 

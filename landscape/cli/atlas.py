@@ -43,7 +43,7 @@ def atlas(
     """
     from landscape.atlas import Survey
     from landscape.atlas import atlas as table
-    from landscape.notation import parse_decay, parse_number, parse_sizes
+    from landscape.numerals import parse_decay, parse_number, parse_sizes
     from landscape.problem import Problem
 
     check_output(out, TABLES)

@@ -47,7 +47,7 @@ def slices(
         if point is None or problem is not None or along is not None or span is not None:
             raise InputError("expected two saved points alone, got --problem, --along or --span with a second one")
         return _between(point, other, steps, out, plot, device, json)
-    from landscape.notation import parse_number
+    from landscape.numerals import parse_number
     from landscape.slices import Along, directions, spaced
 
     reach = None if span is None else parse_number(span, "a span such as 2.5")

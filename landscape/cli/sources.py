@@ -94,7 +94,8 @@ def _source(
 
 def given_sizes(classes: int | None, samples: int | None, class_sizes: str | None) -> tuple[int, ...] | None:
     """Returns the class sizes that the options name, or None if they name none."""
-    from landscape.notation import equal_sizes, parse_sizes
+    from landscape.notation import equal_sizes
+    from landscape.numerals import parse_sizes
 
     if class_sizes is not None:
         sizes = parse_sizes(class_sizes)
@@ -117,7 +118,7 @@ def given_problem(
     activation: Literal["linear", "relu"] | None,
 ) -> "Problem":
     """Returns the problem that the options name."""
-    from landscape.notation import parse_decay
+    from landscape.numerals import parse_decay
     from landscape.problem import Problem
 
     if sizes is None or width is None or depth is None or decay is None:

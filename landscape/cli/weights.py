@@ -29,7 +29,7 @@ def import_weights(
     with the features named by --features. Nothing in the file is run.
     """
     from landscape.degeneracy import analyse
-    from landscape.notation import parse_decay, parse_sizes
+    from landscape.numerals import parse_decay, parse_sizes
     from landscape.point import Outcome
     from landscape.solver import Newton, solve
     from landscape.store import check_writable

@@ -95,7 +95,8 @@ def solve_batch(
         if fresh := list(islice(waiting, size - len(pool.runs))):
             entered = _Pool.begin(problem, fresh, method)
             pool = pool.joined(entered) if pool.runs else entered
-        elif not pool.runs:
+            continue  # the record of a start begins with a look at the start itself
+        if not pool.runs:
             return
         pool = pool.advanced()
 

@@ -1,0 +1,200 @@
+"""The loop of a sweep: what is missing becomes tasks, a few per worker are under way, and how they end is counted."""
+
+import contextlib
+import signal
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from landscape.errors import InputError
+from landscape.store import check_writable
+from landscape.sweep.engine import Engine, Finished, open_engine
+from landscape.sweep.grid import Grid
+from landscape.sweep.records import Archive
+from landscape.sweep.settings import Engine as Settings
+from landscape.sweep.tasks import Planner
+from landscape.sweep.work import Compute, Ending, Order, problem_of
+
+_TICK = 0.25  # seconds after which the loop looks up when nothing finishes
+_LOSSES = 5  # results lost in a row, after which the scheduler is taken for gone
+
+
+@dataclass
+class Tally:
+    """A sweep under way; `watch` sees it after every change and at least a few times a second.
+
+    Attributes:
+        jobs: Distinct jobs of the grid.
+        found: Had a record already.
+        done: Computed now.
+        failed: Digest and reason of what ended without a record.
+        structures: How often each was found now.
+        damaged: Digest and fault of records that were no records, and are computed again.
+        work: Seconds that the jobs took, all workers together.
+        remaining: Seconds of work that the rest will take, by what was seen so far.
+        workers: Connected now.
+        dashboard: Where to watch the engine.
+        stopped: Why the sweep ended early; empty if it did not.
+        begun: Time at which it began.
+    """
+
+    jobs: int
+    found: int
+    done: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    structures: Counter[str] = field(default_factory=Counter)
+    damaged: dict[str, str] = field(default_factory=dict)
+    work: float = 0.0
+    remaining: float = 0.0
+    workers: int = 0
+    dashboard: str | None = None
+    stopped: str = ""
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since the begin."""
+        return time.monotonic() - self.begun
+
+    @property
+    def left(self) -> int:
+        """Jobs that have neither a record nor a failure."""
+        return self.jobs - self.found - self.done - len(self.failed)
+
+    def count(self, ending: Ending) -> None:
+        """Adds how one job ended."""
+        match ending.status:
+            case "done":
+                self.done += 1
+                self.work += ending.seconds
+                if ending.structure:
+                    self.structures[ending.structure] += 1
+            case "failed":
+                self.failed[ending.digest] = ending.reason
+            case "unwritten":
+                self.stopped = ending.reason
+            case "skipped":
+                pass
+
+
+Watch = Callable[[Tally], None]
+
+
+def sweep(
+    grid: Grid, folder: Path, settings: Settings | None = None, watch: Watch = lambda tally: None, compute: Compute | None = None
+) -> Tally:
+    """Computes the jobs of a grid that have no record yet, and returns how that went.
+
+    Ctrl-C lets the jobs under way finish and ends; a second one raises KeyboardInterrupt at once. Both leave a folder from which
+    the same call goes on. A job that fails is recorded with its reason, and tried again by the next call.
+
+    Args:
+        grid: Which jobs.
+        folder: Where the records go.
+        settings: Of the engine; those of the grid if None.
+        watch: Sees the tally of it.
+        compute: From jobs of one family to their ends, in place of the solver.
+
+    Raises:
+        InputError: If the folder, the engine or a problem cannot be used.
+    """
+    settings = settings or grid.engine
+    jobs = list(grid.jobs())
+    archive = Archive.create(folder.absolute())
+    done, damaged = archive.done({job.digest for job in jobs})
+    tally = Tally(len(jobs), len(done), damaged=damaged)
+    missing = [job for job in jobs if job.digest not in done]
+    if missing:
+        check_writable(archive.folder / "records" / "probe")
+        for family in {job.family: None for job in missing}:
+            problem_of(family)
+        order = _order(grid, settings, archive.folder, compute)
+        engine = open_engine(settings, archive.folder)
+        try:
+            tally.dashboard = engine.dashboard
+            with _stopping(order) as stop:
+                _run(engine, Planner(missing, order, settings.seconds), archive, tally, watch, stop)
+        finally:
+            engine.close()
+            order.stop.unlink(missing_ok=True)
+    watch(tally)
+    return tally
+
+
+def _order(grid: Grid, settings: Settings, folder: Path, compute: Compute | None) -> Order:
+    memory = None
+    if settings.memory is not None and settings.device == "cpu" and settings.workers != 0:
+        from dask.utils import parse_bytes
+
+        memory = parse_bytes(settings.memory)
+    run = uuid.uuid4().hex
+    return Order(folder, run, settings.timeout, settings.device, settings.threads, memory, grid.points, compute)
+
+
+def _run(
+    engine: Engine, planner: Planner, archive: Archive, tally: Tally, watch: Watch, stop: threading.Event
+) -> None:
+    flying, losses = 0, 0
+    while True:
+        while planner and flying < engine.slots and not stop.is_set() and not tally.stopped:
+            engine.submit(planner.take(engine.workers))
+            flying += 1
+        if not flying:
+            break
+        finished = engine.next(_TICK)
+        if finished is not None:
+            flying -= 1
+            losses = losses + 1 if finished.kind == "lost" else 0
+            _settle(finished, planner, archive, tally, losses)
+        tally.workers, tally.remaining = engine.workers, planner.remaining
+        watch(tally)
+    if stop.is_set() and tally.left and not tally.stopped:
+        tally.stopped = "interrupted"
+
+
+def _settle(finished: Finished, planner: Planner, archive: Archive, tally: Tally, losses: int) -> None:
+    """Counts the endings of a task, and decides what becomes of one that has none."""
+    task = finished.task
+    match finished.kind:
+        case "ended":
+            for ending in finished.endings:
+                tally.count(ending)
+            planner.learn(task, finished.endings)
+        case "refused":
+            raise InputError(finished.reason)
+        case "lost" if losses > _LOSSES:
+            tally.stopped = f"{finished.reason}: what it had finished is kept"
+        case "lost":
+            planner.again([task])
+        case "worker" if len(task.jobs) > 1:
+            planner.again(task.singles())
+        case "worker":
+            tally.failed[task.jobs[0].digest] = finished.reason
+            archive.fail(task.jobs[0], "worker", finished.reason, task.order.run)
+
+
+@contextlib.contextmanager
+def _stopping(order: Order) -> Iterator[threading.Event]:
+    """Yields what the first Ctrl-C (or SIGTERM) sets; the second one interrupts."""
+    stop = threading.Event()
+
+    def hear(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        with contextlib.suppress(OSError):
+            order.stop.touch()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,338 @@
+"""Where tasks run: in this process, on workers of this machine, on those of a running scheduler, or on SLURM.
+
+An engine takes tasks and hands back how each of them ended. Killed workers, scheduling by resource and the cluster's own ways are
+Dask's; it is imported only here, and only when it is used.
+"""
+
+import contextlib
+import logging
+import os
+import queue
+import sys
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from landscape.errors import InputError
+from landscape.sweep.limits import ENVIRONMENT
+from landscape.sweep.settings import Engine as Settings
+from landscape.sweep.work import Ending, Task, run_task
+
+_DEATHS = 3  # of workers that the scheduler forgives a task before it is cut into single jobs
+_PATIENCE = 30.0  # seconds to wait for a scheduler that does not answer
+_PRELOAD = "landscape.sweep.preload"
+_STARTS = 3  # times that a cluster of this machine is started before that is given up
+_AHEAD = 2  # tasks per worker: one under way, one waiting, so that nobody waits for the driver
+_LOGGERS = ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "distributed.core", "tornado")
+_QUIET = str(dict.fromkeys(_LOGGERS, "critical"))
+_MISSING = "expected the package {name} for this engine: pip install 'landscape-dufm[batch]', or use --workers 0"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A task that has left the engine.
+
+    Attributes:
+        task: Which.
+        kind: It ended; its worker died or could not run it; it was refused for its input; the scheduler was lost.
+        endings: Of its jobs, if it ended.
+        reason: Otherwise.
+    """
+
+    task: Task
+    kind: Literal["ended", "worker", "refused", "lost"]
+    endings: tuple[Ending, ...] = ()
+    reason: str = ""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Takes tasks and hands them back."""
+
+    @property
+    def workers(self) -> int:
+        """How many there are now."""
+
+    @property
+    def slots(self) -> int:
+        """How many tasks to have under way so that no worker waits."""
+
+    @property
+    def dashboard(self) -> str | None:
+        """Where to watch it."""
+
+    def submit(self, task: Task) -> None:
+        """Takes a task."""
+
+    def next(self, seconds: float) -> Finished | None:
+        """Returns a task that has finished, or None after about so many seconds."""
+
+    def close(self) -> None:
+        """Ends what was started."""
+
+
+class InProcess:
+    """One task after the other, here."""
+
+    workers = 1
+    slots = 1
+    dashboard = None
+
+    def __init__(self) -> None:
+        self._waiting: deque[Task] = deque()
+
+    def submit(self, task: Task) -> None:
+        """Takes a task."""
+        self._waiting.append(task)
+
+    def next(self, seconds: float) -> Finished | None:
+        """Runs a task to its end, however long that takes."""
+        if not self._waiting:
+            return None
+        task = self._waiting.popleft()
+        try:
+            return Finished(task, "ended", run_task(task))
+        except InputError as error:
+            return Finished(task, "refused", reason=str(error))
+
+    def close(self) -> None:
+        """Forgets what was not begun."""
+        self._waiting.clear()
+
+
+class Distributed:
+    """Dask's scheduler and workers: a cluster of our own, or the scheduler at an address.
+
+    Args:
+        make: Starts a cluster; None where there is a scheduler already.
+        settings: Of the engine.
+        wanted: Workers below which the cluster is started anew after a while: a nanny whose worker dies while it starts gives up.
+    """
+
+    def __init__(self, make: Callable[[], Any] | None, settings: Settings, wanted: int = 0) -> None:
+        self._make, self._settings, self._wanted = make, settings, wanted
+        self._finished: queue.Queue[tuple[str, Any]] = queue.Queue()
+        self._flying: dict[str, tuple[Task, Any]] = {}
+        self._counted, self._count, self._enough = 0.0, 0, time.monotonic()
+        self._cluster = None if make is None else make()
+        self._client = self._connected()
+
+    def _connected(self) -> Any:
+        from distributed import Client
+
+        target = self._settings.kind if self._cluster is None else self._cluster
+        try:
+            return Client(target, timeout=_PATIENCE, security=_security(self._settings), set_as_default=False)
+        except (OSError, TimeoutError, ValueError, TypeError) as error:
+            raise InputError(f"cannot reach a scheduler at {self._settings.kind}: {str(error) or 'no answer'}") from error
+
+    @property
+    def workers(self) -> int:
+        """How many are connected, counted once a second."""
+        if time.monotonic() - self._counted > 1:
+            with contextlib.suppress(OSError, TimeoutError, ValueError):
+                self._count = len(self._client.scheduler_info(n_workers=-1)["workers"])
+            self._counted = time.monotonic()
+        return self._count
+
+    @property
+    def slots(self) -> int:
+        """Two tasks per worker."""
+        return _AHEAD * max(self.workers, 1)
+
+    @property
+    def dashboard(self) -> str | None:
+        """Address of the scheduler's live page."""
+        return str(self._client.dashboard_link) or None
+
+    def submit(self, task: Task) -> None:
+        """Sends a task to the scheduler."""
+        key = f"sweep-{uuid.uuid4().hex}"
+        resources = {"GPU": self._settings.gpus} if self._settings.gpus else None
+        future = self._client.submit(run_task, task, key=key, pure=False, resources=resources)
+        self._flying[key] = task, future
+        future.add_done_callback(lambda done: self._finished.put((key, done)))
+
+    def next(self, seconds: float) -> Finished | None:
+        """Returns a task that has finished, or None."""
+        self._renew_if_short()
+        try:
+            key, future = self._finished.get(timeout=seconds)
+        except queue.Empty:
+            if self._client.status not in ("closed", "closing") or not self._flying:
+                return None
+            key, (_, future) = next(iter(self._flying.items()))
+        if key not in self._flying:
+            return None
+        return _finished(self._flying.pop(key)[0], future)
+
+    def _renew_if_short(self) -> None:
+        if self.workers >= self._wanted:
+            self._enough = time.monotonic()
+        elif time.monotonic() - self._enough > _PATIENCE:
+            flying = [task for task, _ in self._flying.values()]
+            self.close()
+            self._flying.clear()
+            self._cluster = None if self._make is None else self._make()
+            self._client, self._enough = self._connected(), time.monotonic()
+            for task in flying:
+                self.submit(task)
+
+    def close(self) -> None:
+        """Takes back what has not finished and ends our own cluster."""
+        with contextlib.suppress(Exception):
+            self._client.cancel([future for _, future in self._flying.values()], force=True)
+        with contextlib.suppress(Exception):
+            self._client.close(timeout=2)
+        if self._cluster is not None:
+            with contextlib.suppress(Exception):
+                self._cluster.close(timeout=10)
+
+
+def _finished(task: Task, future: Any) -> Finished:
+    """Returns how a task has left the scheduler."""
+    from distributed import KilledWorker
+
+    if future.status == "finished":
+        with contextlib.suppress(Exception):
+            return Finished(task, "ended", future.result(timeout=_PATIENCE))
+        return Finished(task, "lost", reason="its result was lost with its worker")
+    if future.status != "error":
+        return Finished(task, "lost", reason="the scheduler is gone")
+    match error := future.exception():
+        case InputError():
+            return Finished(task, "refused", reason=str(error))
+        case KilledWorker():
+            return Finished(task, "worker", reason=f"killed {_DEATHS + 1} workers: a crash, or more memory than they have")
+        case _:
+            return Finished(task, "worker", reason=f"{type(error).__name__}: {error}")
+
+
+def open_engine(settings: Settings, folder: Path) -> Engine:
+    """Returns the engine that the settings name, with its workers started or asked for.
+
+    Args:
+        settings: Which, and how many workers.
+        folder: Of the sweep; SLURM's logs go there.
+
+    Raises:
+        InputError: If a package is missing, or the scheduler, SLURM or a device.
+    """
+    if settings.kind == "local" and settings.workers == 0:
+        return InProcess()
+    try:
+        import dask
+        import distributed  # noqa: F401 (only to see whether it is there, and to load its settings before they are changed)
+    except ImportError as error:
+        raise InputError(_MISSING.format(name=error.name)) from error
+    dask.config.set({
+        "distributed.scheduler.allowed-failures": _DEATHS,
+        # the first of these sends freed memory back to the system all the time, which triples the time of small torch jobs
+        "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": None, **ENVIRONMENT, "DASK_DISTRIBUTED__LOGGING": _QUIET},
+        "distributed.comm.timeouts.connect": "30s",
+    })
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # a killed worker is no news: what cannot be done is said at the end
+    match settings.kind:
+        case "local":
+            count = len(os.sched_getaffinity(0)) if settings.workers is None else settings.workers
+            return Distributed(lambda: _local(settings, count), settings, wanted=count)
+        case "slurm":
+            return Distributed(lambda: _slurm(settings, folder), settings)
+        case _:
+            engine = Distributed(None, settings)
+            _require_resource(engine, settings)
+            return engine
+
+
+def _require_resource(engine: Distributed, settings: Settings) -> None:
+    if not settings.gpus:
+        return
+    workers = engine._client.scheduler_info(n_workers=-1)["workers"].values()
+    if workers and not any(worker.get("resources", {}).get("GPU", 0) >= settings.gpus for worker in workers):
+        engine.close()
+        raise InputError(f"expected workers with --resources GPU={settings.gpus} at {settings.kind}, got {len(workers)} without")
+
+
+def _local(settings: Settings, count: int) -> Any:
+    """A scheduler in this process and workers under nannies, each GPU worker with a device of its own."""
+    from dask.utils import parse_bytes
+    from distributed import Nanny, Scheduler, SpecCluster
+
+    options: dict[str, Any] = {
+        "nthreads": 1,  # of Dask: one task at a time
+        "host": settings.host,
+        "dashboard": False,
+        "memory_limit": parse_bytes(settings.memory) if settings.memory else "auto",
+        "preload": [_PRELOAD],
+    }
+    workers = {}
+    for index in range(count):
+        own = dict(options)
+        if settings.gpus:
+            devices = range(index * settings.gpus, (index + 1) * settings.gpus)
+            own |= {"resources": {"GPU": settings.gpus}, "env": {"CUDA_VISIBLE_DEVICES": ",".join(map(str, devices))}}
+        workers[index] = {"cls": Nanny, "options": own}
+    scheduler = {"cls": Scheduler, "options": {"host": settings.host, "dashboard": True, "dashboard_address": f"{settings.host}:0"}}
+    for attempt in range(_STARTS):
+        try:
+            return SpecCluster(scheduler=scheduler, workers=workers, silence_logs=logging.CRITICAL)
+        except RuntimeError as error:  # a worker died while it started
+            if attempt == _STARTS - 1:
+                raise InputError(f"the workers do not start: {error.__cause__ or error}") from error
+    raise AssertionError("unreachable")
+
+
+def _slurm(settings: Settings, folder: Path) -> Any:
+    """A scheduler in this process and SLURM jobs with a worker each; a job that SLURM kills is replaced."""
+    try:
+        from dask_jobqueue.slurm import SLURMCluster
+    except ImportError as error:
+        raise InputError(_MISSING.format(name=error.name)) from error
+    count = 1 if settings.workers is None else settings.workers
+    logs = folder / "logs"
+    logs.mkdir(exist_ok=True)
+    exports = {**ENVIRONMENT, "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON": "{'MALLOC_TRIM_THRESHOLD_': None}"}
+    gpus = [f"--gpus={settings.gpus}"] if settings.gpus else []
+    try:
+        cluster = SLURMCluster(
+            queue=settings.partition,
+            cores=settings.threads,
+            processes=1,
+            memory=settings.memory or "2GiB",
+            walltime=settings.walltime,
+            job_extra_directives=[*gpus, *settings.directives],
+            job_script_prologue=[*settings.prologue, *(f'export {name}="{value}"' for name, value in exports.items())],
+            worker_extra_args=["--preload", _PRELOAD, *(["--resources", f"GPU={settings.gpus}"] if settings.gpus else [])],
+            scheduler_options={"host": settings.host, "dashboard_address": f"{settings.host}:0"},
+            log_directory=str(logs),
+            local_directory=str(folder / "logs"),
+            python=sys.executable,
+            security=_security(settings),
+        )
+        cluster.adapt(minimum=count, maximum=count, interval="2s")
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InputError(f"SLURM does not start a worker: {error}") from error
+    return cluster
+
+
+def _security(settings: Settings) -> Any:
+    if settings.tls is None:
+        return None
+    from distributed.security import Security
+
+    authority, certificate, key = settings.tls
+    return Security(
+        tls_ca_file=authority,
+        tls_client_cert=certificate,
+        tls_client_key=key,
+        tls_scheduler_cert=certificate,
+        tls_scheduler_key=key,
+        tls_worker_cert=certificate,
+        tls_worker_key=key,
+        require_encryption=True,
+    )

@@ -1,0 +1,299 @@
+"""The folder of a sweep: one file per finished job under the digest of the job, failures beside them.
+
+    DIR/sweep.json                           whose folder this is
+    DIR/records/ab/abcd...safetensors        the existence of a record says that its job is done
+    DIR/failures/abcd...json                 why a job has no record; tried again by the next run
+
+A record is written under another name and renamed, and carries checksums of its header and its arrays. Reading one needs neither
+torch nor safetensors, follows no link and runs nothing that is in it.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import stat
+import struct
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from landscape.errors import InputError
+from landscape.store import replacing
+from landscape.sweep.job import Job, canonical_json, digest_of
+
+FORMAT = 1
+SUFFIX = ".safetensors"
+METADATA_KEY = "landscape"  # the key of a saved point, so that a record with parameters is one
+_LONGEST_HEADER = 100_000_000  # bytes
+_STALE = 3600.0  # seconds after which a half-written file of a dead process is swept away
+_DIGEST_LENGTH = 64
+
+
+class Damaged(ValueError):
+    """A file under the name of a record that is none: its job is not done."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a job gave.
+
+    Attributes:
+        digest: Of the job.
+        job: Its identity.
+        result: Where it ended, what that is and how degenerate.
+        provenance: Seconds, host, time and versions: what may differ between two records of one job.
+        arrays: Checksum of the arrays.
+    """
+
+    digest: str
+    job: dict[str, Any]
+    result: dict[str, Any]
+    provenance: dict[str, Any]
+    arrays: str
+
+    @property
+    def content(self) -> str:
+        """Digest of everything but the provenance: equal for two records that are equal bit for bit."""
+        return digest_of({"job": self.job, "result": self.result, "arrays": self.arrays})
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job has no record.
+
+    Attributes:
+        digest: Of the job.
+        job: Its identity.
+        kind: error, timeout, memory, poisoned or worker.
+        reason: In one line.
+        run: Of the sweep that saw it; another run tries again.
+    """
+
+    digest: str
+    job: dict[str, Any]
+    kind: str
+    reason: str
+    run: str
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The folder of a sweep, shared by all that compute into it."""
+
+    folder: Path
+
+    @classmethod
+    def create(cls, folder: Path) -> "Archive":
+        """Makes the folder, or checks that it is one of a sweep.
+
+        Raises:
+            InputError: If it holds something else or cannot be made.
+        """
+        marker = folder / "sweep.json"
+        try:
+            if folder.exists() and not marker.exists() and any(folder.iterdir()):
+                raise InputError(f"expected a new folder or that of a sweep, got {folder} with other files: choose another --out")
+            for part in (folder, folder / "records", folder / "failures"):
+                part.mkdir(parents=True, exist_ok=True)
+            if not marker.exists():
+                with replacing(marker) as temporary:
+                    temporary.write_text(canonical_json({"format": FORMAT}))
+        except OSError as error:
+            raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+        return cls.existing(folder)
+
+    @classmethod
+    def existing(cls, folder: Path) -> "Archive":
+        """Returns the archive of a folder.
+
+        Raises:
+            InputError: If it is not that of a sweep, or of another format, or a part of it is a link.
+        """
+        try:
+            header = json.loads((folder / "sweep.json").read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"expected the folder of a sweep, got {folder}, which has no sweep.json that can be read") from error
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
+            raise InputError(f"expected a sweep of format {FORMAT} in {folder}, got {header!r}: choose another --out")
+        for part in (folder / "records", folder / "failures"):
+            _require_folder(part)
+        return cls(folder)
+
+    def path(self, digest: str) -> Path:
+        """Returns where the record of a job is, or would be."""
+        return self.folder / "records" / digest[:2] / f"{digest}{SUFFIX}"
+
+    def names(self) -> Iterator[str]:
+        """Yields the digests under which there is something, after sweeping away what dead processes left half-written.
+
+        Raises:
+            InputError: If a part of the folder is a link.
+        """
+        for shard in sorted((self.folder / "records").iterdir()):
+            _require_folder(shard)
+            with os.scandir(shard) as entries:
+                for entry in entries:
+                    name = entry.name.removesuffix(SUFFIX)
+                    if len(name) == _DIGEST_LENGTH and name[:2] == shard.name:
+                        yield name
+                    elif ".partial-" in entry.name and time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE:
+                        os.unlink(entry.path)
+
+    def done(self, wanted: Iterable[str]) -> tuple[set[str], dict[str, str]]:
+        """Returns which of the jobs have a sound record, and what is wrong with the records that are none.
+
+        What is wrong is removed: its job is computed again.
+        """
+        there = wanted & set(self.names()) if isinstance(wanted, set) else set(wanted) & set(self.names())
+        damaged = {}
+        for digest in sorted(there):
+            try:
+                self.read(digest)
+            except Damaged as error:
+                damaged[digest] = str(error)
+                _remove(self.path(digest))
+        return there - set(damaged), damaged
+
+    def read(self, digest: str) -> Record:
+        """Returns the record of a job.
+
+        Raises:
+            Damaged: If there is none, or what is there is a link, no record, that of another job, or fails a checksum.
+        """
+        header, raw = _opened(self.path(digest))
+        job, result, provenance = (_object(header, key) for key in ("job", "result", "provenance"))
+        try:
+            seal, name = digest_of({key: value for key, value in header.items() if key != "seal"}), digest_of(job)
+        except (ValueError, RecursionError) as error:
+            raise Damaged("its header is not JSON of finite numbers") from error
+        if header.get("format") != FORMAT or header.get("seal") != seal:
+            raise Damaged("its header does not match its checksum")
+        if name != digest:
+            raise Damaged("it is the record of another job")
+        if header.get("sha256") != raw:
+            raise Damaged("its arrays do not match their checksum")
+        return Record(digest, job, result, provenance, raw)
+
+    def has(self, digest: str) -> bool:
+        """Whether there is a file under the name of the record, unread."""
+        return self.path(digest).is_file() and not self.path(digest).is_symlink()
+
+    def write(self, job: Job, header: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """Writes a record, whole or not at all, and forgets that the job has failed.
+
+        Args:
+            job: Whose it is.
+            header: With format, result, provenance and the sha256 of the arrays, as `point.CriticalPoint.contents` makes it.
+            arrays: float64 tensors by name.
+
+        Raises:
+            InputError: If it cannot be written.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
+
+        path = self.path(job.digest)
+        header = {**header, "job": job.identity}
+        text = canonical_json({**header, "seal": digest_of(header)})
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+        _require_folder(path.parent)
+        with replacing(path) as temporary:
+            try:
+                save_file(arrays, temporary, metadata={METADATA_KEY: text})
+            except SafetensorError as error:
+                raise InputError(f"cannot write {path}: {error}") from error
+        with contextlib.suppress(OSError):
+            self._failure_path(job.digest).unlink()
+
+    def _failure_path(self, digest: str) -> Path:
+        return self.folder / "failures" / f"{digest}.json"
+
+    def fail(self, job: Job, kind: str, reason: str, run: str) -> Failure:
+        """Records why a job has no record.
+
+        Raises:
+            InputError: If that cannot be written.
+        """
+        failure = Failure(job.digest, job.identity, kind, " ".join(reason.split())[:1000] or kind, run)
+        with replacing(self._failure_path(job.digest)) as temporary:
+            temporary.write_text(canonical_json(vars(failure)))
+        return failure
+
+    def failure(self, digest: str) -> Failure | None:
+        """Returns why a job has no record, where that is known."""
+        try:
+            fields = json.loads(self._failure_path(digest).read_text())
+            return Failure(**{key: fields[key] for key in ("digest", "job", "kind", "reason", "run")})
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def failures(self) -> list[Failure]:
+        """Returns all that is known, in the order of the digests."""
+        digests = sorted(path.stem for path in (self.folder / "failures").glob("*.json") if ".partial-" not in path.name)
+        return [failure for digest in digests if (failure := self.failure(digest)) is not None and not self.has(digest)]
+
+
+def _require_folder(path: Path) -> None:
+    """A link would lead out of the folder of the sweep."""
+    if path.is_symlink() or not path.is_dir():
+        raise InputError(f"expected a folder, got {path}, which is a link or a file: remove it")
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        raise InputError(f"expected a record, got {path}, which cannot be removed ({error.strerror}): remove it") from error
+
+
+def _object(header: dict[str, Any], key: str) -> dict[str, Any]:
+    value = header.get(key)
+    if not isinstance(value, dict):
+        raise Damaged(f"its header has no {key}")
+    return value
+
+
+def _opened(path: Path) -> tuple[dict[str, Any], str]:
+    """Returns the header in the metadata of a safetensors file, and the checksum of its arrays as `point` computes it."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise Damaged("it is a symbolic link" if path.is_symlink() else f"it cannot be opened ({error.strerror})") from error
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise Damaged("it is no ordinary file")
+        data = file.read()
+    try:
+        length = struct.unpack_from("<Q", data)[0]
+        if length > min(len(data) - 8, _LONGEST_HEADER):
+            raise Damaged("it is no safetensors file")
+        outer = json.loads(data[8 : 8 + length])
+        header = json.loads(outer.pop("__metadata__")[METADATA_KEY])
+        if not isinstance(header, dict):
+            raise Damaged("its header is no object")
+        return header, _checksum(outer, memoryview(data)[8 + length :])
+    except Damaged:
+        raise
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Damaged("it is no safetensors file of landscape") from error
+
+
+def _checksum(tensors: dict[str, Any], data: memoryview) -> str:
+    digest, end = hashlib.sha256(), 0
+    for name in sorted(tensors):
+        shape, (low, high) = tuple(tensors[name]["shape"]), tensors[name]["data_offsets"]
+        if tensors[name]["dtype"] != "F64" or not 0 <= low <= high <= len(data) or high - low != 8 * math.prod(shape):
+            raise Damaged("its arrays are not those of a record")
+        digest.update(f"{name}torch.float64{shape}".encode())
+        digest.update(data[low:high])
+        end = max(end, high)
+    if end != len(data):
+        raise Damaged("it is longer than its arrays")
+    return digest.hexdigest()

@@ -1,0 +1,70 @@
+"""Where and how a sweep runs: the engine section of a grid. None of it changes a result."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from landscape.errors import InputError
+from landscape.sweep.axis import CLOSED, Positive, Whole
+
+_ADDRESS = r"^(local|slurm|(tcp|tls)://\S+)$"
+PATTERNS = {  # the texts that a pattern accepts, in words
+    "kind": "local, slurm or the address of a scheduler, tcp://HOST:PORT",
+    "memory": "a size such as 2GiB",
+    "device": "cpu or cuda",
+    "walltime": "HH:MM:SS",
+}
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Engine:
+    """Workers and their limits.
+
+    Attributes:
+        kind: "local", "slurm", or the address of a running scheduler, tcp://HOST:PORT.
+        workers: Processes; 0 computes in this one, None is one per core (per job allocation under SLURM: 1).
+        threads: Of each worker's numerics; more than one is slower for matrices this small.
+        memory: Of each worker, such as "2GiB"; None shares the machine's.
+        gpus: Devices that a task needs of its worker; workers of `local` each see one of their own.
+        device: Where to compute: cpu or cuda, chosen in the worker.
+        timeout: Seconds after which a job counts as hanging.
+        seconds: Of work in one task, about; shorter tasks lose less to a killed worker, longer ones less to the engine.
+        walltime: Of a SLURM job, HH:MM:SS.
+        partition: Of SLURM.
+        directives: More lines for SLURM, such as "--exclusive".
+        prologue: Shell lines before a SLURM worker starts, such as "module load python".
+        host: Address of this machine where workers reach the scheduler of `local` and `slurm`.
+        tls: Paths of the certificate of the authority, of this node and of its key, for tls:// addresses.
+    """
+
+    kind: Annotated[str, Field(pattern=_ADDRESS)] = "local"
+    workers: Annotated[int, Field(strict=True, ge=0, le=10_000)] | None = None
+    threads: Whole = 1
+    memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*([kMGT]i?)?B$")] | None = None
+    gpus: Annotated[int, Field(strict=True, ge=0)] = 0
+    device: Annotated[str, Field(pattern=r"^(cpu|cuda)$")] = "cpu"
+    timeout: Positive = 3600.0
+    seconds: Positive = 2.0
+    walltime: Annotated[str, Field(pattern=r"^(\d+-)?\d{1,2}:\d{2}:\d{2}$")] = "01:00:00"
+    partition: str | None = None
+    directives: tuple[str, ...] = ()
+    prologue: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    tls: tuple[str, str, str] | None = None
+
+
+def overridden(given: Engine, *, engine: str | None = None, **options: Any) -> Engine:
+    """Returns the settings with those options in their place that are not None; `engine` is the kind.
+
+    Raises:
+        InputError: If an option is out of range.
+    """
+    wanted = {name: value for name, value in {"kind": engine, **options}.items() if value is not None}
+    try:
+        return TypeAdapter(Engine).validate_python({**vars(given), **wanted})
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = str(fault["loc"][0])
+        words = PATTERNS.get(name, fault["msg"].removeprefix("Input should be "))
+        raise InputError(f"expected {words} as --{'engine' if name == 'kind' else name}, got {fault['input']!r}") from error

@@ -1,0 +1,86 @@
+"""Jobs that end otherwise than the solver's: at once, by an error, never, without memory, without a number, with their process."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from landscape.prevalence import EndPoint
+from landscape.sweep.job import Job
+from landscape.sweep.work import compute  # noqa: F401 (the solver's own, under a name like the others)
+
+Found = Iterator[tuple[Job, EndPoint, None]]
+
+
+def end_of(job: Job, loss: float | None = 1.0) -> EndPoint:
+    return EndPoint(job.seed or 0, "DNC", 3, loss, 0.0, "CONVERGED", 1, 1, 0, 1, 1, (1.0,), ((0, 2.0, 1.0, 3), (1, 1.0, 0.0, 3)))
+
+
+def nothing(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+    """Every job ends at once."""
+    for job in jobs:
+        yield job, end_of(job), None
+
+
+def mixed(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+    """Seed 1 raises, 2 hangs in Python, 3 has no memory, 4 has no loss; the others end."""
+    for job in jobs:
+        match job.seed:
+            case 1:
+                raise ZeroDivisionError("division by zero")
+            case 2:
+                while True:
+                    time.sleep(0.01)
+            case 3:
+                raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+            case 4:
+                yield job, end_of(job, None), None
+            case _:
+                yield job, end_of(job), None
+
+
+def deadly(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+    """Seed 2 ends its process, as a crash in a library does; the others end."""
+    for job in jobs:
+        if job.seed == 2:
+            os._exit(1)
+        yield job, end_of(job), None
+
+
+def deaf(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+    """Seed 2 never returns to Python; the others end."""
+    for job in jobs:
+        if job.seed == 2:
+            os.read(os.pipe()[0], 1)
+        yield job, end_of(job), None
+
+
+def greedy(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+    """Seed 2 wants a terabyte; the others end."""
+    for job in jobs:
+        if job.seed == 2:
+            torch.ones(1 << 37, dtype=torch.float64)
+        yield job, end_of(job), None
+
+
+def crowded(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+    """There is memory for one job at a time."""
+    if len(jobs) > 1:
+        raise MemoryError
+    yield from nothing(jobs, device, size)
+
+
+def slow(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+    """Half a second each."""
+    for job in jobs:
+        time.sleep(0.5)
+        yield job, end_of(job), None
+
+
+def seen_devices(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+    """The structure is named after the devices that the worker sees."""
+    for job in jobs:
+        time.sleep(0.3)
+        yield job, replace(end_of(job), structure=f"devices {os.environ['CUDA_VISIBLE_DEVICES']}"), None

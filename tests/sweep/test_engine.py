@@ -1,0 +1,307 @@
+"""Dask for real: killed workers, killed drivers, crashes, hangs, Ctrl-C, resources; a scheduler of somebody else.
+
+Every sweep is a process of its own; what a test starts it ends, by its id.
+"""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from landscape.sweep.limits import HUNG
+from landscape.sweep.records import Archive
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_CBWR": "AVX2", "PYTHONPATH": str(ROOT)}
+PROBLEM = "[problem]\nclasses = 3\nsamples = 1\nwidth = [3, 4]\ndepth = 1\ndecay = 1e-2\n"
+
+# a shell in the background makes its children ignore SIGINT, and Python then leaves it so
+DRIVER = """
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from pathlib import Path
+from landscape.errors import InputError
+from landscape.sweep.drive import sweep
+from landscape.sweep.grid import read_grid
+from landscape.sweep.settings import overridden
+from tests.sweep import faults
+
+if __name__ == "__main__":
+    grid = read_grid(Path(sys.argv[1]))
+    settings = overridden(grid.engine, **json.loads(sys.argv[4]))
+    try:
+        tally = sweep(grid, Path(sys.argv[2]), settings, compute=getattr(faults, sys.argv[3], None))
+    except (InputError, KeyboardInterrupt) as error:
+        sys.exit(f"{type(error).__name__} {error}")
+    shown = {name: getattr(tally, name) for name in ("jobs", "found", "done", "failed", "left", "stopped")}
+    print(json.dumps(shown))
+"""
+
+
+def grid_file(folder: Path, seeds: int, **engine: object) -> Path:
+    path = folder / "grid.toml"
+    settings = "".join(f"{name} = {json.dumps(value)}\n" for name, value in {"workers": 2, **engine}.items())
+    path.write_text(f"{PROBLEM}[start]\nseed = {{ from = 0, to = {seeds - 1} }}\n[engine]\n{settings}")
+    return path
+
+
+def begin(grid: Path, out: Path, compute: str = "nothing", **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", DRIVER, str(grid), str(out), compute, json.dumps(options)]
+    return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(driver: subprocess.Popen[str], seconds: float = 120) -> dict[str, object]:
+    try:
+        out, err = driver.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        kill_family(driver.pid)
+        raise
+    assert driver.returncode == 0, err
+    return json.loads(out)
+
+
+def kill_family(process: int) -> None:
+    """Kills a process that a test has started, and its children, by their ids."""
+    try:
+        family = [*psutil.Process(process).children(recursive=True), psutil.Process(process)]
+    except psutil.NoSuchProcess:
+        return
+    for member in family:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+
+
+def workers_of(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Returns the worker processes of a driver: its children that are no resource trackers."""
+    try:
+        children = psutil.Process(driver.pid).children()
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    except psutil.Error:
+        return []
+
+
+@contextmanager
+def murderer(driver: subprocess.Popen[str], out: Path, every: float, seed: int = 0) -> Iterator[list[int]]:
+    """Kills up to four workers, one every so many seconds, but none before there is a new record: they may be slow to start."""
+    over, dead, draw, before = threading.Event(), list[int](), random.Random(seed), 0
+
+    def murder() -> None:
+        nonlocal before
+        while len(dead) < 4 and not over.wait(draw.uniform(0.5, 1.5) * every):
+            there = len(list(out.glob("records/*/*.safetensors")))
+            if there > before and (victims := workers_of(driver)):
+                victim = draw.choice(victims)
+                victim.kill()
+                dead.append(victim.pid)
+                before = there
+
+    thread = threading.Thread(target=murder)
+    thread.start()
+    try:
+        yield dead
+    finally:
+        over.set()
+        thread.join()
+
+
+def contents(folder: Path) -> dict[str, str]:
+    archive = Archive.existing(folder)
+    return {digest: archive.read(digest).content for digest in archive.names()}
+
+
+def wait_for(records: int, folder: Path, driver: subprocess.Popen[str], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while len(list(folder.glob("records/*/*.safetensors"))) < records:
+        assert driver.poll() is None, driver.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A grid of 80 jobs of the solver, and what a process alone finds."""
+    folder = tmp_path_factory.mktemp("serial")
+    grid = grid_file(folder, 40, seconds=0.3)
+    assert finish(begin(grid, folder / "out", "compute", workers=0))["done"] == 80
+    return grid, contents(folder / "out")
+
+
+@pytest.mark.slow
+def test_killed_workers_lose_nothing(serial: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    grid, expected = serial
+    driver = begin(grid, tmp_path / "out", "compute")
+    with murderer(driver, tmp_path / "out", 2.0) as dead:
+        tally = finish(driver, 200)
+    assert dead
+    assert (tally["done"], tally["failed"], tally["left"]) == (80, {}, 0)
+    assert contents(tmp_path / "out") == expected
+
+
+@pytest.mark.slow
+def test_a_killed_driver_goes_on_and_takes_its_workers_with_it(serial: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    grid, expected = serial
+    out = tmp_path / "out"
+    for kept in (5, 30):
+        driver = begin(grid, out, "compute")
+        wait_for(kept, out, driver)
+        workers = workers_of(driver)
+        driver.kill()
+        driver.communicate()
+        assert workers
+        assert psutil.wait_procs(workers, timeout=20)[1] == []
+    before = {path: path.stat().st_mtime_ns for path in out.glob("records/*/*")}
+    tally = finish(begin(grid, out, "compute"))
+    assert tally["found"] == len(before)
+    assert tally["found"] + tally["done"] == 80
+    assert contents(out) == expected
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.slow
+def test_a_job_that_ends_its_process_fails_alone(tmp_path: Path) -> None:
+    grid = grid_file(tmp_path, 4)
+    grid.write_text(grid.read_text().replace("[3, 4]", "3"))
+    tally = finish(begin(grid, tmp_path / "out", "deadly"), 170)
+    assert (tally["done"], len(tally["failed"]), tally["left"]) == (3, 1, 0)
+    (failure,) = Archive.existing(tmp_path / "out").failures()
+    assert (failure.kind, failure.job["start"]["seed"]) == ("worker", 2)
+
+
+@pytest.mark.slow
+def test_a_call_that_never_returns_ends_its_process_and_is_recorded(tmp_path: Path) -> None:
+    """In this process, and under a nanny that starts another one."""
+    grid = grid_file(tmp_path, 4, timeout=0.5, seconds=1e-3)
+    grid.write_text(grid.read_text().replace("[3, 4]", "3"))
+    alone = begin(grid, tmp_path / "alone", "deaf", workers=0)
+    alone.communicate(timeout=60)
+    assert alone.returncode == HUNG
+    tally = finish(begin(grid, tmp_path / "out", "deaf"))
+    assert (tally["done"], len(tally["failed"]), tally["left"]) == (3, 1, 0)
+    for name in ("alone", "out"):
+        (failure,) = Archive.existing(tmp_path / name).failures()
+        assert (failure.kind, failure.job["start"]["seed"]) == ("timeout", 2)
+
+
+@pytest.mark.slow
+def test_a_job_without_memory_fails_alone(tmp_path: Path) -> None:
+    tally = finish(begin(grid_file(tmp_path, 6, memory="3GiB"), tmp_path / "out", "greedy"))
+    assert (tally["done"], len(tally["failed"]), tally["left"]) == (10, 2, 0)
+    assert {failure.kind for failure in Archive.existing(tmp_path / "out").failures()} == {"memory"}
+
+
+@pytest.mark.slow
+def test_the_first_ctrl_c_finishes_what_is_under_way_and_the_second_ends_at_once(tmp_path: Path) -> None:
+    grid, out = grid_file(tmp_path, 40, seconds=1.0), tmp_path / "out"
+    driver = begin(grid, out, "slow")
+    wait_for(1, out, driver)
+    os.kill(driver.pid, signal.SIGINT)
+    for worker in workers_of(driver):
+        worker.send_signal(signal.SIGINT)  # as a terminal would
+    tally = finish(driver)
+    assert tally["stopped"] == "interrupted"
+    assert 0 < tally["done"] < 80
+    assert len(contents(out)) == tally["done"]
+    assert not list(out.glob("stop-*"))
+    driver = begin(grid, out, "slow")
+    wait_for(int(tally["done"]) + 1, out, driver)
+    for _ in range(2):
+        driver.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    sent = time.monotonic()
+    _, err = driver.communicate(timeout=60)
+    assert err.startswith("KeyboardInterrupt")
+    assert time.monotonic() - sent < 15
+    assert finish(begin(grid, out, "nothing"))["left"] == 0
+    assert len(contents(out)) == 80
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def processes() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Yields what starts a process; all are ended with their children."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*command: str) -> subprocess.Popen[bytes]:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        started.append(subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=ENVIRONMENT, **quiet))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            kill_family(process.pid)
+            process.wait()
+
+
+SCHEDULER = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--no-dashboard", "--port")
+WORKER = ("distributed.cli.dask_worker", "--nthreads", "1", "--host", "127.0.0.1", "--no-dashboard")
+
+
+@pytest.mark.slow
+def test_a_scheduler_of_somebody_else_gives_the_same_records_and_may_die(
+    serial: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    grid, expected = serial
+    out, port = tmp_path / "out", free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with processes() as start:
+        scheduler = start(*SCHEDULER, str(port))
+        for _ in range(2):
+            start(*WORKER, address)
+        driver = begin(grid, out, "compute", engine=address)
+        wait_for(5, out, driver)
+        kill_family(scheduler.pid)
+        tally = finish(driver)
+        assert tally["stopped"].startswith("the scheduler is gone")
+        assert 0 < tally["left"] < 80
+    with processes() as start:
+        start(*SCHEDULER, str(port))
+        start(*WORKER, address)
+        tally = finish(begin(grid, out, "compute", engine=address))
+    assert (tally["failed"], tally["left"]) == ({}, 0)
+    assert contents(out) == expected
+
+
+@pytest.mark.slow
+def test_tasks_go_to_workers_that_have_the_device_and_one_at_a_time(tmp_path: Path) -> None:
+    """Resources faked on CPU workers: the one with a GPU does it all; without any the sweep is refused."""
+    grid, out, port = grid_file(tmp_path, 6, gpus=1), tmp_path / "out", free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with processes() as start:
+        start(*SCHEDULER, str(port))
+        start(*WORKER, address)
+        refused = begin(grid, out, "nothing", engine=address)
+        _, err = refused.communicate(timeout=60)
+        assert refused.returncode == 1
+        assert "expected workers with --resources GPU=1" in err
+        with_device = start(*WORKER, "--resources", "GPU=1", "--nthreads", "2", address)
+        tally = finish(begin(grid, out, "nothing", engine=address))
+        family = {process.pid for process in psutil.Process(with_device.pid).children(recursive=True)}
+    assert tally["left"] == 0
+    archive = Archive.existing(out)
+    assert {archive.read(digest).provenance["process"] for digest in archive.names()} <= family
+
+
+@pytest.mark.slow
+def test_local_workers_each_see_a_device_of_their_own(tmp_path: Path) -> None:
+    tally = finish(begin(grid_file(tmp_path, 6, gpus=2, seconds=0.1), tmp_path / "out", "seen_devices"))
+    assert (tally["failed"], tally["left"]) == ({}, 0)
+    archive = Archive.existing(tmp_path / "out")
+    assert {archive.read(digest).result["structure"] for digest in archive.names()} == {"devices 0,1", "devices 2,3"}
