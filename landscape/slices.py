@@ -22,6 +22,7 @@ from landscape.curvature.nullity import UNDECIDED_FACTOR
 from landscape.curvature.operator import Product, SymmetricOperator
 from landscape.curvature.quotient import Quotient
 from landscape.curvature.spectrum import rounding_radius
+from landscape.display import brief
 from landscape.errors import InputError
 from landscape.objective import Objective
 from landscape.problem import Problem
@@ -61,6 +62,8 @@ class Direction:
     turns: tuple[Float[Tensor, "d d"], ...] = ()
     quartic: float | None = None
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True)
 class Line:
@@ -77,6 +80,8 @@ class Line:
     places: Float[Tensor, " t"]
     loss: Float[Tensor, " t"]
     orbit: Float[Tensor, " t"] | None
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ class Plane:
     places: Float[Tensor, " t"]
     loss: Float[Tensor, "t t"]
     shadow: Float[Tensor, "t 2"] | None = None
+
+    __repr__ = brief
 
 
 def directions(problem: Problem, theta: Float[Tensor, " p"], names: Sequence[Along], seed: int = 0) -> list[Direction]:
