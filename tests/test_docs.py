@@ -14,11 +14,12 @@ import pytest
 from test_readme import blocks, commands, execute
 
 import landscape
+from landscape.sweep.grid import read_grid
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if not {"tutorials", "reference"} & set(path.parts))
-LANGUAGES = {"bash", "python", "text", "{toctree}"}
+LANGUAGES = {"bash", "python", "text", "toml", "{toctree}"}
 
 
 def fences(text: str) -> list[str]:
@@ -49,6 +50,14 @@ def test_every_block_is_run_or_output() -> None:
     run = sum(kind in {"bash", "python"} for found in kinds.values() for kind in found)
     assert run >= 15
     assert sum(kind == "text" for found in kinds.values() for kind in found) <= run / 4
+
+
+def test_grids_on_pages_can_be_read(tmp_path: Path) -> None:
+    found = [text for path in PAGES for text in re.findall(r"^```toml\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)]
+    assert found
+    for place, text in enumerate(found):
+        (tmp_path / f"{place}.toml").write_text(text)
+        read_grid(tmp_path / f"{place}.toml")
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from landscape.display import brief
 from landscape.errors import InputError
 from landscape.sweep.job import Job
 from landscape.sweep.limits import JobTimeout, prepare, products_are_alike, time_limit
@@ -55,6 +56,8 @@ class Order:
     memory: int | None = None
     points: bool = True
     compute: Compute | None = None
+
+    __repr__ = brief
 
     @property
     def stop(self) -> Path:
