@@ -123,7 +123,7 @@ class _Identity(nn.MSELoss):
 
 
 def counts(problem: Problem, theta: Tensor, dense: bool) -> dict[str, dict[str, Any]]:
-    """Returns the nullity that each method reports and the seconds it took; prints each as it comes, for the last may take an hour."""
+    """Returns the nullity that each method reports and the seconds it took; prints each as it comes: the last may take an hour."""
     import scipy.sparse.linalg
 
     objective = problem.objective(theta)
