@@ -97,15 +97,18 @@ class CriticalPoint:
         """Returns the point at `theta`, with loss and gradient norm evaluated there.
 
         Raises:
-            InputError: If theta has another size than the problem, or holds NaN or infinity.
+            InputError: If theta has another size than the problem, or it, its loss or its gradient is not finite.
         """
         if theta.shape != (problem.parameters,):
             raise InputError(f"expected {problem.parameters} parameters for the {problem}, got {tuple(theta.shape)}")
         if not bool(torch.isfinite(theta).all()):
             raise InputError(f"expected finite parameters, got {int((~torch.isfinite(theta)).sum())} that are NaN or infinite")
         loss, gradient = problem.objective(theta).value_and_gradient(theta)
+        value, norm = float(loss), float(gradient.norm())
+        if not (math.isfinite(value) and math.isfinite(norm)):
+            raise InputError(f"expected parameters of finite loss, got loss {value} and gradient norm {norm}: they are too large")
         rows = torch.zeros(0, 3, dtype=torch.float64) if trace is None else trace
-        return cls(problem, theta, float(loss), float(gradient.norm()), outcome, steps, origin, rows)
+        return cls(problem, theta, value, norm, outcome, steps, origin, rows)
 
     def rows(self) -> list[tuple[str, str]]:
         """Returns what the point is and where it came from, as name and value."""

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch
 
 from landscape.errors import InputError
-from landscape.point import CriticalPoint, Origin, Outcome, _digest
+from landscape.point import CriticalPoint, Origin, Outcome, arrays_digest
 from landscape.problem import Problem
 from landscape.solver import solve
 from landscape.structures import Random, random_start
@@ -160,7 +160,7 @@ def test_arrays_of_another_kind_are_refused(point, tmp_path, name, array):
     header = header_of(path)
     arrays = {key: torch.from_numpy(value) for key, value in load_file(path).items()} | {name: array}
     if array.dtype != torch.bfloat16:
-        header["sha256"] = _digest(arrays)
+        header["sha256"] = arrays_digest(arrays)
     save_torch(arrays, path, metadata={"landscape": json.dumps(header)})
     with pytest.raises(InputError, match=r"p\.safetensors"):
         CriticalPoint.load(path)
@@ -168,3 +168,11 @@ def test_arrays_of_another_kind_are_refused(point, tmp_path, name, array):
 
 def test_outcomes_say_what_to_do():
     assert all(len(outcome.value) > 20 for outcome in Outcome)
+
+
+@pytest.mark.parametrize("scale", [1e80, 1e200])
+def test_parameters_whose_loss_overflows_are_refused(scale: float) -> None:
+    """They are finite, but no number of the file would be."""
+    problem = Problem.balanced(classes=3, samples=1, width=4, depth=2, decay=1e-2, loss="mse")
+    with pytest.raises(InputError, match="finite loss"):
+        CriticalPoint.at(problem, torch.full((problem.parameters,), scale, dtype=torch.float64), Origin("test"))
