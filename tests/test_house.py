@@ -244,7 +244,7 @@ def test_the_reading_of_pages() -> None:
     assert missing_paths("./scripts/nowhere && cat scripts/test") == ["scripts/nowhere"]
 
 
-@pytest.mark.parametrize("script", ["scripts/test", "scripts/environment", ".ci/run"])
+@pytest.mark.parametrize("script", ["scripts/test", "scripts/environment", "scripts/slurm", ".ci/run"])
 def test_shell_scripts_parse_and_can_run(script: str) -> None:
     assert not bash_objects((ROOT / script).read_text())
     assert (ROOT / script).stat().st_mode & 0o100, f"{script} is not executable"

@@ -102,11 +102,11 @@ def sweep(
     Raises:
         InputError: If the folder, the engine or a problem cannot be used.
     """
-    settings = settings or grid.engine
+    begun, settings = time.monotonic(), settings or grid.engine
     jobs = list(grid.jobs())
     archive = Archive.create(folder.absolute())
     done, damaged = archive.done({job.digest for job in jobs})
-    tally = Tally(len(jobs), len(done), damaged=damaged)
+    tally = Tally(len(jobs), len(done), damaged=damaged, begun=begun)
     missing = [job for job in jobs if job.digest not in done]
     if missing:
         check_writable(archive.folder / "records" / "probe")
@@ -121,6 +121,8 @@ def sweep(
         finally:
             engine.close()
             order.stop.unlink(missing_ok=True)
+        if tally.left:  # workers may have written more than could be heard of
+            tally.done = sum(archive.has(job.digest) for job in missing)
     watch(tally)
     return tally
 

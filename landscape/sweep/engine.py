@@ -27,7 +27,7 @@ _PATIENCE = 30.0  # seconds to wait for a scheduler that does not answer
 _PRELOAD = "landscape.sweep.preload"
 _STARTS = 3  # times that a cluster of this machine is started before that is given up
 _AHEAD = 2  # tasks per worker: one under way, one waiting, so that nobody waits for the driver
-_LOGGERS = ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "distributed.core", "tornado")
+_LOGGERS = ("tornado", "distributed", *(f"distributed.{part}" for part in ("client", "core", "nanny", "scheduler", "worker")))
 _QUIET = str(dict.fromkeys(_LOGGERS, "critical"))
 _MISSING = "expected the package {name} for this engine: pip install 'landscape-dufm[batch]', or use --workers 0"
 
@@ -135,7 +135,7 @@ class Distributed:
         """How many are connected, counted once a second."""
         if time.monotonic() - self._counted > 1:
             with contextlib.suppress(OSError, TimeoutError, ValueError):
-                self._count = len(self._client.scheduler_info(n_workers=-1)["workers"])
+                self._count = len(self._client.scheduler_info(n_workers=-1).get("workers", ()))
             self._counted = time.monotonic()
         return self._count
 
@@ -152,6 +152,9 @@ class Distributed:
     def submit(self, task: Task) -> None:
         """Sends a task to the scheduler."""
         key = f"sweep-{uuid.uuid4().hex}"
+        if self._client.status in ("closed", "closing"):
+            self._flying[key] = task, None
+            return
         resources = {"GPU": self._settings.gpus} if self._settings.gpus else None
         future = self._client.submit(run_task, task, key=key, pure=False, resources=resources)
         self._flying[key] = task, future
@@ -185,7 +188,7 @@ class Distributed:
     def close(self) -> None:
         """Takes back what has not finished and ends our own cluster."""
         with contextlib.suppress(Exception):
-            self._client.cancel([future for _, future in self._flying.values()], force=True)
+            self._client.cancel([future for _, future in self._flying.values() if future], force=True)
         with contextlib.suppress(Exception):
             self._client.close(timeout=2)
         if self._cluster is not None:
@@ -197,11 +200,11 @@ def _finished(task: Task, future: Any) -> Finished:
     """Returns how a task has left the scheduler."""
     from distributed import KilledWorker
 
-    if future.status == "finished":
+    if future is not None and future.status == "finished":
         with contextlib.suppress(Exception):
             return Finished(task, "ended", future.result(timeout=_PATIENCE))
         return Finished(task, "lost", reason="its result was lost with its worker")
-    if future.status != "error":
+    if future is None or future.status != "error":
         return Finished(task, "lost", reason="the scheduler is gone")
     match error := future.exception():
         case InputError():

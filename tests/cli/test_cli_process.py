@@ -21,7 +21,10 @@ def python(code: str, *arguments: str, folder: Path) -> subprocess.CompletedProc
     )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["solve", "--help"], ["degeneracy", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], *([name, "--help"] for name in ("solve", "degeneracy", "sweep", "results")), ["--version"]],
+)
 def test_help_loads_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
     code = (
         "import sys\nfrom landscape.cli import run\nassert run(sys.argv[1:]) == 0\n"

@@ -181,7 +181,7 @@ def test_a_job_that_ends_its_process_fails_alone(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_call_that_never_returns_ends_its_process_and_is_recorded(tmp_path: Path) -> None:
     """In this process, and under a nanny that starts another one."""
-    grid = grid_file(tmp_path, 4, timeout=0.5, seconds=1e-3)
+    grid = grid_file(tmp_path, 4, timeout=2.0, seconds=1e-3)
     grid.write_text(grid.read_text().replace("[3, 4]", "3"))
     alone = begin(grid, tmp_path / "alone", "deaf", workers=0)
     alone.communicate(timeout=60)
