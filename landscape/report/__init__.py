@@ -6,7 +6,6 @@ file is escaped, and a content security policy allows no script but the page's o
 
 import base64
 import hashlib
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,11 +60,9 @@ class Examined:
         """Reads a point and analyses it.
 
         Raises:
-            InputError: If the file is no point, its loss is not finite, or the method cannot be used for it.
+            InputError: If the file is no point, or the method cannot be used for it.
         """
         point = CriticalPoint.load(path, device)
-        if not math.isfinite(point.loss + point.gradient_norm):
-            raise InputError(f"expected a finite loss and gradient at {path}, got {point.loss:g} and {point.gradient_norm:g}")
         return cls(name or printable(path), hashlib.sha256(path.read_bytes()).hexdigest(), point, analyse(point, method))
 
     def as_dict(self) -> dict[str, Any]:
