@@ -64,7 +64,7 @@ def begin(grid: Path, out: Path, compute: str = "nothing", **options: object) ->
 def finish(driver: subprocess.Popen[str], seconds: float = 200) -> dict[str, object]:
     try:
         out, err = driver.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
+    except BaseException:
         kill_family(driver.pid)
         raise
     assert driver.returncode == 0, err
