@@ -27,7 +27,8 @@ _PATIENCE = 30.0  # seconds to wait for a scheduler that does not answer
 _PRELOAD = "landscape.sweep.preload"
 _STARTS = 3  # times that a cluster of this machine is started before that is given up
 _AHEAD = 2  # tasks per worker: one under way, one waiting, so that nobody waits for the driver
-_LOGGERS = ("tornado", "distributed", *(f"distributed.{part}" for part in ("client", "core", "nanny", "scheduler", "worker")))
+_PARTS = ("client", "core", "nanny", "scheduler", "worker")
+_LOGGERS = ("asyncio", "tornado", "distributed", *(f"distributed.{part}" for part in _PARTS))
 _QUIET = str(dict.fromkeys(_LOGGERS, "critical"))
 _MISSING = "expected the package {name} for this engine: pip install 'landscape-dufm[batch]', or use --workers 0"
 

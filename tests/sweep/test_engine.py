@@ -61,10 +61,10 @@ def begin(grid: Path, out: Path, compute: str = "nothing", **options: object) ->
     return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(driver: subprocess.Popen[str], seconds: float = 120) -> dict[str, object]:
+def finish(driver: subprocess.Popen[str], seconds: float = 200) -> dict[str, object]:
     try:
         out, err = driver.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
+    except BaseException:
         kill_family(driver.pid)
         raise
     assert driver.returncode == 0, err
@@ -120,7 +120,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {digest: archive.read(digest).content for digest in archive.names()}
 
 
-def wait_for(records: int, folder: Path, driver: subprocess.Popen[str], seconds: float = 60) -> None:
+def wait_for(records: int, folder: Path, driver: subprocess.Popen[str], seconds: float = 150) -> None:
     end = time.monotonic() + seconds
     while len(list(folder.glob("records/*/*.safetensors"))) < records:
         assert driver.poll() is None, driver.communicate()
@@ -142,7 +142,7 @@ def test_killed_workers_lose_nothing(serial: tuple[Path, dict[str, str]], tmp_pa
     grid, expected = serial
     driver = begin(grid, tmp_path / "out", "compute")
     with murderer(driver, tmp_path / "out", 2.0) as dead:
-        tally = finish(driver, 200)
+        tally = finish(driver)
     assert dead
     assert (tally["done"], tally["failed"], tally["left"]) == (80, {}, 0)
     assert contents(tmp_path / "out") == expected
@@ -172,7 +172,7 @@ def test_a_killed_driver_goes_on_and_takes_its_workers_with_it(serial: tuple[Pat
 def test_a_job_that_ends_its_process_fails_alone(tmp_path: Path) -> None:
     grid = grid_file(tmp_path, 4)
     grid.write_text(grid.read_text().replace("[3, 4]", "3"))
-    tally = finish(begin(grid, tmp_path / "out", "deadly"), 170)
+    tally = finish(begin(grid, tmp_path / "out", "deadly"))
     assert (tally["done"], len(tally["failed"]), tally["left"]) == (3, 1, 0)
     (failure,) = Archive.existing(tmp_path / "out").failures()
     assert (failure.kind, failure.job["start"]["seed"]) == ("worker", 2)
@@ -184,7 +184,7 @@ def test_a_call_that_never_returns_ends_its_process_and_is_recorded(tmp_path: Pa
     grid = grid_file(tmp_path, 4, timeout=2.0, seconds=1e-3)
     grid.write_text(grid.read_text().replace("[3, 4]", "3"))
     alone = begin(grid, tmp_path / "alone", "deaf", workers=0)
-    alone.communicate(timeout=60)
+    alone.communicate(timeout=150)
     assert alone.returncode == HUNG
     tally = finish(begin(grid, tmp_path / "out", "deaf"))
     assert (tally["done"], len(tally["failed"]), tally["left"]) == (3, 1, 0)
@@ -219,7 +219,7 @@ def test_the_first_ctrl_c_finishes_what_is_under_way_and_the_second_ends_at_once
         driver.send_signal(signal.SIGINT)
         time.sleep(0.2)
     sent = time.monotonic()
-    _, err = driver.communicate(timeout=60)
+    _, err = driver.communicate(timeout=150)
     assert err.startswith("KeyboardInterrupt")
     assert time.monotonic() - sent < 15
     assert finish(begin(grid, out, "nothing"))["left"] == 0
@@ -288,7 +288,7 @@ def test_tasks_go_to_workers_that_have_the_device_and_one_at_a_time(tmp_path: Pa
         start(*SCHEDULER, str(port))
         start(*WORKER, address)
         refused = begin(grid, out, "nothing", engine=address)
-        _, err = refused.communicate(timeout=60)
+        _, err = refused.communicate(timeout=150)
         assert refused.returncode == 1
         assert "expected workers with --resources GPU=1" in err
         with_device = start(*WORKER, "--resources", "GPU=1", "--nthreads", "2", address)
