@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
+from scipy.special import gammaincinv
 from torch import Tensor
 
 from landscape.curvature.counting import require_memory
@@ -21,7 +22,7 @@ from landscape.display import brief
 from landscape.errors import InputError
 
 EVIDENCE_PROBES = 32
-EVIDENCE_QUANTILE = 1 / 2  # a probe sees a direction of the null space with a normal weight; all rarely fall below this
+EVIDENCE_DELTA = 1e-12  # the chance that the measured radius is too small
 
 
 @runtime_checkable
@@ -133,8 +134,8 @@ class NullEvidence:
 def null_evidence(operator: SymmetricOperator, projector: Projector, seed: int) -> NullEvidence:
     """Measures the products of the operator with random vectors of a projector's range.
 
-    If a unit vector u of the range had |Hu| > radius, it would have to be orthogonal to u-weights of all probes: the weight of
-    a left singular direction in a Gaussian probe is standard normal and |x| <= t has probability <= t sqrt(2/pi).
+    Let s be the largest singular value of A = HP, at a direction v, and G the b Gaussian probes. Then |AG| >= s |v'G| in the
+    spectral norm, and |v'G|^2 is chi-squared with b degrees of freedom, which falls below its delta-quantile with chance delta.
 
     Raises:
         InputError: If the map is not a symmetric idempotent, or its rank is grossly wrong, or the columns of a `BasisProjector` are
@@ -158,9 +159,11 @@ def null_evidence(operator: SymmetricOperator, projector: Projector, seed: int) 
     mean = float(inside.square().sum(0).mean())
     if abs(mean - projector.rank) > 7 * math.sqrt(2 * max(projector.rank, 1) / EVIDENCE_PROBES):
         raise InputError(f"expected a projector of rank {projector.rank}, got one of trace about {mean:.1f}")
-    longest = float((operator @ inside).norm(dim=0).max()) if projector.rank else 0.0
-    delta = (EVIDENCE_QUANTILE * math.sqrt(2 / math.pi)) ** EVIDENCE_PROBES
-    return NullEvidence(longest / EVIDENCE_QUANTILE, delta if projector.rank else 0.0, EVIDENCE_PROBES)
+    if not projector.rank:
+        return NullEvidence(0.0, 0.0, EVIDENCE_PROBES)
+    longest = float(torch.linalg.matrix_norm(operator @ inside, 2))
+    quantile = 2 * float(gammaincinv(EVIDENCE_PROBES / 2, EVIDENCE_DELTA))  # of chi-squared
+    return NullEvidence(longest / math.sqrt(quantile), EVIDENCE_DELTA, EVIDENCE_PROBES)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from landscape.curvature.counting import nullity
 from landscape.curvature.deflation import Deflated, absence
 from landscape.curvature.krylov import Sweep, random_block, solve_runs, sweep
+from landscape.curvature.operator import Matrix
 from landscape.curvature.quotient import BasisProjector, Quotient, null_evidence
 from landscape.errors import InputError
 
@@ -95,3 +96,15 @@ def test_too_few_steps_say_undecided(plant):
     result = nullity(plant(VALUES, 1), Deflated(steps=2))
     assert not result.certified
     assert "no certificate" in result.reason
+
+
+def test_the_radius_of_a_null_space_is_never_too_small_and_not_much_too_large():
+    """A space that is null only to 1e-6, in one direction or in all of them."""
+    generator = torch.Generator().manual_seed(3)
+    rotation = torch.linalg.qr(torch.randn(120, 120, dtype=torch.float64, generator=generator))[0]
+    for sizes in ([1e-6] + [0.0] * 79, [1e-6] * 80):
+        entries = (rotation * torch.tensor([*sizes, *[0.3] * 40], dtype=torch.float64)) @ rotation.mT
+        projector = BasisProjector(rotation[:, :80].contiguous())
+        radii = [null_evidence(Matrix((entries + entries.mT) / 2), projector, seed).radius for seed in range(300)]
+        assert min(radii) >= 1e-6
+        assert max(radii) < 3e-5
