@@ -1,13 +1,12 @@
 """How values show themselves: one line for a prompt, aligned lines for print, a table for a notebook. Never a dump of a tensor."""
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-import numpy as np
-import torch
-
+_ARRAYS = (("torch", "Tensor"), ("numpy", "ndarray"))
 _LONGEST = 8  # entries of a tuple, list or dictionary that are shown one by one
 _LONGEST_TEXT = 200  # characters of one value; a module with many layers is shown by its class
 
@@ -18,8 +17,14 @@ def brief(value: Any) -> str:
     return f"{type(value).__name__}({', '.join(parts)})"
 
 
+def _is_array(value: Any) -> bool:
+    """Returns whether a value is a tensor or an array, without loading the libraries: what has one has loaded its library."""
+    kinds = (getattr(sys.modules.get(module), name, None) for module, name in _ARRAYS)
+    return any(kind is not None and isinstance(value, kind) for kind in kinds)
+
+
 def _short(value: Any) -> str:
-    if isinstance(value, torch.Tensor | np.ndarray):
+    if _is_array(value):
         kind = str(value.dtype).removeprefix("torch.")
         return f"{value.item():g}" if value.shape == () else f"<{kind} {' x '.join(map(str, value.shape))}>"
     if isinstance(value, Mapping | Sequence) and not isinstance(value, str) and len(value) > _LONGEST:
