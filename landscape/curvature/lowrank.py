@@ -21,7 +21,7 @@ from landscape.display import brief
 from landscape.errors import InputError
 
 PROBES = 32
-QUANTILE = 1 / 2  # of the standard normal weight that a probe gives any one direction: see `quotient.null_evidence`
+QUANTILE = 1 / 2  # a probe gives any one direction a standard normal weight x, and |x| <= t has probability <= t sqrt(2/pi)
 
 
 @dataclass(frozen=True)
