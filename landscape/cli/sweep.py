@@ -166,8 +166,8 @@ def _lines() -> "Callable[[Tally], None]":
             announced = True
         if time.monotonic() - last >= _MINUTE:
             last = time.monotonic()
-            found = ", ".join(f"{name} {count}" for name, count in _most_frequent(tally.structures))
-            warn(f"{tally.found + tally.done} of {tally.jobs} jobs, {_state(tally)}, {found}")
+            found = [f"{name} {count}" for name, count in _most_frequent(tally.structures)]
+            warn(", ".join([f"{tally.found + tally.done} of {tally.jobs} jobs", _state(tally), *found]))
 
     return watch
 

@@ -137,12 +137,10 @@ def _order(grid: Grid, settings: Settings, folder: Path, compute: Compute | None
     return Order(folder, run, settings.timeout, settings.device, settings.threads, memory, grid.points, compute)
 
 
-def _run(
-    engine: Engine, planner: Planner, archive: Archive, tally: Tally, watch: Watch, stop: threading.Event
-) -> None:
+def _run(engine: Engine, planner: Planner, archive: Archive, tally: Tally, watch: Watch, stop: threading.Event) -> None:
     flying, losses = 0, 0
     while True:
-        while planner and flying < engine.slots and not stop.is_set() and not tally.stopped:
+        while planner.ready(flying) and flying < engine.slots and not stop.is_set() and not tally.stopped:
             engine.submit(planner.take(engine.workers))
             flying += 1
         if not flying:
@@ -172,8 +170,10 @@ def _settle(finished: Finished, planner: Planner, archive: Archive, tally: Tally
             tally.stopped = f"{finished.reason}: what it had finished is kept"
         case "lost":
             planner.again([task])
-        case "worker" if len(task.jobs) > 1:
+        case "worker" if not task.alone:  # it may have shared its workers with the task that killed them
             planner.again(task.singles())
+        case "worker" if archive.has(task.jobs[0].digest):
+            tally.done += 1
         case "worker":
             tally.failed[task.jobs[0].digest] = finished.reason
             archive.fail(task.jobs[0], "worker", finished.reason, task.order.run)

@@ -12,7 +12,6 @@ import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -25,7 +24,7 @@ from landscape.sweep.work import Ending, Task, run_task
 _DEATHS = 3  # of workers that the scheduler forgives a task before it is cut into single jobs
 _PATIENCE = 30.0  # seconds to wait for a scheduler that does not answer
 _PRELOAD = "landscape.sweep.preload"
-_STARTS = 3  # times that a cluster of this machine is started before that is given up
+_BARREN = 120.0  # seconds without a worker on this machine, after which they are said not to start
 _AHEAD = 2  # tasks per worker: one under way, one waiting, so that nobody waits for the driver
 _PARTS = ("client", "core", "nanny", "scheduler", "worker")
 _LOGGERS = ("asyncio", "tornado", "distributed", *(f"distributed.{part}" for part in _PARTS))
@@ -109,17 +108,16 @@ class Distributed:
     """Dask's scheduler and workers: a cluster of our own, or the scheduler at an address.
 
     Args:
-        make: Starts a cluster; None where there is a scheduler already.
+        cluster: Our own; None where there is a scheduler already.
         settings: Of the engine.
-        wanted: Workers below which the cluster is started anew after a while: a nanny whose worker dies while it starts gives up.
+        wanted: Workers of a cluster on this machine, whose nannies give up where a worker dies while it starts.
     """
 
-    def __init__(self, make: Callable[[], Any] | None, settings: Settings, wanted: int = 0) -> None:
-        self._make, self._settings, self._wanted = make, settings, wanted
+    def __init__(self, cluster: Any, settings: Settings, wanted: int = 0) -> None:
+        self._cluster, self._settings, self._wanted = cluster, settings, wanted
         self._finished: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._flying: dict[str, tuple[Task, Any]] = {}
-        self._counted, self._count, self._enough = 0.0, 0, time.monotonic()
-        self._cluster = None if make is None else make()
+        self._counted, self._count, self._renewed, self._seen = 0.0, 0, 0.0, time.monotonic()
         self._client = self._connected()
 
     def _connected(self) -> Any:
@@ -138,6 +136,7 @@ class Distributed:
             with contextlib.suppress(OSError, TimeoutError, ValueError):
                 self._count = len(self._client.scheduler_info(n_workers=-1).get("workers", ()))
             self._counted = time.monotonic()
+            self._seen = self._counted if self._count else self._seen
         return self._count
 
     @property
@@ -175,16 +174,16 @@ class Distributed:
         return _finished(self._flying.pop(key)[0], future)
 
     def _renew_if_short(self) -> None:
-        if self.workers >= self._wanted:
-            self._enough = time.monotonic()
-        elif time.monotonic() - self._enough > _PATIENCE:
-            flying = [task for task, _ in self._flying.values()]
-            self.close()
-            self._flying.clear()
-            self._cluster = None if self._make is None else self._make()
-            self._client, self._enough = self._connected(), time.monotonic()
-            for task in flying:
-                self.submit(task)
+        if self.workers >= self._wanted or time.monotonic() - self._renewed < 1:
+            return
+        if time.monotonic() - self._seen > _BARREN:
+            memory = f" with memory = {self._settings.memory!r}" if self._settings.memory else ""
+            raise InputError(f"expected workers on this machine{memory}, got none for {_BARREN:g} s: --workers 0 may show why")
+        self._renewed = time.monotonic()
+        for name, nanny in list(self._cluster.workers.items()):
+            if nanny.status.name in ("closed", "failed"):
+                self._cluster.workers.pop(name, None)
+        self._cluster.scale(self._wanted)
 
     def close(self) -> None:
         """Takes back what has not finished and ends our own cluster."""
@@ -233,20 +232,26 @@ def open_engine(settings: Settings, folder: Path) -> Engine:
         import distributed  # noqa: F401 (only to see whether it is there, and to load its settings before they are changed)
     except ImportError as error:
         raise InputError(_MISSING.format(name=error.name)) from error
-    dask.config.set({
-        "distributed.scheduler.allowed-failures": _DEATHS,
-        # the first of these sends freed memory back to the system all the time, which triples the time of small torch jobs
-        "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": None, **ENVIRONMENT, "DASK_DISTRIBUTED__LOGGING": _QUIET},
-        "distributed.comm.timeouts.connect": "30s",
-    })
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": _DEATHS,
+            # the first of these sends freed memory back to the system all the time, which triples the time of small torch jobs
+            "distributed.nanny.pre-spawn-environ": {
+                "MALLOC_TRIM_THRESHOLD_": None,
+                **ENVIRONMENT,
+                "DASK_DISTRIBUTED__LOGGING": _QUIET,
+            },
+            "distributed.comm.timeouts.connect": "30s",
+        }
+    )
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # a killed worker is no news: what cannot be done is said at the end
     match settings.kind:
         case "local":
             count = len(os.sched_getaffinity(0)) if settings.workers is None else settings.workers
-            return Distributed(lambda: _local(settings, count), settings, wanted=count)
+            return Distributed(_local(settings, count), settings, wanted=count)
         case "slurm":
-            return Distributed(lambda: _slurm(settings, folder), settings)
+            return Distributed(_slurm(settings, folder), settings)
         case _:
             engine = Distributed(None, settings)
             _require_resource(engine, settings)
@@ -264,9 +269,12 @@ def _require_resource(engine: Distributed, settings: Settings) -> None:
 
 def _local(settings: Settings, count: int) -> Any:
     """A scheduler in this process and workers under nannies, each GPU worker with a device of its own."""
+    import dask
     from dask.utils import parse_bytes
     from distributed import Nanny, Scheduler, SpecCluster
 
+    # a nanny is not given up while the worker that it has started again still loads torch, which takes long on a busy machine
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "120s"})
     options: dict[str, Any] = {
         "nthreads": 1,  # of Dask: one task at a time
         "host": settings.host,
@@ -282,13 +290,9 @@ def _local(settings: Settings, count: int) -> Any:
             own |= {"resources": {"GPU": settings.gpus}, "env": {"CUDA_VISIBLE_DEVICES": ",".join(map(str, devices))}}
         workers[index] = {"cls": Nanny, "options": own}
     scheduler = {"cls": Scheduler, "options": {"host": settings.host, "dashboard": True, "dashboard_address": f"{settings.host}:0"}}
-    for attempt in range(_STARTS):
-        try:
-            return SpecCluster(scheduler=scheduler, workers=workers, silence_logs=logging.CRITICAL)
-        except RuntimeError as error:  # a worker died while it started
-            if attempt == _STARTS - 1:
-                raise InputError(f"the workers do not start: {error.__cause__ or error}") from error
-    raise AssertionError("unreachable")
+    cluster = SpecCluster(scheduler=scheduler, silence_logs=logging.CRITICAL)
+    cluster.worker_spec.update(workers)  # the client starts them: one that dies meanwhile is no reason to give up
+    return cluster
 
 
 def _slurm(settings: Settings, folder: Path) -> Any:

@@ -31,13 +31,15 @@ class Planner:
             families.setdefault(job.family, []).append(job)
         self._jobs = deque(job for family in families.values() for job in family)
         self._again: deque[Task] = deque()
+        self._alone: deque[Task] = deque()
         self._order, self._seconds = order, seconds
         self._means: dict[Job, float] = {}
         self._ratio = 1.0
         self._guess = sum(estimate(job) for job in self._jobs)
 
-    def __bool__(self) -> bool:
-        return bool(self._jobs or self._again)
+    def ready(self, flying: int) -> bool:
+        """Whether there is a task that may go with so many others under way."""
+        return bool(self._jobs or self._again or (self._alone and not flying))
 
     @property
     def remaining(self) -> float:
@@ -45,9 +47,11 @@ class Planner:
         return self._guess * self._ratio
 
     def take(self, workers: int) -> Task:
-        """Returns the next task."""
+        """Returns the next task; what must be alone comes last."""
         if self._again:
             return self._again.popleft()
+        if not self._jobs:
+            return self._alone.popleft()
         goal = max(min(self._seconds, self.remaining / (2 * max(workers, 1))), _LEAST)
         taken: list[Job] = []
         cost = 0.0
@@ -61,8 +65,9 @@ class Planner:
         return Task(tuple(taken), self._order)
 
     def again(self, tasks: Sequence[Task]) -> None:
-        """Takes tasks back, to be given out first."""
-        self._again.extend(tasks)
+        """Takes tasks back, to be given out first, or last if they must be alone."""
+        for task in tasks:
+            (self._alone if task.alone else self._again).append(task)
 
     def learn(self, task: Task, endings: Sequence[Ending]) -> None:
         """Remembers what the jobs of a task took."""

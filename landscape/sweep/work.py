@@ -67,14 +67,21 @@ class Order:
 
 @dataclass(frozen=True)
 class Task:
-    """Jobs that go to a worker together."""
+    """Jobs that go to a worker together.
+
+    Attributes:
+        jobs: Which.
+        order: What they have in common with all others.
+        alone: Nothing else is under way with it, so that a worker's death is nobody else's doing.
+    """
 
     jobs: tuple[Job, ...]
     order: Order
+    alone: bool = False
 
     def singles(self) -> "list[Task]":
-        """Returns a task per job."""
-        return [replace(self, jobs=(job,)) for job in self.jobs]
+        """Returns a task per job, to be done alone."""
+        return [replace(self, jobs=(job,), alone=True) for job in self.jobs]
 
 
 @dataclass(frozen=True)
@@ -174,9 +181,7 @@ def _failed(job: Job, kind: str, reason: str, order: Order, archive: Archive) ->
         return Ending(job.digest, "unwritten", reason=str(error))
 
 
-def _kept(
-    job: Job, end: "EndPoint", point: "CriticalPoint | None", seconds: float, order: Order, archive: Archive
-) -> Ending:
+def _kept(job: Job, end: "EndPoint", point: "CriticalPoint | None", seconds: float, order: Order, archive: Archive) -> Ending:
     """Writes the record of an end, unless its numbers are no numbers."""
     if poison := _poison(end, point):
         return _failed(job, "poisoned", poison, order, archive)
@@ -200,9 +205,7 @@ def _poison(end: "EndPoint", point: "CriticalPoint | None") -> str:
     return ""
 
 
-def packed(
-    end: "EndPoint", point: "CriticalPoint | None", seconds: float, device: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def packed(end: "EndPoint", point: "CriticalPoint | None", seconds: float, device: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns the header and the arrays of a record; with a point it is a file of that point too."""
     import torch
 
@@ -229,9 +232,7 @@ def packed(
     return {**header, "result": result, "provenance": provenance, "sha256": arrays_digest(arrays)}, arrays
 
 
-def compute(
-    jobs: tuple[Job, ...], device: str, size: int | None
-) -> "Iterator[tuple[Job, EndPoint, CriticalPoint | None]]":
+def compute(jobs: tuple[Job, ...], device: str, size: int | None) -> "Iterator[tuple[Job, EndPoint, CriticalPoint | None]]":
     """Yields the end of every job as it arrives, with its point if it has parameters.
 
     Args:

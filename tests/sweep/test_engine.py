@@ -19,8 +19,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from landscape.errors import InputError
+from landscape.sweep import engine
 from landscape.sweep.limits import HUNG
 from landscape.sweep.records import Archive
+from landscape.sweep.settings import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_CBWR": "AVX2", "PYTHONPATH": str(ROOT)}
@@ -49,9 +52,9 @@ if __name__ == "__main__":
 """
 
 
-def grid_file(folder: Path, seeds: int, **engine: object) -> Path:
+def grid_file(folder: Path, seeds: int, **options: object) -> Path:
     path = folder / "grid.toml"
-    settings = "".join(f"{name} = {json.dumps(value)}\n" for name, value in {"workers": 2, **engine}.items())
+    settings = "".join(f"{name} = {json.dumps(value)}\n" for name, value in {"workers": 2, **options}.items())
     path.write_text(f"{PROBLEM}[start]\nseed = {{ from = 0, to = {seeds - 1} }}\n[engine]\n{settings}")
     return path
 
@@ -91,6 +94,11 @@ def workers_of(driver: subprocess.Popen[str]) -> list[psutil.Process]:
         return []
 
 
+def records(folder: Path) -> list[Path]:
+    """Returns the finished records of a folder; a killed worker may leave one half-written, under another name."""
+    return [path for path in folder.glob("records/*/*.safetensors") if ".partial-" not in path.name]
+
+
 @contextmanager
 def murderer(driver: subprocess.Popen[str], out: Path, every: float, seed: int = 0) -> Iterator[list[int]]:
     """Kills up to four workers, one every so many seconds, but none before there is a new record: they may be slow to start."""
@@ -99,7 +107,7 @@ def murderer(driver: subprocess.Popen[str], out: Path, every: float, seed: int =
     def murder() -> None:
         nonlocal before
         while len(dead) < 4 and not over.wait(draw.uniform(0.5, 1.5) * every):
-            there = len(list(out.glob("records/*/*.safetensors")))
+            there = len(records(out))
             if there > before and (victims := workers_of(driver)):
                 victim = draw.choice(victims)
                 victim.kill()
@@ -120,9 +128,9 @@ def contents(folder: Path) -> dict[str, str]:
     return {digest: archive.read(digest).content for digest in archive.names()}
 
 
-def wait_for(records: int, folder: Path, driver: subprocess.Popen[str], seconds: float = 150) -> None:
+def wait_for(count: int, folder: Path, driver: subprocess.Popen[str], seconds: float = 150) -> None:
     end = time.monotonic() + seconds
-    while len(list(folder.glob("records/*/*.safetensors"))) < records:
+    while len(records(folder)) < count:
         assert driver.poll() is None, driver.communicate()
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -160,7 +168,7 @@ def test_a_killed_driver_goes_on_and_takes_its_workers_with_it(serial: tuple[Pat
         driver.communicate()
         assert workers
         assert psutil.wait_procs(workers, timeout=20)[1] == []
-    before = {path: path.stat().st_mtime_ns for path in out.glob("records/*/*")}
+    before = {path: path.stat().st_mtime_ns for path in records(out)}
     tally = finish(begin(grid, out, "compute"))
     assert tally["found"] == len(before)
     assert tally["found"] + tally["done"] == 80
@@ -197,6 +205,24 @@ def test_a_job_without_memory_fails_alone(tmp_path: Path) -> None:
     tally = finish(begin(grid_file(tmp_path, 6, memory="3GiB"), tmp_path / "out", "greedy"))
     assert (tally["done"], len(tally["failed"]), tally["left"]) == (10, 2, 0)
     assert {failure.kind for failure in Archive.existing(tmp_path / "out").failures()} == {"memory"}
+
+
+def wait_on(engine: engine.Engine, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert engine.next(0.2) is None
+
+
+@pytest.mark.slow
+def test_workers_that_never_start_end_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their memory is less than torch takes, so their nannies kill them for ever."""
+    monkeypatch.setattr(engine, "_BARREN", 6.0)
+    barren = engine.open_engine(Engine(workers=1, memory="50MiB"), tmp_path)
+    try:
+        with pytest.raises(InputError, match="expected workers on this machine with memory = '50MiB', got none for 6 s"):
+            wait_on(barren, 60)
+    finally:
+        barren.close()
 
 
 @pytest.mark.slow
