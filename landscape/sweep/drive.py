@@ -143,7 +143,7 @@ def _run(engine: Engine, planner: Planner, archive: Archive, tally: Tally, watch
         while planner.ready(flying) and flying < engine.slots and not stop.is_set() and not tally.stopped:
             engine.submit(planner.take(engine.workers))
             flying += 1
-        if not flying:
+        if not flying or (stop.is_set() and not engine.workers):  # without workers nothing is under way that could finish
             break
         finished = engine.next(_TICK)
         if finished is not None:
@@ -170,13 +170,14 @@ def _settle(finished: Finished, planner: Planner, archive: Archive, tally: Tally
             tally.stopped = f"{finished.reason}: what it had finished is kept"
         case "lost":
             planner.again([task])
-        case "worker" if not task.alone:  # it may have shared its workers with the task that killed them
-            planner.again(task.singles())
-        case "worker" if archive.has(task.jobs[0].digest):
-            tally.done += 1
         case "worker":
-            tally.failed[task.jobs[0].digest] = finished.reason
-            archive.fail(task.jobs[0], "worker", finished.reason, task.order.run)
+            rest = tuple(job for job in task.jobs if not archive.has(job.digest))
+            tally.done += len(task.jobs) - len(rest)
+            if not (task.alone and len(task.jobs) == 1):  # another task or job may have killed what it ran on
+                planner.again(task.apart(rest))
+            elif rest:
+                tally.failed[rest[0].digest] = finished.reason
+                archive.fail(rest[0], "worker", finished.reason, task.order.run)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from landscape.sweep.limits import ENVIRONMENT
 from landscape.sweep.settings import Engine as Settings
 from landscape.sweep.work import Ending, Task, run_task
 
-_DEATHS = 3  # of workers that the scheduler forgives a task before it is cut into single jobs
+_DEATHS = 2  # of workers that the scheduler forgives a task before that is done alone, then cut into single jobs
 _PATIENCE = 30.0  # seconds to wait for a scheduler that does not answer
 _PRELOAD = "landscape.sweep.preload"
 _BARREN = 120.0  # seconds without a worker on this machine, after which they are said not to start
@@ -210,7 +210,8 @@ def _finished(task: Task, future: Any) -> Finished:
         case InputError():
             return Finished(task, "refused", reason=str(error))
         case KilledWorker():
-            return Finished(task, "worker", reason=f"killed {_DEATHS + 1} workers: a crash, or more memory than they have")
+            reason = f"killed {_DEATHS + 1} workers with nothing beside it: a crash, or more memory than they have"
+            return Finished(task, "worker", reason=reason)
         case _:
             return Finished(task, "worker", reason=f"{type(error).__name__}: {error}")
 

@@ -79,9 +79,10 @@ class Task:
     order: Order
     alone: bool = False
 
-    def singles(self) -> "list[Task]":
-        """Returns a task per job, to be done alone."""
-        return [replace(self, jobs=(job,), alone=True) for job in self.jobs]
+    def apart(self, jobs: tuple[Job, ...]) -> "list[Task]":
+        """Returns what to do alone with the jobs that it had left undone when its workers died: first all of them, then each."""
+        parts = [(job,) for job in jobs] if self.alone else [jobs]
+        return [replace(self, jobs=part, alone=True) for part in parts if part]
 
 
 @dataclass(frozen=True)

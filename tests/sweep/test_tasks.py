@@ -30,7 +30,9 @@ def test_every_job_is_given_out_once_with_its_family() -> None:
 def test_what_killed_its_worker_comes_last_and_with_nothing_beside_it() -> None:
     plan = planner()
     suspect = plan.take(2)
-    plan.again(suspect.singles())
+    (together,) = suspect.apart(suspect.jobs[1:])
+    assert (together.jobs, together.alone) == (suspect.jobs[1:], True)
+    plan.again(together.apart(together.jobs))
     plan.again([lost := plan.take(2)])
     assert plan.take(2) is lost
     others = 0
@@ -42,6 +44,7 @@ def test_what_killed_its_worker_comes_last_and_with_nothing_beside_it() -> None:
     while plan.ready(0):
         assert not plan.ready(1)
         task = plan.take(2)
-        assert task.alone
+        assert (task.alone, len(task.jobs)) == (True, 1)
         seen += task.jobs
-    assert seen == list(suspect.jobs)
+    assert seen == list(suspect.jobs[1:])
+    assert suspect.apart(()) == together.apart(()) == []
