@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +19,10 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         InputError: If the folder is missing or cannot be written to.
     """
-    temporary = path.with_name(f"{path.stem}.partial-{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f"{path.stem}.partial-{uuid.uuid4().hex}{path.suffix}")  # processes of two hosts may share a number
     try:
         _refuse_special(path)
-        temporary.touch()
+        temporary.touch(exist_ok=False)
         mode = temporary.stat().st_mode
         yield temporary
         temporary.chmod(mode)  # some writers make files that only their owner can read
@@ -38,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def check_writable(path: Path) -> None:
     """Raises an InputError now if `path` cannot be written, before hours of work are spent on what should go there."""
     _refuse_special(path)
-    probe = path.with_name(f"{path.stem}.probe-{os.getpid()}{path.suffix}")
+    probe = path.with_name(f"{path.stem}.probe-{uuid.uuid4().hex}{path.suffix}")
     try:
         probe.touch()
         probe.unlink()

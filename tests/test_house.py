@@ -321,7 +321,7 @@ def test_lower_bounds_are_stated() -> None:
 
 
 # modules that load an extra when it is used
-ON_REQUEST = {"landscape/sweep/engine.py": "batch", "landscape/sweep/drive.py": "batch"}
+ON_REQUEST = dict.fromkeys((f"landscape/sweep/{name}.py" for name in ("engine", "clusters", "drive")), "batch")
 
 
 def test_imports_are_declared() -> None:

@@ -17,10 +17,10 @@ from landscape.sweep.grid import Grid
 from landscape.sweep.records import Archive
 from landscape.sweep.settings import Engine as Settings
 from landscape.sweep.tasks import Planner
-from landscape.sweep.work import Compute, Ending, Order, problem_of
+from landscape.sweep.work import Compute, Ending, Order, failed, problem_of
 
 _TICK = 0.25  # seconds after which the loop looks up when nothing finishes
-_LOSSES = 5  # results lost in a row, after which the scheduler is taken for gone
+_LOSSES = 5  # results lost in a row, after which the scheduler is taken for gone; tasks refused in a row that end the sweep
 
 
 @dataclass
@@ -109,15 +109,16 @@ def sweep(
     tally = Tally(len(jobs), len(done), damaged=damaged, begun=begun)
     missing = [job for job in jobs if job.digest not in done]
     if missing:
-        check_writable(archive.folder / "records" / "probe")
+        check_writable(archive.folder / "probe")
         for family in {job.family: None for job in missing}:
             problem_of(family)
         order = _order(grid, settings, archive.folder, compute)
+        planner = Planner(missing, order, settings.seconds, {failure.digest: failure.kind for failure in archive.failures()})
         engine = open_engine(settings, archive.folder)
         try:
             tally.dashboard = engine.dashboard
             with _stopping(order) as stop:
-                _run(engine, Planner(missing, order, settings.seconds), archive, tally, watch, stop)
+                _run(engine, planner, archive, tally, watch, stop)
         finally:
             engine.close()
             order.stop.unlink(missing_ok=True)
@@ -143,12 +144,12 @@ def _run(engine: Engine, planner: Planner, archive: Archive, tally: Tally, watch
         while planner.ready(flying) and flying < engine.slots and not stop.is_set() and not tally.stopped:
             engine.submit(planner.take(engine.workers))
             flying += 1
-        if not flying or (stop.is_set() and not engine.workers):  # without workers nothing is under way that could finish
+        if not flying or (stop.is_set() and not engine.busy):
             break
         finished = engine.next(_TICK)
         if finished is not None:
             flying -= 1
-            losses = losses + 1 if finished.kind == "lost" else 0
+            losses = losses + 1 if finished.kind in ("lost", "refused") else 0
             _settle(finished, planner, archive, tally, losses)
         tally.workers, tally.remaining = engine.workers, planner.remaining
         watch(tally)
@@ -164,11 +165,11 @@ def _settle(finished: Finished, planner: Planner, archive: Archive, tally: Tally
             for ending in finished.endings:
                 tally.count(ending)
             planner.learn(task, finished.endings)
-        case "refused":
+        case "refused" if losses > _LOSSES:
             raise InputError(finished.reason)
         case "lost" if losses > _LOSSES:
             tally.stopped = f"{finished.reason}: what it had finished is kept"
-        case "lost":
+        case "lost" | "refused":  # a file system may hesitate, a worker be of another version
             planner.again([task])
         case "worker":
             rest = tuple(job for job in task.jobs if not archive.has(job.digest))
@@ -176,8 +177,7 @@ def _settle(finished: Finished, planner: Planner, archive: Archive, tally: Tally
             if not (task.alone and len(task.jobs) == 1):  # another task or job may have killed what it ran on
                 planner.again(task.apart(rest))
             elif rest:
-                tally.failed[rest[0].digest] = finished.reason
-                archive.fail(rest[0], "worker", finished.reason, task.order.run)
+                tally.count(failed(rest[0], "worker", finished.reason, task.order, archive))
 
 
 @contextlib.contextmanager

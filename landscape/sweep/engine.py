@@ -8,7 +8,6 @@ import contextlib
 import logging
 import os
 import queue
-import sys
 import time
 import uuid
 from collections import deque
@@ -17,19 +16,18 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from landscape.errors import InputError
+from landscape.sweep.clusters import MISSING, local, security, slurm
 from landscape.sweep.limits import ENVIRONMENT
 from landscape.sweep.settings import Engine as Settings
 from landscape.sweep.work import Ending, Task, run_task
 
 _DEATHS = 2  # of workers that the scheduler forgives a task before that is done alone, then cut into single jobs
 _PATIENCE = 30.0  # seconds to wait for a scheduler that does not answer
-_PRELOAD = "landscape.sweep.preload"
 _BARREN = 120.0  # seconds without a worker on this machine, after which they are said not to start
 _AHEAD = 2  # tasks per worker: one under way, one waiting, so that nobody waits for the driver
 _PARTS = ("client", "core", "nanny", "scheduler", "worker")
 _LOGGERS = ("asyncio", "tornado", "distributed", *(f"distributed.{part}" for part in _PARTS))
 _QUIET = str(dict.fromkeys(_LOGGERS, "critical"))
-_MISSING = "expected the package {name} for this engine: pip install 'landscape-dufm[batch]', or use --workers 0"
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,10 @@ class Engine(Protocol):
     def dashboard(self) -> str | None:
         """Where to watch it."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether a task has begun, or will without waiting for a worker."""
+
     def submit(self, task: Task) -> None:
         """Takes a task."""
 
@@ -80,6 +82,7 @@ class InProcess:
 
     workers = 1
     slots = 1
+    busy = True
     dashboard = None
 
     def __init__(self) -> None:
@@ -125,7 +128,7 @@ class Distributed:
 
         target = self._settings.kind if self._cluster is None else self._cluster
         try:
-            return Client(target, timeout=_PATIENCE, security=_security(self._settings), set_as_default=False)
+            return Client(target, timeout=_PATIENCE, security=security(self._settings), set_as_default=False)
         except (OSError, TimeoutError, ValueError, TypeError) as error:
             raise InputError(f"cannot reach a scheduler at {self._settings.kind}: {str(error) or 'no answer'}") from error
 
@@ -148,6 +151,14 @@ class Distributed:
     def dashboard(self) -> str | None:
         """Address of the scheduler's live page."""
         return str(self._client.dashboard_link) or None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a worker has a task, or the scheduler does not say."""
+        try:
+            return any(self._client.processing().values())
+        except (OSError, TimeoutError, ValueError):
+            return True
 
     def submit(self, task: Task) -> None:
         """Sends a task to the scheduler."""
@@ -206,14 +217,17 @@ def _finished(task: Task, future: Any) -> Finished:
         return Finished(task, "lost", reason="its result was lost with its worker")
     if future is None or future.status != "error":
         return Finished(task, "lost", reason="the scheduler is gone")
+    kind: Literal["worker", "refused"] = "worker"
     match error := future.exception():
         case InputError():
-            return Finished(task, "refused", reason=str(error))
+            kind, reason = "refused", str(error)
+        case ImportError() | AttributeError():  # none of ours leaves a task: what it came with could not be read
+            kind, reason = "refused", f"expected this version of landscape on the workers, got {error}"
         case KilledWorker():
             reason = f"killed {_DEATHS + 1} workers with nothing beside it: a crash, or more memory than they have"
-            return Finished(task, "worker", reason=reason)
         case _:
-            return Finished(task, "worker", reason=f"{type(error).__name__}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+    return Finished(task, kind, reason=reason)
 
 
 def open_engine(settings: Settings, folder: Path) -> Engine:
@@ -232,7 +246,7 @@ def open_engine(settings: Settings, folder: Path) -> Engine:
         import dask
         import distributed  # noqa: F401 (only to see whether it is there, and to load its settings before they are changed)
     except ImportError as error:
-        raise InputError(_MISSING.format(name=error.name)) from error
+        raise InputError(MISSING.format(name=error.name)) from error
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": _DEATHS,
@@ -250,9 +264,9 @@ def open_engine(settings: Settings, folder: Path) -> Engine:
     match settings.kind:
         case "local":
             count = len(os.sched_getaffinity(0)) if settings.workers is None else settings.workers
-            return Distributed(_local(settings, count), settings, wanted=count)
+            return Distributed(local(settings, count), settings, wanted=count)
         case "slurm":
-            return Distributed(_slurm(settings, folder), settings)
+            return Distributed(slurm(settings, folder), settings)
         case _:
             engine = Distributed(None, settings)
             _require_resource(engine, settings)
@@ -266,82 +280,3 @@ def _require_resource(engine: Distributed, settings: Settings) -> None:
     if workers and not any(worker.get("resources", {}).get("GPU", 0) >= settings.gpus for worker in workers):
         engine.close()
         raise InputError(f"expected workers with --resources GPU={settings.gpus} at {settings.kind}, got {len(workers)} without")
-
-
-def _local(settings: Settings, count: int) -> Any:
-    """A scheduler in this process and workers under nannies, each GPU worker with a device of its own."""
-    import dask
-    from dask.utils import parse_bytes
-    from distributed import Nanny, Scheduler, SpecCluster
-
-    # a nanny is not given up while the worker that it has started again still loads torch, which takes long on a busy machine
-    dask.config.set({"distributed.deploy.lost-worker-timeout": "120s"})
-    options: dict[str, Any] = {
-        "nthreads": 1,  # of Dask: one task at a time
-        "host": settings.host,
-        "dashboard": False,
-        "memory_limit": parse_bytes(settings.memory) if settings.memory else "auto",
-        "preload": [_PRELOAD],
-    }
-    workers = {}
-    for index in range(count):
-        own = dict(options)
-        if settings.gpus:
-            devices = range(index * settings.gpus, (index + 1) * settings.gpus)
-            own |= {"resources": {"GPU": settings.gpus}, "env": {"CUDA_VISIBLE_DEVICES": ",".join(map(str, devices))}}
-        workers[index] = {"cls": Nanny, "options": own}
-    scheduler = {"cls": Scheduler, "options": {"host": settings.host, "dashboard": True, "dashboard_address": f"{settings.host}:0"}}
-    cluster = SpecCluster(scheduler=scheduler, silence_logs=logging.CRITICAL)
-    cluster.worker_spec.update(workers)  # the client starts them: one that dies meanwhile is no reason to give up
-    return cluster
-
-
-def _slurm(settings: Settings, folder: Path) -> Any:
-    """A scheduler in this process and SLURM jobs with a worker each; a job that SLURM kills is replaced."""
-    try:
-        from dask_jobqueue.slurm import SLURMCluster
-    except ImportError as error:
-        raise InputError(_MISSING.format(name=error.name)) from error
-    count = 1 if settings.workers is None else settings.workers
-    logs = folder / "logs"
-    logs.mkdir(exist_ok=True)
-    exports = {**ENVIRONMENT, "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON": "{'MALLOC_TRIM_THRESHOLD_': None}"}
-    gpus = [f"--gpus={settings.gpus}"] if settings.gpus else []
-    try:
-        cluster = SLURMCluster(
-            queue=settings.partition,
-            cores=settings.threads,
-            processes=1,
-            memory=settings.memory or "2GiB",
-            walltime=settings.walltime,
-            job_extra_directives=[*gpus, *settings.directives],
-            job_script_prologue=[*settings.prologue, *(f'export {name}="{value}"' for name, value in exports.items())],
-            worker_extra_args=["--preload", _PRELOAD, *(["--resources", f"GPU={settings.gpus}"] if settings.gpus else [])],
-            scheduler_options={"host": settings.host, "dashboard_address": f"{settings.host}:0"},
-            log_directory=str(logs),
-            local_directory=str(folder / "logs"),
-            python=sys.executable,
-            security=_security(settings),
-        )
-        cluster.adapt(minimum=count, maximum=count, interval="2s")
-    except (RuntimeError, ValueError, OSError) as error:
-        raise InputError(f"SLURM does not start a worker: {error}") from error
-    return cluster
-
-
-def _security(settings: Settings) -> Any:
-    if settings.tls is None:
-        return None
-    from distributed.security import Security
-
-    authority, certificate, key = settings.tls
-    return Security(
-        tls_ca_file=authority,
-        tls_client_cert=certificate,
-        tls_client_key=key,
-        tls_scheduler_cert=certificate,
-        tls_scheduler_key=key,
-        tls_worker_cert=certificate,
-        tls_worker_key=key,
-        require_encryption=True,
-    )

@@ -4,9 +4,11 @@ import ctypes
 import os
 import resource
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -19,8 +21,8 @@ _GRACE = 5.0  # seconds that a job has to hear that its time is over; then its p
 HUNG = 75  # exit code of a worker that ended itself
 
 
-class JobTimeout(Exception):
-    """A job took longer than its limit."""
+class JobTimeout(BaseException):
+    """A job took longer than its limit; no code on the way may take it for a failure of its own."""
 
 
 def prepare(threads: int, memory: int | None) -> None:
@@ -28,11 +30,16 @@ def prepare(threads: int, memory: int | None) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    if memory is not None:
-        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        wanted = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
-        if soft != wanted:
-            resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+    before, (soft, hard) = _own_limit(), resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = before if memory is None else memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+    if soft != wanted:
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+
+
+@cache
+def _own_limit() -> int:
+    """What this process had before any sweep: a worker may serve another one next."""
+    return resource.getrlimit(resource.RLIMIT_DATA)[0]
 
 
 def products_are_alike() -> bool:
@@ -48,48 +55,44 @@ def products_are_alike() -> bool:
     return all(torch.equal(left[index].clone() @ right[index].clone(), both[index]) for index in range(16))
 
 
-@contextmanager
-def time_limit(seconds: float, last: Callable[[], object]) -> Iterator[None]:
-    """Raises `JobTimeout` in the calling thread where the block takes longer; a process that does not hear it ends itself.
+def limited(call: Callable[[], T], seconds: float, last: Callable[[], object]) -> T:
+    """Returns what a call returns, or raises `JobTimeout` where it takes longer; a process that does not hear it ends itself.
 
-    Python code hears it between two instructions. A call that never returns does not, so a worker ends after a grace period: its
-    nanny starts another one, and the engine runs the task again, which is then cut into single jobs.
+    Python code hears it between two instructions. A call that never returns to Python does not, so its process ends after a grace
+    period: a worker's nanny starts another one, and the engine runs the task again.
 
     Args:
-        seconds: Of the block.
+        call: In this thread.
+        seconds: That it may take.
         last: Called before the process ends, from another thread.
     """
-    thread, over, lock, state = threading.get_ident(), threading.Event(), threading.Lock(), {"fired": False}
+    thread, send = ctypes.c_ulong(threading.get_ident()), ctypes.pythonapi.PyThreadState_SetAsyncExc
+    # bare locks, whose methods are one instruction each: an Event that is interrupted while it is set stays locked
+    running, gate, fired = threading.Lock(), threading.Lock(), list[bool]()
+    running.acquire()
 
     def watch() -> None:
-        if over.wait(seconds):
+        if running.acquire(timeout=seconds) or not gate.acquire(blocking=False):
             return
-        with lock:
-            if over.is_set():
-                return
-            state["fired"] = True
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(JobTimeout))
-        if not over.wait(_GRACE):
+        fired.append(True)
+        send(thread, ctypes.py_object(JobTimeout))
+        gate.release()
+        if not running.acquire(timeout=_GRACE):
             try:
                 last()
             finally:
                 os._exit(HUNG)
 
-    threading.Thread(target=watch, daemon=True).start()
     try:
-        yield
-    finally:
-        with lock:
-            over.set()
-        if state["fired"]:
-            _hear()
-
-
-def _hear() -> None:
-    """Takes an exception that was sent and has not arrived yet, so that it does not arrive later."""
-    deadline = time.monotonic() + 0.1
-    try:
-        while time.monotonic() < deadline:
-            time.sleep(0.001)
+        try:
+            threading.Thread(target=watch, daemon=True).start()
+            return call()
+        finally:
+            gate.acquire()
+            running.release()
+            if fired:
+                send(thread, None)  # takes back what has been sent and not heard, so that it is not heard later
     except JobTimeout:
-        pass
+        if running.locked():  # it was heard before the line that says so; it is heard once
+            running.release()
+        raise

@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import stat
 import struct
 import time
@@ -29,7 +30,9 @@ FORMAT = 1
 SUFFIX = ".safetensors"
 METADATA_KEY = "landscape"  # the key of a saved point, so that a record with parameters is one
 _LONGEST_HEADER = 100_000_000  # bytes
-_STALE = 3600.0  # seconds after which a half-written file of a dead process is swept away
+_STALE = 3600.0  # seconds after which what a dead process has left is swept away
+_PARTIAL = ".partial-"  # in the name of a file that `store.replacing` has not finished
+_SHARD = re.compile("[0-9a-f]{2}")
 _DIGEST_LENGTH = 64
 
 
@@ -68,7 +71,7 @@ class Failure:
     Attributes:
         digest: Of the job.
         job: Its identity.
-        kind: error, timeout, memory, poisoned or worker.
+        kind: error, timeout, memory, poisoned or worker; hung if its batch had to be ended and it has not been tried alone.
         reason: In one line.
         run: Of the sweep that saw it; another run tries again.
     """
@@ -88,20 +91,22 @@ class Archive:
 
     @classmethod
     def create(cls, folder: Path) -> "Archive":
-        """Makes the folder, or checks that it is one of a sweep.
+        """Makes the folder, or checks that it is one of a sweep, and sweeps away what dead processes have left in it.
 
         Raises:
             InputError: If it holds something else or cannot be made.
         """
         marker = folder / "sweep.json"
         try:
-            if folder.exists() and not marker.exists() and any(folder.iterdir()):
-                raise InputError(f"expected a new folder or that of a sweep, got {folder} with other files: choose another --out")
-            for part in (folder, folder / "records", folder / "failures"):
-                part.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             if not marker.exists():
+                if any(_PARTIAL not in path.name for path in folder.iterdir()):
+                    raise InputError(f"expected a new folder or that of a sweep, got {folder} with other files: use another --out")
                 with replacing(marker) as temporary:
                     temporary.write_text(canonical_json({"format": FORMAT}))
+            for part in (folder / "records", folder / "failures"):
+                part.mkdir(exist_ok=True)
+            _sweep_away(folder)
         except OSError as error:
             raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
         return cls.existing(folder)
@@ -114,8 +119,8 @@ class Archive:
             InputError: If it is not that of a sweep, or of another format, or a part of it is a link.
         """
         try:
-            header = json.loads((folder / "sweep.json").read_text())
-        except (OSError, ValueError) as error:
+            header = json.loads(_plain(folder / "sweep.json"))
+        except (Damaged, ValueError, RecursionError) as error:
             raise InputError(f"expected the folder of a sweep, got {folder}, which has no sweep.json that can be read") from error
         if not isinstance(header, dict) or header.get("format") != FORMAT:
             raise InputError(f"expected a sweep of format {FORMAT} in {folder}, got {header!r}: choose another --out")
@@ -128,20 +133,19 @@ class Archive:
         return self.folder / "records" / digest[:2] / f"{digest}{SUFFIX}"
 
     def names(self) -> Iterator[str]:
-        """Yields the digests under which there is something, after sweeping away what dead processes left half-written.
+        """Yields the digests under which there is something.
 
         Raises:
             InputError: If a part of the folder is a link.
         """
         for shard in sorted((self.folder / "records").iterdir()):
+            if not _SHARD.fullmatch(shard.name):
+                continue  # such as what a file system or a desktop leaves everywhere
             _require_folder(shard)
-            with os.scandir(shard) as entries:
-                for entry in entries:
-                    name = entry.name.removesuffix(SUFFIX)
-                    if len(name) == _DIGEST_LENGTH and name[:2] == shard.name:
-                        yield name
-                    elif ".partial-" in entry.name and time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE:
-                        os.unlink(entry.path)
+            for entry in os.listdir(shard):
+                name = entry.removesuffix(SUFFIX)
+                if len(name) == _DIGEST_LENGTH and name[:2] == shard.name:
+                    yield name
 
     def done(self, wanted: Iterable[str]) -> tuple[set[str], dict[str, str]]:
         """Returns which of the jobs have a sound record, and what is wrong with the records that are none.
@@ -229,14 +233,14 @@ class Archive:
     def failure(self, digest: str) -> Failure | None:
         """Returns why a job has no record, where that is known."""
         try:
-            fields = json.loads(self._failure_path(digest).read_text())
+            fields = json.loads(_plain(self._failure_path(digest)))
             return Failure(**{key: fields[key] for key in ("digest", "job", "kind", "reason", "run")})
-        except (OSError, ValueError, KeyError, TypeError):
+        except (Damaged, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def failures(self) -> list[Failure]:
         """Returns all that is known, in the order of the digests."""
-        digests = sorted(path.stem for path in (self.folder / "failures").glob("*.json") if ".partial-" not in path.name)
+        digests = sorted(path.stem for path in (self.folder / "failures").glob("*.json") if _PARTIAL not in path.name)
         return [failure for digest in digests if (failure := self.failure(digest)) is not None and not self.has(digest)]
 
 
@@ -246,9 +250,21 @@ def _require_folder(path: Path) -> None:
         raise InputError(f"expected a folder, got {path}, which is a link or a file: remove it")
 
 
+def _sweep_away(folder: Path) -> None:
+    """Removes what is half-written, and signs to stop, once whoever made them must be dead."""
+    for pattern in (f"*{_PARTIAL}*", "stop-*", f"failures/*{_PARTIAL}*", f"records/*/*{_PARTIAL}*"):
+        for path in folder.glob(pattern):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.lstat().st_mtime > _STALE:
+                    path.unlink()
+
+
 def _remove(path: Path) -> None:
     try:
-        path.unlink()
+        if path.is_dir() and not path.is_symlink():
+            path.rename(path.parent.parent / f"refused-{path.name}")  # what is in it is not ours to delete
+        else:
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"expected a record, got {path}, which cannot be removed ({error.strerror}): remove it") from error
 
@@ -260,16 +276,32 @@ def _object(header: dict[str, Any], key: str) -> dict[str, Any]:
     return value
 
 
-def _opened(path: Path) -> tuple[dict[str, Any], str]:
-    """Returns the header in the metadata of a safetensors file, and the checksum of its arrays as `point` computes it."""
+def _plain(path: Path) -> bytes:
+    """Returns what is in an ordinary file, and neither follows a link nor waits for a pipe.
+
+    Raises:
+        Damaged: If it is none, or cannot be read.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise Damaged("it is a symbolic link" if path.is_symlink() else f"it cannot be opened ({error.strerror})") from error
-    with open(handle, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise Damaged("it is no ordinary file")
-        data = file.read()
+        with open(handle, "rb", closefd=False) as file:
+            return file.read()
+    except MemoryError as error:
+        raise Damaged("it is larger than the memory") from error
+    except OSError as error:
+        raise Damaged(f"it cannot be read ({error.strerror})") from error
+    finally:
+        os.close(handle)
+
+
+def _opened(path: Path) -> tuple[dict[str, Any], str]:
+    """Returns the header in the metadata of a safetensors file, and the checksum of its arrays as `point` computes it."""
+    data = _plain(path)
     try:
         length = struct.unpack_from("<Q", data)[0]
         if length > min(len(data) - 8, _LONGEST_HEADER):

@@ -1,7 +1,8 @@
 """How jobs are cut into tasks: as many of one family as take the wanted seconds, by what such jobs took before."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from landscape.sweep.job import Job
 from landscape.sweep.work import Ending, Order, Task
@@ -23,13 +24,22 @@ def estimate(job: Job) -> float:
 
 
 class Planner:
-    """The jobs that no task has yet. Grouped by family, those of a family together."""
+    """The jobs that no task has yet. Those of a family come together, those that have failed before come last.
 
-    def __init__(self, jobs: Sequence[Job], order: Order, seconds: float) -> None:
-        families: dict[Job, list[Job]] = {}
+    Args:
+        jobs: All.
+        order: Of every task.
+        seconds: Of work in one task, about.
+        failed: Of earlier runs, what kind of failure by digest; what hung in a batch comes before what failed alone.
+    """
+
+    def __init__(self, jobs: Sequence[Job], order: Order, seconds: float, failed: Mapping[str, str] = MappingProxyType({})) -> None:
+        families: dict[tuple[int, Job], list[Job]] = {}
         for job in jobs:
-            families.setdefault(job.family, []).append(job)
-        self._jobs = deque(job for family in families.values() for job in family)
+            kind = failed.get(job.digest)
+            families.setdefault((0 if kind is None else 1 if kind == "hung" else 2, job.family), []).append(job)
+        ordered = sorted(families.items(), key=lambda item: item[0][0])
+        self._jobs = deque(job for _, family in ordered for job in family)
         self._again: deque[Task] = deque()
         self._alone: deque[Task] = deque()
         self._order, self._seconds = order, seconds

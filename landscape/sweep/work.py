@@ -7,6 +7,8 @@ bit. Where a pool fails as a whole (an error, a hang, no memory) its jobs are do
 import math
 import os
 import socket
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.sweep.job import Job
-from landscape.sweep.limits import JobTimeout, prepare, products_are_alike, time_limit
+from landscape.sweep.limits import JobTimeout, limited, prepare, products_are_alike
 from landscape.sweep.records import FORMAT, Archive
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from landscape.prevalence import EndPoint
     from landscape.problem import Problem
 
+_HUNG = "hung"  # kind of failure of jobs whose batch had to be ended with its process
+_DANGEROUS = (_HUNG, "timeout", "memory", "worker")  # kinds of failure after which a job is done alone
+_HUNG_REASON = "its batch did not return from a call; it is done alone next"
 _NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc")  # how torch says it, without a type of its own
 
 Compute = Callable[["tuple[Job, ...]", str, int | None], "Iterator[tuple[Job, EndPoint, CriticalPoint | None]]"]
@@ -116,50 +121,56 @@ def run_task(task: Task) -> tuple[Ending, ...]:
     _require_device(order.device)
     endings = []
     for _, group in groupby(task.jobs, key=lambda job: job.family):
-        waiting = []
+        together: list[Job] = []
+        apart: list[Job] = []
         for job in group:
             failure = archive.failure(job.digest)
             if archive.has(job.digest):  # by an earlier attempt at this task, or by another sweep
                 endings.append(Ending(job.digest, "done"))
-            elif failure is not None and failure.run == order.run:
+            elif failure is None:
+                together.append(job)
+            elif failure.run == order.run and failure.kind != _HUNG:
                 endings.append(Ending(job.digest, "failed", reason=failure.reason))
             else:
-                waiting.append(job)
-        if waiting and order.stop.exists():
-            endings += [Ending(job.digest, "skipped") for job in waiting]
-        elif waiting:
-            endings += _together(tuple(waiting), order, archive)
+                (apart if failure.kind in _DANGEROUS else together).append(job)
+        for part in filter(None, (tuple(together), *((job,) for job in apart))):
+            stopped = order.stop.exists()
+            endings += [Ending(job.digest, "skipped") for job in part] if stopped else _together(part, order, archive)
     return tuple(endings)
 
 
 def _together(jobs: tuple[Job, ...], order: Order, archive: Archive) -> list[Ending]:
     """Does jobs of one family as a pool, and those that a fault of the pool leaves one by one."""
     endings: dict[str, Ending] = {}
-    alone = len(jobs) == 1
+    alone, here = len(jobs) == 1, threading.current_thread() is threading.main_thread()
     ends = (order.compute or compute)(jobs, order.device, 1 if alone or not _alike() else None)
 
     def give_up() -> None:
-        if alone:
-            archive.fail(jobs[0], "timeout", _too_long(order), order.run)
+        for job in jobs:
+            if job.digest not in endings:
+                archive.fail(job, *(("timeout", _too_long(order)) if alone else (_HUNG, _HUNG_REASON)), order.run)
+        if here:
+            print(f"landscape: {_too_long(order)} in a call that cannot be interrupted; the same command goes on", file=sys.stderr)
 
-    while True:
+    def step() -> bool:
         begin = time.perf_counter()
-        try:
-            with time_limit(order.timeout, give_up):
-                found = next(ends, None)
-        except (Exception, JobTimeout) as error:
-            rest = [job for job in jobs if job.digest not in endings]
-            if not alone:
-                endings |= {ending.digest: ending for job in rest for ending in _together((job,), order, archive)}
-            else:
-                endings[jobs[0].digest] = _failed(jobs[0], *_reason(error, order), order, archive)
-            break
-        if found is None:
-            break
-        job, end, point = found
-        endings[job.digest] = _kept(job, end, point, time.perf_counter() - begin, order, archive)
+        found = next(ends, None)
+        if found is not None:
+            job, end, point = found
+            endings[job.digest] = _kept(job, end, point, time.perf_counter() - begin, order, archive)
+        return found is not None
+
+    try:
+        while limited(step, order.timeout, give_up):
+            pass
+    except (Exception, JobTimeout) as error:
+        rest = [job for job in jobs if job.digest not in endings]
+        if not alone:
+            endings |= {ending.digest: ending for job in rest for ending in _together((job,), order, archive)}
+        elif rest:
+            endings[jobs[0].digest] = failed(jobs[0], *_reason(error, order), order, archive)
     missing = [job for job in jobs if job.digest not in endings]
-    return [*endings.values(), *(_failed(job, "error", "it came to no end", order, archive) for job in missing)]
+    return [*endings.values(), *(failed(job, "error", "it came to no end", order, archive) for job in missing)]
 
 
 def _reason(error: BaseException, order: Order) -> tuple[str, str]:
@@ -168,6 +179,7 @@ def _reason(error: BaseException, order: Order) -> tuple[str, str]:
     text = str(error)
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY)):
         return "memory", f"out of memory: {text or 'the worker has no more'}"
+    text = text.partition("\n")[0]  # torch adds its frames
     return "error", text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
 
 
@@ -175,7 +187,8 @@ def _too_long(order: Order) -> str:
     return f"no end after {order.timeout:g} s"
 
 
-def _failed(job: Job, kind: str, reason: str, order: Order, archive: Archive) -> Ending:
+def failed(job: Job, kind: str, reason: str, order: Order, archive: Archive) -> Ending:
+    """Records why a job has no record, and returns that as its end."""
     try:
         return Ending(job.digest, "failed", reason=archive.fail(job, kind, reason, order.run).reason)
     except InputError as error:
@@ -185,7 +198,7 @@ def _failed(job: Job, kind: str, reason: str, order: Order, archive: Archive) ->
 def _kept(job: Job, end: "EndPoint", point: "CriticalPoint | None", seconds: float, order: Order, archive: Archive) -> Ending:
     """Writes the record of an end, unless its numbers are no numbers."""
     if poison := _poison(end, point):
-        return _failed(job, "poisoned", poison, order, archive)
+        return failed(job, "poisoned", poison, order, archive)
     try:
         archive.write(job, *packed(end, point if order.points else None, seconds, order.device))
     except InputError as error:
@@ -197,9 +210,9 @@ def _poison(end: "EndPoint", point: "CriticalPoint | None") -> str:
     """Returns which number of an end is none, or nothing; a descent that diverged has no numbers and says so."""
     if end.outcome == "DIVERGED":
         return ""
-    numbers = {"loss": end.loss, "gradient norm": end.gradient_norm, "singular values": math.fsum(end.singular)}
-    for name, value in numbers.items():
-        if value is None or not math.isfinite(value):
+    numbers = {"loss": (end.loss,), "gradient norm": (end.gradient_norm,), "singular values": end.singular}
+    for name, values in numbers.items():
+        if any(value is None or not math.isfinite(value) for value in values):
             return f"the {name} of a point that is said to be {end.outcome.lower()} is not finite"
     if point is not None and not bool(point.theta.isfinite().all()):
         return f"the parameters of a point that is said to be {end.outcome.lower()} are not finite"

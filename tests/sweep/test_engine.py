@@ -188,12 +188,16 @@ def test_a_job_that_ends_its_process_fails_alone(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_call_that_never_returns_ends_its_process_and_is_recorded(tmp_path: Path) -> None:
-    """This process ends and says so by its code; under a nanny that starts another one the job is recorded."""
-    grid = grid_file(tmp_path, 4, timeout=2.0, seconds=1e-3)
+    """Under a nanny, which starts another one, in one run; a process alone ends and says so, and the next runs go on."""
+    grid = grid_file(tmp_path, 4, timeout=2.0)
     grid.write_text(grid.read_text().replace("[3, 4]", "3"))
-    alone = begin(grid, tmp_path / "alone", "deaf", workers=0)
-    alone.communicate(timeout=150)
-    assert alone.returncode == HUNG
+    for failures in ({"hung"}, {"hung", "timeout"}, {"timeout"}):
+        alone = begin(grid, tmp_path / "alone", "deaf", workers=0)
+        _, err = alone.communicate(timeout=150)
+        assert alone.returncode == HUNG
+        assert err == "landscape: no end after 2 s in a call that cannot be interrupted; the same command goes on\n"
+        assert {failure.kind for failure in Archive.existing(tmp_path / "alone").failures()} == failures
+    assert len(records(tmp_path / "alone")) == 3
     tally = finish(begin(grid, tmp_path / "out", "deaf"))
     assert (tally["done"], len(tally["failed"]), tally["left"]) == (3, 1, 0)
     (failure,) = Archive.existing(tmp_path / "out").failures()

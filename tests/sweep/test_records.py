@@ -156,8 +156,44 @@ def test_what_a_dead_process_left_is_swept_away_when_it_is_old(archive: Archive)
     for path in (old, new):
         path.touch()
     os.utime(old, (0, 0))
+    sign = archive.folder / "stop-0"
+    sign.touch()
+    os.utime(sign, (0, 0))
     assert list(archive.names()) == [JOB.digest]
-    assert (old.exists(), new.exists()) == (False, True)
+    assert old.exists()  # reading changes nothing
+    Archive.create(archive.folder)
+    assert (old.exists(), new.exists(), sign.exists()) == (False, True, False)
+
+
+def test_what_is_no_part_of_a_sweep_stops_nothing(archive: Archive) -> None:
+    for stray in ("records/.DS_Store", "records/probe.probe-1", f"records/{JOB.digest[:2]}/.nfs01"):
+        (archive.folder / stray).touch()
+    assert Archive.create(archive.folder).done({JOB.digest}) == ({JOB.digest}, {})
+
+
+def test_a_driver_killed_while_it_makes_the_folder_leaves_one_that_can_be_used(tmp_path: Path) -> None:
+    (tmp_path / "sweep.partial-1.json").touch()
+    assert list(Archive.create(tmp_path).names()) == []
+    (tmp_path / "failures").rmdir()
+    assert Archive.create(tmp_path).failures() == []
+
+
+def test_a_folder_or_more_than_memory_under_the_name_of_a_record_is_said_and_computed_again(archive: Archive) -> None:
+    path = archive.path(JOB.digest)
+    path.unlink()
+    path.mkdir()
+    (path / "thesis.tex").touch()
+    assert archive.done({JOB.digest}) == (set(), {JOB.digest: "it is no ordinary file"})
+    assert list(archive.folder.glob("records/refused-*/thesis.tex"))
+    with path.open("wb") as file:
+        file.truncate(1 << 43)
+    assert archive.done({JOB.digest}) == (set(), {JOB.digest: "it is larger than the memory"})
+    assert not path.exists()
+
+
+def test_a_pipe_among_the_failures_is_not_waited_for(archive: Archive) -> None:
+    os.mkfifo(archive.folder / "failures" / f"{'0' * 64}.json")
+    assert archive.failures() == []
 
 
 def test_a_failure_is_kept_until_there_is_a_record(archive: Archive) -> None:
