@@ -1,5 +1,6 @@
 """What makes two end points the same structure when neither has a name: rank, loss and singular values of the logits."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -45,17 +46,22 @@ class Fingerprint:
 
 
 def told_apart(ends: Sequence[tuple[str, Fingerprint]]) -> list[str]:
-    """Returns the names of structures, those without a name with their loss: ends of one unnamed structure have one label."""
+    """Returns the names of structures, those without a name with their loss, and a number where its digits do not tell enough.
+
+    Ends of one unnamed structure have one label, which depends on the set of ends and not on their order.
+    """
     labels = [name for name, _ in ends]
     unnamed = [place for place, name in enumerate(labels) if name.startswith("unnamed")]
-    kinds: list[Fingerprint] = []
-    for place in sorted(unnamed, key=lambda place: ends[place][1].loss):
+    kinds: dict[Fingerprint, str] = {}
+    alike: Counter[str] = Counter()
+    for place in sorted(unnamed, key=lambda place: (ends[place][1].loss, ends[place][1].singular)):
         mark = ends[place][1]
         kind = next((known for known in takewhile(mark.is_level_with, reversed(kinds)) if known.matches(mark)), None)
         if kind is None:
-            kind = mark
-            kinds.append(kind)
-        labels[place] = f"unnamed {kind}"
+            kind, text = mark, f"unnamed {mark}"
+            alike[text] += 1
+            kinds[kind] = text if alike[text] == 1 else f"{text} ({alike[text]})"
+        labels[place] = kinds[kind]
     return labels
 
 
