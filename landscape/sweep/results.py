@@ -30,6 +30,7 @@ _TEXTS = {
     *("singular", "digest", "host", "finished"),
 }
 _REALS = {"decay", "weight_scale", "feature_scale", "learning_rate", "handover", "loss", "gradient_norm", "seconds"}
+_MARKS = ("structure", "rank", "loss", "singular")  # what tells one structure from another
 _LARGEST = 2**63  # what a column of whole numbers holds is smaller
 _UNKNOWN = {  # may be
     *("seed", "weight_scale", "feature_scale", "root", "method", "learning_rate", "max_steps", "handover", "loss", "gradient_norm"),
@@ -99,34 +100,37 @@ def frequencies(table: "DataFrame", by: Sequence[str], structure: str | None = N
     random = table[table["start"] == RANDOM]
     known_first = random.sort_values("outcome", key=lambda outcome: outcome == FAILED, kind="stable")
     once = known_first.drop_duplicates([name for name in _SETTINGS if name != "analysis" or name in by])
-    groups = once.groupby(list(by), dropna=False, sort=True) if by else [((), once)]
+    number = once.groupby(list(by), dropna=False).ngroup() if by else [0] * len(once)
+    groups: dict[int, list[tuple[Any, ...]]] = {}  # plain rows: pandas takes milliseconds to make a table of each group
+    for place, *row in zip(number, *(once[name] for name in (*by, "outcome", *_MARKS)), strict=True):
+        groups.setdefault(place, []).append(tuple(row))
     rows = []
-    for values, group in groups:
-        converged = group[group["outcome"] == "CONVERGED"]
-        labels = _labels(converged)
+    for _, group in sorted(groups.items()):
+        ends = [row[-len(_MARKS) :] for row in group if row[len(by)] == "CONVERGED"]
+        labels = _labels(ends)
         found = Counter(labels)
         if structure:  # an unnamed rank without its loss is all of that rank
             names = [structure]
-            found[structure] = sum(structure in both for both in zip(labels, converged["structure"], strict=True))
+            found[structure] = sum(structure in (label, name) for label, (name, *_) in zip(labels, ends, strict=True))
         else:
             names = sorted(found, key=lambda name: (-found[name], name)) or [""]
-        lost = len(group) - len(converged)
-        for name in names if len(group) else ():
+        lost = len(group) - len(ends)
+        for name in names:
             low, high = share_interval(found[name], lost, len(group))
             shown = {"structure": name or None, "count": found[name], "seeds": len(group), "not_converged": lost}
             share = {"share": found[name] / len(group), "low": low, "high": high}
-            rows.append({**dict(zip(by, values, strict=True)), **shown, **share})
+            rows.append({**dict(zip(by, group[0], strict=False)), **shown, **share})
     return pandas.DataFrame(rows, columns=[*by, "structure", "count", "seeds", "not_converged", "share", "low", "high"])
 
 
-def _labels(converged: "DataFrame") -> list[str]:
+def _labels(ends: list[tuple[Any, ...]]) -> list[str]:
     from landscape.fingerprint import Fingerprint, told_apart
 
-    ends = []
-    for name, rank, loss, singular in converged[["structure", "rank", "loss", "singular"]].itertuples(index=False):
+    marked = []
+    for name, rank, loss, singular in ends:
         values = tuple(float(value) for value in singular.split(",") if value)
-        ends.append((name, Fingerprint(int(rank), math.inf if math.isnan(loss) else loss, values)))
-    return told_apart(ends)
+        marked.append((name, Fingerprint(int(rank), math.inf if math.isnan(loss) else loss, values)))
+    return told_apart(marked)
 
 
 def sorted_by(table: "DataFrame", columns: Sequence[str]) -> "DataFrame":
