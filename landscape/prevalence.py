@@ -20,7 +20,7 @@ from landscape import __version__
 from landscape.degeneracy import analyse
 from landscape.display import brief
 from landscape.errors import InputError
-from landscape.fingerprint import Fingerprint
+from landscape.fingerprint import Fingerprint, told_apart
 from landscape.point import Origin, Outcome
 from landscape.problem import Problem
 from landscape.routes import MethodName
@@ -169,17 +169,7 @@ class Prevalence:
     @classmethod
     def of(cls, study: Study, ends: Sequence[EndPoint]) -> "Prevalence":
         """Returns the end points with those of one unnamed structure under one label."""
-        kinds: list[Fingerprint] = []
-        labels = []
-        for end in ends:
-            label = end.structure
-            if end.converged and label.startswith("unnamed"):
-                kind = next((known for known in kinds if known.matches(end.fingerprint)), None)
-                if kind is None:
-                    kind = end.fingerprint
-                    kinds.append(kind)
-                label = f"unnamed {kind}"
-            labels.append(label)
+        labels = told_apart([(end.structure, end.fingerprint) for end in ends])
         return cls(study, tuple(ends), tuple(labels))
 
     def __repr__(self) -> str:

@@ -22,29 +22,35 @@ def results(
     *,
     where: Annotated[str | None, Parameter(help="Rows: \"width > 40 and structure == 'DNC'\".")] = None,
     sort: Annotated[str | None, Parameter(help="Columns: loss or -loss,width.")] = None,
-    by: Annotated[str | None, Parameter(help="Count structures by these columns: width or width,depth; - for all rows.")] = None,
+    by: Annotated[str | None, Parameter(help="Count structures by these columns: width or width,depth; all for one group.")] = None,
     structure: Annotated[str | None, Parameter(help="With --by: only this one, found or not.")] = None,
     format: Annotated[Literal["table", "csv", "parquet", "json"], Parameter(help="Of what is printed or written.")] = "table",
-    out: Annotated[Path | None, Parameter(help="File of csv or parquet; parquet goes to FOLDER/results.parquet otherwise.")] = None,
+    out: Annotated[Path | None, Parameter(help="File of csv or parquet; all as parquet goes to FOLDER/results.parquet.")] = None,
     provenance: Annotated[bool, Parameter(negative="", help="Also seconds, host and time of every job.")] = False,
 ) -> int:
     """Print or write the results of a sweep, one row per job, rebuilt from its records.
 
-    Records that fail their checksum are left out and said, with exit code 1.
+    Records that fail their checksum are left out and said, with exit code 1. Jobs that failed are said; with --by those of random
+    starts count as not converged. Of jobs that never ran the folder knows nothing.
     """
-    from landscape.sweep.results import TABLE, frequencies, read_results, sorted_by
+    from landscape.sweep.results import FAILED, TABLE, frequencies, read_results, sorted_by
     from landscape.sweep.where import rows_where
 
     if out is not None and (format not in ("csv", "parquet") or out.suffix != f".{format}"):
         raise InputError(f"expected --format csv or parquet and a file name of that ending, got --format {format} --out {out.name}")
     if structure is not None and by is None:
         raise InputError("expected --structure only with --by")
+    if format == "parquet" and out is None and not (where is None and by is None):
+        raise InputError(f"expected --out with --where or --by: {TABLE} in the folder is the whole table")
     check_output(out, TABLES)
-    table, damaged = read_results(folder, provenance)
+    table, damaged = read_results(folder, provenance, failures=True)
     if where is not None:
         table = rows_where(table, where)
-    if by is not None:
-        table = frequencies(table, [] if by == "-" else [name.strip() for name in by.split(",")], structure)
+    failed = table["outcome"] == FAILED
+    if by is None:
+        table = table[~failed]
+    else:
+        table = frequencies(table, [] if by == "all" else [name.strip() for name in by.split(",")], structure)
     table = sorted_by(table, [name.strip() for name in sort.split(",")] if sort else [])
     target = out or (folder / TABLE if format == "parquet" else None)
     if target is not None:
@@ -56,9 +62,12 @@ def results(
         print_json(_objects(table))
     else:
         _print(table, _SHORT if by is None else tuple(table.columns), provenance)
+    if failed.any():
+        counted = "those of random starts count as not converged" if by else "they are not in the table"
+        warn(f"{failed.sum()} jobs failed, {counted}: landscape sweep tries them again")
     if damaged:
         digest, fault = next(iter(damaged.items()))
-        warn(f"left out {len(damaged)} damaged records, the first {digest[:12]} ({fault}): landscape sweep computes them again")
+        warn(f"left out {len(damaged)} damaged records, the first {digest[:12]} ({fault}): remove them and sweep again")
     return NOT_AS_ASKED if damaged else DONE
 
 

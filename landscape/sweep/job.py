@@ -9,6 +9,10 @@ from typing import Any, Literal
 NUMERICS = 1  # raised by whoever changes the code so that a job gives other numbers: all records are then computed anew
 DTYPE = "float64"
 RANDOM = "random"
+METHOD_DEFAULTS: dict[str, dict[str, float]] = {  # of this version of the numerics; their owner loads torch
+    "ptc": {"max_steps": 5_000, "handover": 1e-10},
+    "gd": {"learning_rate": 0.5, "max_steps": 2_000_000, "handover": 1e-10},
+}
 
 MethodName = Literal["ptc", "gd"]
 AnalysisName = Literal["auto", "reduction"]
@@ -62,14 +66,27 @@ class Job:
 
     @property
     def canonical(self) -> "Job":
-        """The job without what does not matter for its result."""
-        linear = self.activation == "linear" or self.depth == 1
-        job = self if linear else replace(self, analysis="auto")  # the reduction is for linear models
-        if not self.is_random:
-            root = None if self.start == "apex" else self.root or "large"
-            job = replace(job, root=root, seed=None, scales=None, method=None)
-            return replace(job, learning_rate=None, max_steps=None, handover=None)
-        return replace(job, root=None, learning_rate=self.learning_rate if self.method == "gd" else None)
+        """The job without what does not matter for its result, and what can be said in several ways in one of them.
+
+        One layer has nothing to rectify; equal decays of all factors are one; classes of one size can be partitioned in any order.
+        """
+        changes: dict[str, Any] = {"root": None}
+        if self.depth == 1:
+            changes["activation"] = "linear"
+        elif self.activation != "linear":
+            changes["analysis"] = "auto"  # the reduction is for linear models
+        if isinstance(self.decay, tuple) and len(self.decay) == self.depth + 1 and len(set(self.decay)) == 1:
+            changes["decay"] = self.decay[0]
+        if self.is_random:
+            defaults = METHOD_DEFAULTS[self.method or "ptc"]
+            for name in ("learning_rate", "max_steps", "handover"):
+                value = getattr(self, name)
+                changes[name] = value if name in defaults and value != defaults[name] else None
+        else:
+            changes |= dict.fromkeys(("seed", "scales", "method", "learning_rate", "max_steps", "handover"))
+            changes["root"] = None if self.start == "apex" else self.root or "large"
+            changes["start"] = _in_order(self.start) if len(set(self.class_sizes)) == 1 else self.start
+        return replace(self, **changes)
 
     @property
     def family(self) -> "Job":
@@ -130,3 +147,10 @@ def digest_of(identity: dict[str, Any]) -> str:
 
 def _given(**settings: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _in_order(start: str) -> str:
+    """Returns a start with the groups of a partition from large to small."""
+    kind, _, groups = start.partition(":")
+    ordered = sorted(groups.split(","), key=lambda size: (len(size), size), reverse=True)  # digits, however many
+    return f"{kind}:{','.join(ordered)}" if kind == "partition" else start

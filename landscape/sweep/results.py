@@ -2,43 +2,49 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from landscape.errors import InputError
 from landscape.store import replacing
-from landscape.sweep.job import RANDOM
-from landscape.sweep.records import Archive, Damaged, Record
+from landscape.sweep.job import RANDOM, digest_of
+from landscape.sweep.records import Archive, Damaged, Failure
 from landscape.sweep.where import require_column
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 TABLE = "results.parquet"
-_TEXTS = (
-    *("class_sizes", "decays", "loss_kind", "activation", "start", "root", "method", "analysis"),
-    *("structure", "outcome", "digest"),
-)
-_WHOLES = (
-    *("classes", "samples", "width", "depth", "parameters", "seed", "max_steps"),
-    *("rank", "steps", "products", "index", "nullity", "orbit_dimension"),
-)
-_REALS = ("decay", "weight_scale", "feature_scale", "learning_rate", "handover", "loss", "gradient_norm")
-_TIMES = ("seconds", "host", "finished")
-COLUMNS = (
-    *("classes", "samples", "class_sizes", "width", "depth", "decay", "decays", "loss_kind", "activation", "parameters"),
+FAILED = "FAILED"  # the outcome of a job that has no record but the reason why
+_SETTINGS = (
+    *("classes", "total_samples", "class_sizes", "width", "depth", "decay", "decays", "loss_kind", "activation", "parameters"),
     *("start", "seed", "weight_scale", "feature_scale", "root", "method", "learning_rate", "max_steps", "handover", "analysis"),
-    *("structure", "rank", "loss", "gradient_norm", "outcome", "steps", "products", "index", "nullity", "orbit_dimension"),
-    "digest",
 )
+_RESULT = ("structure", "rank", "loss", "gradient_norm", "outcome", "steps", "products", "index", "nullity", "orbit_dimension")
+COLUMNS = (*_SETTINGS, *_RESULT, "singular", "digest")
+_TIMES = ("seconds", "host", "finished")
+_TEXTS = {
+    *("class_sizes", "decays", "loss_kind", "activation", "start", "root", "method", "analysis", "structure", "outcome"),
+    *("singular", "digest", "host", "finished"),
+}
+_REALS = {"decay", "weight_scale", "feature_scale", "learning_rate", "handover", "loss", "gradient_norm", "seconds"}
+_MARKS = ("structure", "rank", "loss", "singular")  # what tells one structure from another
+_LARGEST = 2**63  # what a column of whole numbers holds is smaller
+_UNKNOWN = {  # may be
+    *("seed", "weight_scale", "feature_scale", "root", "method", "learning_rate", "max_steps", "handover", "loss", "gradient_norm"),
+    *("index", "nullity", "orbit_dimension", *_TIMES),
+}
 
 
-def read_results(folder: Path, provenance: bool = False) -> "tuple[DataFrame, dict[str, str]]":
+def read_results(folder: Path, provenance: bool = False, failures: bool = False) -> "tuple[DataFrame, dict[str, str]]":
     """Returns the table of all sound records, a row each in an order that depends on the jobs alone, and what the others are.
 
     Args:
         folder: Of the sweep.
         provenance: Also seconds, host and time, which differ from one sweep to the next.
+        failures: Also jobs that are known to have failed: their outcome is `FAILED`, and nothing else is known of their end.
 
     Raises:
         InputError: If it is not the folder of a sweep.
@@ -47,16 +53,15 @@ def read_results(folder: Path, provenance: bool = False) -> "tuple[DataFrame, di
 
     archive = Archive.existing(folder)
     rows, damaged = [], {}
-    for digest in archive.names():
+    for digest, read in _readers(archive, failures):
         try:
-            rows.append(_row(archive.read(digest)))
-        except (Damaged, KeyError, TypeError) as error:
-            damaged[digest] = str(error)
+            rows.append(_checked(read()))
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+            damaged[digest] = str(error) if isinstance(error, Damaged) else f"it is not what a job gives: {error}"
     names = [*COLUMNS, *(_TIMES if provenance else ())]
-    table = pandas.DataFrame(rows, columns=[*COLUMNS, *_TIMES])[names]
-    kinds = {**dict.fromkeys(_TEXTS, "string"), **dict.fromkeys(_WHOLES, "Int64"), **dict.fromkeys(_REALS, "float64")}
-    table = table.astype({name: kind for name, kind in kinds.items() if name in names})
-    order = ["classes", "samples", "class_sizes", "width", "depth", "decay", "start", "seed", "digest"]
+    table = pandas.DataFrame(rows, columns=names)
+    table = table.astype({name: "string" if name in _TEXTS else "float64" if name in _REALS else "Int64" for name in names})
+    order = ["classes", "total_samples", "class_sizes", "width", "depth", "decay", "start", "seed", "digest"]
     return table.sort_values(order, ignore_index=True), damaged
 
 
@@ -75,36 +80,57 @@ def write_results(folder: Path) -> Path:
 def frequencies(table: "DataFrame", by: Sequence[str], structure: str | None = None) -> "DataFrame":
     """Returns how often random starts ended at each structure, or at one, in each group of rows, with Wilson's 95 % intervals.
 
-    What did not converge widens the intervals, as in `prevalence`.
+    What failed or did not converge widens the intervals, as in `prevalence`, and unnamed structures are told apart as there. A
+    descent that was analysed twice counts once. A group where nothing was found has a row without a structure.
 
     Args:
-        table: Of results.
-        by: Columns whose values make the groups; none makes one group of all.
+        table: Of `read_results`, with its failures.
+        by: Settings of the jobs whose values make the groups; none makes one group of all.
         structure: Name of the only structure that is asked for; it has a row in every group, found or not.
 
     Raises:
-        InputError: If there is no such column.
+        InputError: If there is no such setting, or one twice.
     """
     import pandas
 
     from landscape.prevalence import share_interval
 
-    for column in by:
-        require_column(table, column)
+    if not set(by) <= set(_SETTINGS) or len(set(by)) < len(by):
+        raise InputError(f"expected a column among {', '.join(_SETTINGS)}, each once, to count by, got {','.join(by)!r}")
     random = table[table["start"] == RANDOM]
-    groups = random.groupby(list(by), dropna=False, sort=True) if by else [((), random)]
+    known_first = random.sort_values("outcome", key=lambda outcome: outcome == FAILED, kind="stable")
+    once = known_first.drop_duplicates([name for name in _SETTINGS if name != "analysis" or name in by])
+    number = once.groupby(list(by), dropna=False).ngroup() if by else [0] * len(once)
+    groups: dict[int, list[tuple[Any, ...]]] = {}  # plain rows: pandas takes milliseconds to make a table of each group
+    for place, *row in zip(number, *(once[name] for name in (*by, "outcome", *_MARKS)), strict=True):
+        groups.setdefault(place, []).append(tuple(row))
     rows = []
-    for values, group in groups:
-        converged = group[group["outcome"] == "CONVERGED"]
-        found = Counter(converged["structure"])
-        names = [structure] if structure else sorted(found, key=lambda name: (-found[name], name))
-        lost = len(group) - len(converged)
-        for name in names if len(group) else ():
+    for _, group in sorted(groups.items()):
+        ends = [row[-len(_MARKS) :] for row in group if row[len(by)] == "CONVERGED"]
+        labels = _labels(ends)
+        found = Counter(labels)
+        if structure:  # an unnamed rank without its loss is all of that rank
+            names = [structure]
+            found[structure] = sum(structure in (label, name) for label, (name, *_) in zip(labels, ends, strict=True))
+        else:
+            names = sorted(found, key=lambda name: (-found[name], name)) or [""]
+        lost = len(group) - len(ends)
+        for name in names:
             low, high = share_interval(found[name], lost, len(group))
-            shown = {"structure": name, "count": found[name], "seeds": len(group), "not_converged": lost}
+            shown = {"structure": name or None, "count": found[name], "seeds": len(group), "not_converged": lost}
             share = {"share": found[name] / len(group), "low": low, "high": high}
-            rows.append({**dict(zip(by, values, strict=True)), **shown, **share})
+            rows.append({**dict(zip(by, group[0], strict=False)), **shown, **share})
     return pandas.DataFrame(rows, columns=[*by, "structure", "count", "seeds", "not_converged", "share", "low", "high"])
+
+
+def _labels(ends: list[tuple[Any, ...]]) -> list[str]:
+    from landscape.fingerprint import Fingerprint, told_apart
+
+    marked = []
+    for name, rank, loss, singular in ends:
+        values = tuple(float(value) for value in singular.split(",") if value)
+        marked.append((name, Fingerprint(int(rank), math.inf if math.isnan(loss) else loss, values)))
+    return told_apart(marked)
 
 
 def sorted_by(table: "DataFrame", columns: Sequence[str]) -> "DataFrame":
@@ -120,16 +146,36 @@ def sorted_by(table: "DataFrame", columns: Sequence[str]) -> "DataFrame":
     return table.sort_values(names, ascending=ascending, kind="stable", ignore_index=True) if names else table
 
 
-def _row(record: Record) -> dict[str, Any]:
-    problem, start, method = (record.job[part] for part in ("problem", "start", "method"))
+def _readers(archive: Archive, failures: bool) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Yields the digest of every row and what reads it, or says that it cannot be read."""
+    for digest in archive.names():
+        yield digest, partial(_row, archive, digest)
+    for failure in archive.failures() if failures else ():
+        yield repr(failure.digest), partial(_failed_row, failure)
+
+
+def _row(archive: Archive, digest: str) -> dict[str, Any]:
+    record = archive.read(digest)
+    result = {name: record.result[name] for name in _RESULT}
+    times = {name: record.provenance.get(name) for name in _TIMES}
+    singular = ",".join(f"{value:.17g}" for value in record.result["singular"])
+    return {**_settings(record.job), **result, "singular": singular, "digest": digest, **times}
+
+
+def _failed_row(failure: Failure) -> dict[str, Any]:
+    if failure.digest != digest_of(failure.job):
+        raise Damaged("it is the failure of another job")
+    return {**_settings(failure.job), "outcome": FAILED, "digest": failure.digest}
+
+
+def _settings(job: dict[str, Any]) -> dict[str, Any]:
+    problem, start, method = (job[part] for part in ("problem", "start", "method"))
     sizes, decay = problem["class_sizes"], problem["decay"]
     each = decay if isinstance(decay, list) else [decay]
     scales = start.get("scales") or [None, None]
-    result = {name: record.result[name] for name in ("structure", "rank", "loss", "gradient_norm", "outcome", "steps", "products")}
-    result |= {name: record.result[name] for name in ("index", "nullity", "orbit_dimension")}
     return {
         "classes": len(sizes),
-        "samples": sum(sizes),
+        "total_samples": sum(sizes),
         "class_sizes": ",".join(map(str, sizes)),
         "width": problem["width"],
         "depth": problem["depth"],
@@ -145,11 +191,28 @@ def _row(record: Record) -> dict[str, Any]:
         "root": start.get("root"),
         "method": method.get("name"),
         **{name: method.get(name) for name in ("learning_rate", "max_steps", "handover")},
-        "analysis": record.job["analysis"]["method"],
-        **result,
-        "digest": record.digest,
-        **{name: record.provenance.get(name) for name in _TIMES},
+        "analysis": job["analysis"]["method"],
     }
+
+
+def _checked(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns a row whose values are of their columns' types: a seal says who wrote a record, not what is in it.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name, value in row.items():
+        if value is None:
+            sound = name in _UNKNOWN
+        elif name in _TEXTS:
+            sound = isinstance(value, str) and value.isprintable()
+        elif name in _REALS:
+            sound = type(value) in (int, float) and math.isfinite(value)
+        else:
+            sound = type(value) is int and abs(value) < _LARGEST
+        if not sound:
+            raise ValueError(f"{name} is {value!r:.40}")
+    return row
 
 
 def _geometric_mean(values: list[float]) -> float:

@@ -53,10 +53,14 @@ def _mask(table: "DataFrame", node: ast.expr, text: str) -> "Series":
 
 
 def _compared(table: "DataFrame", column: str, compare: Callable[[Any, Any], Any], value: Any) -> "Series":
+    from pandas.api.types import is_numeric_dtype
+
     require_column(table, column)
     try:
+        if is_numeric_dtype(table[column].dtype) == isinstance(value, str):
+            raise TypeError  # pandas would call them different, and the table empty
         return compare(table[column], value).fillna(False).astype(bool) & table[column].notna()
-    except TypeError:
+    except (TypeError, OverflowError, UnicodeError):
         raise InputError(f"expected a value like those of {column}, {table[column].dtype}, got {value!r}") from None
 
 
