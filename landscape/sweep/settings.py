@@ -40,9 +40,9 @@ class Engine:
 
     Attributes:
         kind: "local", "slurm", or the address of a running scheduler, tcp://HOST:PORT.
-        workers: Processes; 0 computes in this one, None is one per core (per job allocation under SLURM: 1).
+        workers: Processes; 0 computes in this one; None is one per core, one per share of the devices with `gpus`, one under SLURM.
         threads: Of each worker's numerics; more than one is slower for matrices this small.
-        memory: Of each worker, such as "2GiB"; None shares the machine's.
+        memory: Of each worker, such as "2GiB"; None shares the machine's. Not kept where this process computes.
         gpus: Devices that a task needs of its worker; workers of `local` each see one of their own.
         device: Where to compute: cpu or cuda, chosen in the worker.
         timeout: Seconds after which a job counts as hanging.
