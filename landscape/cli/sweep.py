@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from landscape.sweep.drive import Tally
     from landscape.sweep.grid import Grid
+    from landscape.sweep.job import Job
     from landscape.sweep.settings import Engine
 
 _SHOWN = 10  # jobs of --dry-run, failures at the end
@@ -48,11 +50,13 @@ def sweep(
 
     described = read_grid(grid)
     settings = overridden(described.engine, engine=engine, workers=workers, device=device, timeout=timeout)
-    if dry_run:
-        return _dry_run(described, settings, out, json)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)  # before torch is loaded, for what is computed here
-    _check_device(settings)
+    settings = _on_this_machine(settings)
+    if dry_run:
+        return _dry_run(described, settings, out, json)
+    if settings.memory is not None and settings.workers == 0:
+        warn(f"memory = {settings.memory!r} is a limit of workers: with --workers 0 there is none")
 
     from landscape.sweep.drive import sweep as run
 
@@ -65,25 +69,32 @@ def sweep(
     return _report(tally, out, json)
 
 
-def _check_device(settings: "Engine") -> None:
-    """A device of this machine is looked for now; workers elsewhere look for their own."""
+def _on_this_machine(settings: "Engine") -> "Engine":
+    """Returns the settings with a worker for every share of the devices here; workers elsewhere look for their own.
+
+    Raises:
+        InputError: If there are too few devices, or nobody would compute.
+    """
+    if settings.workers == 0 and settings.kind != "local":
+        raise InputError(f"expected workers for --engine {settings.kind}, got 0: --engine local computes in this process")
     if settings.device == "cpu" or settings.kind != "local":
-        return
+        return settings
     import torch
 
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if settings.gpus and settings.workers is None:
+        settings = replace(settings, workers=max(there // settings.gpus, 1))
     wanted = max(settings.gpus * (settings.workers or 1), 1)
     if there < wanted:
         raise InputError(f"expected {wanted} CUDA devices on this machine for --device cuda, got {there}: use --device cpu")
+    return settings
 
 
 def _dry_run(grid: "Grid", settings: "Engine", out: Path, json: bool) -> int:
-    from landscape.sweep.records import Archive
     from landscape.sweep.tasks import estimate
 
     jobs = list(grid.jobs())
-    known = set(Archive.existing(out).names()) if (out / "sweep.json").exists() else set()
-    missing = [job for job in jobs if job.digest not in known]
+    missing = _without_record(jobs, out)
     seconds, workers = sum(estimate(job) for job in missing), max(settings.workers or 1, 1)
     if json:
         facts = {"combinations": grid.combinations, "jobs": len(jobs), "missing": len(missing), "core_seconds": round(seconds, 1)}
@@ -99,6 +110,33 @@ def _dry_run(grid: "Grid", settings: "Engine", out: Path, json: bool) -> int:
         ("cost", f"about {_duration(seconds)} of one core, {_duration(seconds / workers)} on {workers}, within a factor of 5"),
     ])
     return DONE
+
+
+def _without_record(jobs: "list[Job]", out: Path) -> "list[Job]":
+    """Returns the jobs that have no sound record, and changes nothing on the disk.
+
+    Raises:
+        InputError: If the folder is one that the sweep itself would refuse.
+    """
+    from landscape.sweep.records import Archive, Damaged
+
+    folder, missing = out.absolute(), []
+    records, failures = folder / "records", folder / "failures"
+    for part in (records, failures, *(records.iterdir() if records.is_dir() else ())):
+        if os.path.lexists(part) and (part.is_symlink() or not part.is_dir()):
+            raise InputError(f"expected a folder, got {part}, which is a link or a file: remove it")
+    there = next(part for part in (folder, *folder.parents) if os.path.lexists(part))
+    if not there.is_dir() or (there == folder and not (folder / "sweep.json").exists() and any(folder.iterdir())):
+        raise InputError(f"expected a new folder or that of a sweep, got {there} with other files: choose another --out")
+    archive = Archive.existing(folder) if records.exists() and failures.exists() else Archive(folder)
+    for job in jobs:
+        try:
+            archive.read(job.digest)
+        except Damaged:
+            missing.append(job)
+    if missing and not os.access(records if records.exists() else there, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write in {records if records.exists() else there}: choose another --out")
+    return missing
 
 
 def _report(tally: "Tally", out: Path, json: bool) -> int:

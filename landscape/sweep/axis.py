@@ -7,6 +7,10 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 LARGEST = 1_000_000  # jobs of a sweep, and values of one setting: their list fits in memory, their records on a disk
+# far above what is of use, and within what the numerics can count
+MOST_CLASSES, MOST_SAMPLES, _MOST = 10_000, 10_000_000, 1_000_000_000
+_FARTHEST = 1e300  # ends of a range: their difference does not overflow
+_COUNTED = 1e15  # values of a range that is refused for its count, up to which the count is exact
 CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False)  # numbers are strict one by one: strict records would refuse tables
 
 _RANGE = "expected a range such as {from = 6, to = 12, step = 2}, or {from = 1e-3, to = 1e-1, steps = 5} in equal ratios"
@@ -40,15 +44,19 @@ def read_range(given: dict[str, Any]) -> Range:
     Raises:
         ValueError: If it is not a range of the two kinds, or has more than `LARGEST` values.
     """
-    if not all(type(value) in (int, float) and math.isfinite(value) for value in given.values()):
+    if not all(type(value) in (int, float) and abs(value) <= _FARTHEST for value in given.values()):
         raise ValueError(_RANGE)
     if not {"from", "to"} <= set(given) <= {"from", "to", "step", "steps"} or {"step", "steps"} <= set(given):
         raise ValueError(_RANGE)
+    if type(given.get("steps", 1)) is not int:
+        raise ValueError(f"{_RANGE}: steps is a whole number")
     found = Range(given["from"], given["to"], given.get("step"), given.get("steps"))
     if found.low > found.high or (found.step is not None and found.step <= 0):
         raise ValueError(f"{_RANGE}, from small to large: it has no value")
-    if found.steps is not None and (found.low <= 0 or found.steps < 1):
-        raise ValueError(f"{_RANGE}, with from > 0 and steps >= 1")
+    if found.steps is not None and (found.low <= 0 or found.steps < 1 or found.high / found.low > _FARTHEST):
+        raise ValueError(f"{_RANGE}, with from > 0, steps >= 1 and a ratio that is a number")
+    if (found.steps or (found.high - found.low) / (found.step or 1)) > _COUNTED:
+        raise ValueError(f"expected at most {LARGEST} values, got a range of over {_COUNTED:g}")
     if found.count > LARGEST:
         raise ValueError(f"expected at most {LARGEST} values, got a range of {found.count}")
     return found
@@ -70,7 +78,11 @@ def expanded(given: Any) -> tuple[Any, ...]:
     return values
 
 
-Whole = Annotated[int, Field(strict=True, ge=1)]
+Classes = Annotated[int, Field(strict=True, ge=2, le=MOST_CLASSES)]
+Samples = Annotated[int, Field(strict=True, ge=1, le=MOST_SAMPLES)]
+Width = Annotated[int, Field(strict=True, ge=1, le=_MOST)]
+Depth = Annotated[int, Field(strict=True, ge=1, le=1_000)]  # as `problem.DEEPEST`, which needs torch
+Steps = Annotated[int, Field(strict=True, ge=1, le=_MOST)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
 Scale = Annotated[float, Field(strict=True, ge=0)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]

@@ -17,18 +17,26 @@ from pydantic.dataclasses import dataclass
 
 from landscape.errors import InputError
 from landscape.numerals import parse_decay, parse_sizes
-from landscape.sweep.axis import CLOSED, LARGEST, Axis, Positive, Scale, Seed, Whole
+from landscape.sweep.axis import (
+    CLOSED,
+    LARGEST,
+    MOST_CLASSES,
+    MOST_SAMPLES,
+    Axis,
+    Classes,
+    Depth,
+    Positive,
+    Samples,
+    Scale,
+    Seed,
+    Steps,
+    Width,
+)
 from landscape.sweep.job import RANDOM, AnalysisName, Job, MethodName
 from landscape.sweep.settings import PATTERNS, Engine
+from landscape.sweep.starts import checked_start, misfit
 
 _LARGEST_FILE = 1_000_000  # bytes
-_START = re.compile(r"random|dnc|pairs|apex|partition:\d+(,\d+)*|blocks:\w+(\+\w+)*")
-
-
-def _start(text: str) -> str:
-    if not _START.fullmatch(text):
-        raise ValueError("expected random, dnc, pairs, apex, partition:6,2,2 or blocks:polygon5+3+2")
-    return text
 
 
 def _decay(value: float | str) -> float | tuple[float, ...]:
@@ -40,8 +48,8 @@ def _decay(value: float | str) -> float | tuple[float, ...]:
 
 def _sizes(text: str) -> tuple[int, ...]:
     sizes = parse_sizes(text)
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise ValueError("expected at least 2 class sizes, all at least 1, such as '4,1,2'")
+    if not 2 <= len(sizes) <= MOST_CLASSES or not 1 <= min(sizes) <= max(sizes) <= MOST_SAMPLES:
+        raise ValueError(f"expected 2 to {MOST_CLASSES} class sizes from 1 to {MOST_SAMPLES}, such as '4,1,2'")
     return sizes
 
 
@@ -49,11 +57,11 @@ def _sizes(text: str) -> tuple[int, ...]:
 class Problems:
     """The models: `classes` and `samples`, or `class_sizes`; the rest as in `landscape solve`."""
 
-    width: Annotated[tuple[Whole, ...], Axis]
-    depth: Annotated[tuple[Whole, ...], Axis]
+    width: Annotated[tuple[Width, ...], Axis]
+    depth: Annotated[tuple[Depth, ...], Axis]
     decay: Annotated[tuple[Annotated[Annotated[float, Field(strict=True)] | str, AfterValidator(_decay)], ...], Axis]
-    classes: Annotated[tuple[Annotated[int, Field(strict=True, ge=2)], ...], Axis] | None = None
-    samples: Annotated[tuple[Whole, ...], Axis] | None = None
+    classes: Annotated[tuple[Classes, ...], Axis] | None = None
+    samples: Annotated[tuple[Samples, ...], Axis] | None = None
     class_sizes: Annotated[tuple[Annotated[str, AfterValidator(_sizes)], ...], Axis] | None = None
     loss: Annotated[tuple[Literal["ce", "mse"], ...], Axis] = ("ce",)
     activation: Annotated[tuple[Literal["linear", "relu"], ...], Axis] = ("linear",)
@@ -63,7 +71,7 @@ class Problems:
 class Starts:
     """Where descent begins: random starts have seeds and scales, known structures a root; those are analysed where they are."""
 
-    kind: Annotated[tuple[Annotated[str, AfterValidator(_start)], ...], Axis] = (RANDOM,)
+    kind: Annotated[tuple[Annotated[str, AfterValidator(checked_start)], ...], Axis] = (RANDOM,)
     seed: Annotated[tuple[Seed, ...], Axis] = (0,)
     weight_scale: Annotated[tuple[Scale, ...], Axis] = (1.0,)
     feature_scale: Annotated[tuple[Scale, ...], Axis] = (1.0,)
@@ -76,7 +84,7 @@ class Methods:
 
     name: Annotated[tuple[MethodName, ...], Axis] = ("ptc",)
     learning_rate: Annotated[tuple[Positive, ...], Axis] | None = None
-    max_steps: Annotated[tuple[Whole, ...], Axis] | None = None
+    max_steps: Annotated[tuple[Steps, ...], Axis] | None = None
     handover: Annotated[tuple[Positive, ...], Axis] | None = None
 
 
@@ -124,13 +132,21 @@ class Grid:
     def jobs(self) -> Iterator[Job]:
         """Yields the jobs, each once."""
         seen: set[str] = set()
-        groups = self._groups()
-        names = [name for group, _ in groups for name in group]
-        for rows in itertools.product(*(rows for _, rows in groups)):
-            job = _job(dict(zip(names, itertools.chain.from_iterable(rows), strict=True)))
+        for job in _combined(self._groups()):
             if job.digest not in seen:
                 seen.add(job.digest)
                 yield job
+
+    def models(self) -> Iterator[Job]:
+        """Yields a job of every problem and structure: the settings that must fit each other, with the first of the others."""
+        matter = {name for name in self.axes if name.startswith("problem.")} | {"start.kind", "start.root"}
+        if not any(isinstance(decay, tuple) for decay in self.problem.decay):
+            matter.remove("problem.decay")
+        groups = []
+        for names, rows in self._groups():
+            distinct = {tuple(value for name, value in zip(names, row, strict=True) if name in matter): row for row in rows}
+            groups.append((names, list(distinct.values())))
+        return _combined(groups)
 
     def _groups(self) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
         """Settings that advance together, with their rows; a setting that is in no group is one of its own."""
@@ -138,6 +154,12 @@ class Grid:
         grouped = {name for group in self.zip for name in group}
         groups = [*self.zip, *((name,) for name in axes if name not in grouped)]
         return [(group, list(zip(*(axes[name] for name in group), strict=True))) for group in groups]
+
+
+def _combined(groups: list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]) -> Iterator[Job]:
+    names = [name for group, _ in groups for name in group]
+    for rows in itertools.product(*(rows for _, rows in groups)):
+        yield _job(dict(zip(names, itertools.chain.from_iterable(rows), strict=True)))
 
 
 def _job(values: dict[str, Any]) -> Job:
@@ -176,7 +198,7 @@ def read_grid(path: Path) -> Grid:
         raise InputError(f"cannot read the grid {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"expected a TOML file in UTF-8, got {path} ({error.reason} at byte {error.start})") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, or a number of thousands of digits
         place = re.search(r"line (\d+)", str(error))
         raise InputError(f"{path}:{place[1] if place else 1}: expected TOML: {error}") from error
     return parse_grid(fields, lambda place: f"{path}:{line_of(text, place)}: ")
@@ -201,6 +223,10 @@ def parse_grid(fields: dict[str, Any], where: Any = lambda place: "") -> Grid:
     if (count := grid.combinations) > LARGEST:
         sizes = ", ".join(f"{name} {len(values)}" for name, values in grid.axes.items() if len(values) > 1)
         raise InputError(f"{where(('problem',))}expected at most {LARGEST} jobs, got {count}: {sizes} values")
+    for job in grid.models():
+        if found := misfit(job):
+            place, fault = found
+            raise InputError(f"{where(place)}{'.'.join(place)}: {fault}, got {_cut(str(job), 160)}")
     return grid
 
 
@@ -215,6 +241,8 @@ def _inconsistencies(grid: Grid) -> Iterator[tuple[tuple[str | int, ...], str]]:
         yield ("method", "learning_rate"), "expected it only with name = 'gd'"
     seen: set[str] = set()
     for index, group in enumerate(grid.zip):
+        if not group:
+            yield ("zip", index), "expected at least one setting, got []"
         for name in group:
             if name not in axes:
                 yield ("zip", index), f"expected settings that the grid has, such as problem.width, got {name!r}"
@@ -231,7 +259,8 @@ def _fault(error: ValidationError, fields: dict[str, Any], where: Any) -> str:
     faults = error.errors(include_url=False)
     first = next((fault for fault in faults if fault["type"] == "unexpected_keyword_argument"), faults[0])
     place = tuple(part for part in first["loc"] if not (isinstance(part, str) and re.search(r"[\[\]()]|^(float|str|int)$", part)))
-    if len(place) == 3 and not isinstance(fields.get(str(place[0]), {}).get(place[1]), list):
+    section = fields.get(str(place[0]))
+    if len(place) == 3 and isinstance(section, dict) and not isinstance(section.get(place[1]), list):
         place = place[:2]  # one value is a list of one only to us
     key, message = ".".join(map(str, place)), first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
@@ -240,9 +269,14 @@ def _fault(error: ValidationError, fields: dict[str, Any], where: Any) -> str:
         return f"{where(place)}{key}: unknown key"
     if first["type"] == "string_pattern_mismatch":
         message = f"expected {PATTERNS[str(place[-1])]}"
+    if first["type"] == "dataclass_type":
+        message = "expected a table"
     message = re.sub(r"^(Input|String) should be", "expected", message)
-    given = repr(first["input"])
-    return f"{where(place)}{key}: {message}, got {given if len(given) <= 80 else given[:77] + '...'}"
+    return f"{where(place)}{key}: {_cut(message, 200)}, got {_cut(repr(first['input']), 80)}"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def line_of(text: str, place: tuple[str | int, ...]) -> int:

@@ -1,14 +1,17 @@
 """Where and how a sweep runs: the engine section of a grid. None of it changes a result."""
 
+import re
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from landscape.errors import InputError
-from landscape.sweep.axis import CLOSED, Positive, Whole
+from landscape.sweep.axis import CLOSED, Positive
 
-_ADDRESS = r"^(local|slurm|(tcp|tls)://\S+)$"
+_ADDRESS = re.compile(r"(?:tcp|tls)://(?:[\w.-]+|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):([0-9]{1,5})", re.ASCII)
+_MEMORY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*(?:([kMGT])i?)?B")
+_LARGEST_MEMORY = 2**60  # bytes; the system takes no limit beyond 2**63
 PATTERNS = {  # the texts that a pattern accepts, in words
     "kind": "local, slurm or the address of a scheduler, tcp://HOST:PORT",
     "memory": "a size such as 2GiB",
@@ -17,15 +20,29 @@ PATTERNS = {  # the texts that a pattern accepts, in words
 }
 
 
+def _kind(text: str) -> str:
+    found = _ADDRESS.fullmatch(text)
+    if text not in ("local", "slurm") and not (found and 1 <= int(found[1]) <= 65535):
+        raise ValueError(f"expected {PATTERNS['kind']}")
+    return text
+
+
+def _memory(text: str) -> str:
+    found = _MEMORY.fullmatch(text)
+    if not found or not 0 < float(found[1]) * 1024 ** " kMGT".index(found[2] or " ") <= _LARGEST_MEMORY:
+        raise ValueError(f"expected {PATTERNS['memory']}")
+    return text
+
+
 @dataclass(frozen=True, config=CLOSED)
 class Engine:
     """Workers and their limits.
 
     Attributes:
         kind: "local", "slurm", or the address of a running scheduler, tcp://HOST:PORT.
-        workers: Processes; 0 computes in this one, None is one per core (per job allocation under SLURM: 1).
+        workers: Processes; 0 computes in this one; None is one per core, one per share of the devices with `gpus`, one under SLURM.
         threads: Of each worker's numerics; more than one is slower for matrices this small.
-        memory: Of each worker, such as "2GiB"; None shares the machine's.
+        memory: Of each worker, such as "2GiB"; None shares the machine's. Not kept where this process computes.
         gpus: Devices that a task needs of its worker; workers of `local` each see one of their own.
         device: Where to compute: cpu or cuda, chosen in the worker.
         timeout: Seconds after which a job counts as hanging.
@@ -38,15 +55,15 @@ class Engine:
         tls: Paths of the certificate of the authority, of this node and of its key, for tls:// addresses.
     """
 
-    kind: Annotated[str, Field(pattern=_ADDRESS)] = "local"
+    kind: Annotated[str, AfterValidator(_kind)] = "local"
     workers: Annotated[int, Field(strict=True, ge=0, le=10_000)] | None = None
-    threads: Whole = 1
-    memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*([kMGT]i?)?B$")] | None = None
-    gpus: Annotated[int, Field(strict=True, ge=0)] = 0
+    threads: Annotated[int, Field(strict=True, ge=1, le=512)] = 1
+    memory: Annotated[str, AfterValidator(_memory)] | None = None
+    gpus: Annotated[int, Field(strict=True, ge=0, le=64)] = 0
     device: Annotated[str, Field(pattern=r"^(cpu|cuda)$")] = "cpu"
-    timeout: Positive = 3600.0
+    timeout: Annotated[float, Field(strict=True, gt=0, le=1e9)] = 3600.0  # threads cannot wait for longer than 9e9
     seconds: Positive = 2.0
-    walltime: Annotated[str, Field(pattern=r"^(\d+-)?\d{1,2}:\d{2}:\d{2}$")] = "01:00:00"
+    walltime: Annotated[str, Field(pattern=r"^([0-9]+-)?[0-9]{1,2}:[0-9]{2}:[0-9]{2}$")] = "01:00:00"
     partition: str | None = None
     directives: tuple[str, ...] = ()
     prologue: tuple[str, ...] = ()

@@ -6,7 +6,8 @@ import pytest
 
 from landscape.cli import run
 from landscape.errors import InputError
-from landscape.sweep.axis import LARGEST, Range, read_range
+from landscape.problem import DEEPEST
+from landscape.sweep.axis import LARGEST, Depth, Range, read_range
 from landscape.sweep.grid import line_of, parse_grid, read_grid
 
 SMALL = """
@@ -95,6 +96,38 @@ def test_a_range_is_counted_and_not_made() -> None:
         ("\n[problem]", "zip = [['problem.width', 'problem.classes']]\n[problem]", 1, "equally many values"),
         ("\n[problem]", "zip = [['problem.colour']]\n[problem]", 1, "expected settings that the grid has"),
         ("\n[problem]", "zip = [['problem.width'], ['problem.width']]\n[problem]", 1, "every setting once"),
+        ("\n[problem]", "zip = [[1]]\n[problem]", 1, "zip.0.0: expected a valid string, got 1"),
+        ("\n[problem]", "zip = [[]]\n[problem]", 1, "zip.0: expected at least one setting, got []"),
+        ("\n[problem]", "method = 1\n[problem]", 1, "method: expected a table, got 1"),
+        ("to = 10, step = 2", "to = 1e300, step = 1e-300", 5, f"expected at most {LARGEST} values, got a range of over 1e+15"),
+        ("from = 6, to = 10", "from = -1e308, to = 1e308", 5, "expected a range"),
+        ("from = 6, to = 10", f"from = 6, to = {'9' * 400}", 5, "expected a range"),
+        ("to = 10, step = 2", f"to = 10, steps = {'9' * 30}", 5, f"expected at most {LARGEST} values, got a range of over 1e+15"),
+        ("to = 10, step = 2", "to = 10, steps = 2.5", 5, "steps is a whole number"),
+        ('"2**-8"', "{ from = 1e-300, to = 1e300, steps = 3 }", 7, "and a ratio that is a number"),
+        ('"2**-8"', f'"{"9" * 5000}"', 7, "problem.decay: expected a decay such as"),
+        ('"2**-8"', '"1e-3,1e-3"', 7, "problem.decay: expected one decay, or 3 of them (H_1, W_1 .. W_2), got 2"),
+        ("[4, 5]", "9" * 5000, 1, "expected TOML"),
+        ("[4, 5]", "9" * 26, 3, "problem.classes: expected less than or equal to 10000, got 999"),
+        ("samples = 2", f"samples = {'9' * 26}", 4, "problem.samples: expected less than or equal to 10000000, got 999"),
+        ("classes = [4, 5]\nsamples = 2", "class_sizes = '2,10000001'", 3, "class sizes from 1 to 10000000"),
+        ("{ from = 6, to = 10, step = 2 }", "9" * 26, 5, "problem.width: expected less than or equal to 1000000000, got 999"),
+        ("{ from = 6, to = 10, step = 2 }", "100_000", 2, "expected at most 10000000000 parameters, got 10001200000"),
+        ("depth = 2", "depth = 1001", 6, "problem.depth: expected less than or equal to 1000, got 1001"),
+        ("[start]", "[method]\nmax_steps = 1000000001\n[start]", 10, "method.max_steps: expected less than or equal to 1000000000"),
+        ("[start]", "[engine]\nthreads = 100000\n[start]", 10, "engine.threads: expected less than or equal to 512, got 100000"),
+        ("[start]", "[engine]\ngpus = 65\n[start]", 10, "engine.gpus: expected less than or equal to 64, got 65"),
+        ("[start]", "[engine]\ntimeout = 1e10\n[start]", 10, "engine.timeout: expected less than or equal to 1000000000"),
+        ("[start]", "[engine]\nmemory = '2٢GiB'\n[start]", 10, "engine.memory: expected a size such as 2GiB"),
+        ("[start]", "[engine]\nmemory = '9999999TiB'\n[start]", 10, "engine.memory: expected a size such as 2GiB"),
+        ("[start]", "[engine]\nwalltime = '٠١:00:00'\n[start]", 10, "engine.walltime: expected HH:MM:SS"),
+        ("[start]", "[engine]\nkind = 'tcp://127.0.0.1:70000'\n[start]", 10, "engine.kind: expected local, slurm or the address"),
+        ('"dnc"', '"blocks:x"', 10, "start.kind.1: expected random, dnc, pairs"),
+        ('"dnc"', '"blocks:polygon4"', 10, "start.kind.1: expected random, dnc, pairs"),
+        ('"dnc"', '"partition:٢,٢"', 10, "start.kind.1: expected random, dnc, pairs"),
+        ('"dnc"', '"partition:02,2"', 10, "start.kind.1: expected random, dnc, pairs"),
+        ('"dnc"', '"partition:99,1"', 10, "start.kind: expected groups that sum to 4 classes, got sizes=2,2,2,2 d=6 L=2"),
+        ('"dnc"', '"partition:2,2"', 10, "start.kind: expected groups that sum to 5 classes, got sizes=2,2,2,2,2 d=6 L=2"),
     ],
 )
 def test_a_bad_grid_is_one_line_with_its_place(
@@ -108,6 +141,19 @@ def test_a_bad_grid_is_one_line_with_its_place(
     assert words in shown.err
     assert (shown.err.count("\n"), shown.out) == (1, "")
     assert not (tmp_path / "out").exists()
+
+
+def test_settings_that_advance_together_must_fit_row_by_row() -> None:
+    fields = {"problem": {"classes": [4, 5], "samples": 1, "width": [6, 7], "depth": 2, "decay": 1e-2}}
+    fields |= {"start": {"kind": ["pairs", "apex"], "seed": {"from": 0, "to": 9}}, "zip": [["problem.classes", "start.kind"]]}
+    assert len(list(parse_grid(fields).jobs())) == 4
+    assert len(list(parse_grid(fields).models())) == 4
+    with pytest.raises(InputError, match="expected an odd number of equal classes, got sizes=1,1,1,1 d=6"):
+        parse_grid(fields | {"zip": []})
+
+
+def test_no_problem_is_refused_later_than_the_grid() -> None:
+    assert Depth.__metadata__[0].metadata[-1].le == DEEPEST
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "binary", "large"])

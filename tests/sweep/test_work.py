@@ -99,17 +99,18 @@ def test_a_worker_elsewhere_that_does_not_see_the_folder_says_so(tmp_path: Path)
 def test_problems_are_checked_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected one decay, or 3 of them"):
         sweep(grid_of(1, depth=[1, 2], decay="1e-3,1e-3"), tmp_path, HERE)
-    assert contents(tmp_path) == {}
+    assert not list(tmp_path.iterdir())
 
 
 def test_structures_are_analysed_at_any_width(tmp_path: Path) -> None:
-    fields = {"problem": {"classes": 4, "samples": 2, "width": 20_000, "depth": 2, "decay": 1e-3}}
-    tally = sweep(parse_grid(fields | {"start": {"kind": ["dnc", "pairs", "apex"]}}), tmp_path, HERE)
-    assert dict(tally.structures) == {"DNC": 1, "pairs": 1}
-    assert [reason for reason in tally.failed.values() if "odd number" in reason]
+    fields = {"problem": {"classes": 4, "samples": 2, "width": [20_000, 10**9], "depth": 2, "decay": [1e-3, 10.0]}}
+    tally = sweep(parse_grid(fields | {"start": {"kind": ["dnc", "pairs"]}}), tmp_path, HERE)
+    assert dict(tally.structures) == {"DNC": 2, "pairs": 2}
+    assert len([reason for reason in tally.failed.values() if "exists at decay 10: the largest decay" in reason]) == 4
     archive = Archive.existing(tmp_path)
-    found = {record.result["structure"]: record.result["nullity"] for record in map(archive.read, archive.names())}
-    assert found == {"DNC": 2 * (20_000 * 3 - 6), "pairs": 2 * (20_000 * 2 - 3)}  # L (d r - r (r+1)/2)
+    found = {(record.result["structure"], record.result["nullity"]) for record in map(archive.read, archive.names())}
+    widths, ranks = (20_000, 10**9), {"DNC": 3, "pairs": 2}
+    assert found == {(name, 2 * (d * r - r * (r + 1) // 2)) for name, r in ranks.items() for d in widths}
 
 
 def test_a_full_disk_ends_the_sweep_in_one_line_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_records_do_not_depend_on_the_batch_bit_for_bit(tmp_path: Path) -> None:
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "grid.toml"
-    path.write_text('[problem]\nclasses = 3\nsamples = 1\nwidth = 3\ndepth = 1\ndecay = 1e-2\n[start]\nkind = ["dnc", "pairs"]\n')
+    path.write_text('[problem]\nclasses = 3\nsamples = 1\nwidth = 3\ndepth = 1\ndecay = [1e-2, 10.0]\n[start]\nkind = "dnc"\n')
     command = ["sweep", str(path), "--out", str(tmp_path / "out"), "--workers", "0"]
     assert run([*command, "--dry-run", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
@@ -192,7 +193,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     [
         ("--workers -1", "as --workers"),
         ("--timeout 0", "as --timeout"),
+        ("--timeout 1e10", "expected less than or equal to 1000000000 as --timeout, got 10000000000.0"),
         ("--engine ray", "local, slurm or the address"),
+        ("--engine tcp://127.0.0.1:notaport", "local, slurm or the address of a scheduler, tcp://HOST:PORT as --engine"),
         ("--engine tcp://127.0.0.1:1", "cannot reach a scheduler at tcp://127.0.0.1:1"),
         ("--device cuda", "expected 1 CUDA devices on this machine for --device cuda, got 0"),
     ],
