@@ -120,22 +120,16 @@ def _without_record(jobs: "list[Job]", out: Path) -> "list[Job]":
     """
     from landscape.sweep.records import Archive, Damaged
 
-    folder, missing = out.absolute(), []
-    records, failures = folder / "records", folder / "failures"
-    for part in (records, failures, *(records.iterdir() if records.is_dir() else ())):
-        if os.path.lexists(part) and (part.is_symlink() or not part.is_dir()):
-            raise InputError(f"expected a folder, got {part}, which is a link or a file: remove it")
-    there = next(part for part in (folder, *folder.parents) if os.path.lexists(part))
-    if not there.is_dir() or (there == folder and not (folder / "sweep.json").exists() and any(folder.iterdir())):
-        raise InputError(f"expected a new folder or that of a sweep, got {there} with other files: choose another --out")
-    archive = Archive.existing(folder) if records.exists() and failures.exists() else Archive(folder)
+    archive, missing = Archive.planned(out.absolute()), []
+    if archive is None:
+        return jobs
     for job in jobs:
         try:
             archive.read(job.digest)
         except Damaged:
             missing.append(job)
-    if missing and not os.access(records if records.exists() else there, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write in {records if records.exists() else there}: choose another --out")
+    if missing:
+        archive.require_writable()
     return missing
 
 

@@ -100,8 +100,7 @@ class Archive:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not marker.exists():
-                if any(_PARTIAL not in path.name for path in folder.iterdir()):
-                    raise InputError(f"expected a new folder or that of a sweep, got {folder} with other files: use another --out")
+                _require_nothing_else(folder)
                 with replacing(marker) as temporary:
                     temporary.write_text(canonical_json({"format": FORMAT}))
             for part in (folder / "records", folder / "failures"):
@@ -110,6 +109,25 @@ class Archive:
         except OSError as error:
             raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
         return cls.existing(folder)
+
+    @classmethod
+    def planned(cls, folder: Path) -> "Archive | None":
+        """Returns the archive of a folder, or None where `create` would make one; changes nothing.
+
+        Raises:
+            InputError: Where `create` would raise one.
+        """
+        there = next(part for part in (folder, *folder.parents) if os.path.lexists(part))
+        _require_folder(there)
+        if not (folder / "sweep.json").exists():
+            if there == folder:
+                _require_nothing_else(folder)
+            _require_writable(there)
+            return None
+        archive = cls.existing(folder)
+        for _ in archive.names():
+            pass  # it looks at every part
+        return archive
 
     @classmethod
     def existing(cls, folder: Path) -> "Archive":
@@ -125,8 +143,17 @@ class Archive:
         if not isinstance(header, dict) or header.get("format") != FORMAT:
             raise InputError(f"expected a sweep of format {FORMAT} in {folder}, got {header!r}: choose another --out")
         for part in (folder / "records", folder / "failures"):
-            _require_folder(part)
+            if os.path.lexists(part):
+                _require_folder(part)
         return cls(folder)
+
+    def require_writable(self) -> None:
+        """Checks that records may be written, without writing.
+
+        Raises:
+            InputError: If not.
+        """
+        _require_writable(self.folder / "records" if (self.folder / "records").exists() else self.folder)
 
     def path(self, digest: str) -> Path:
         """Returns where the record of a job is, or would be."""
@@ -138,7 +165,7 @@ class Archive:
         Raises:
             InputError: If a part of the folder is a link.
         """
-        for shard in sorted((self.folder / "records").iterdir()):
+        for shard in sorted((self.folder / "records").glob("*")):
             if not _SHARD.fullmatch(shard.name):
                 continue  # such as what a file system or a desktop leaves everywhere
             _require_folder(shard)
@@ -242,6 +269,16 @@ class Archive:
         """Returns all that is known, in the order of the digests."""
         digests = sorted(path.stem for path in (self.folder / "failures").glob("*.json") if _PARTIAL not in path.name)
         return [failure for digest in digests if (failure := self.failure(digest)) is not None and not self.has(digest)]
+
+
+def _require_nothing_else(folder: Path) -> None:
+    if any(_PARTIAL not in path.name for path in folder.iterdir()):
+        raise InputError(f"expected a new folder or that of a sweep, got {folder} with other files: choose another --out")
+
+
+def _require_writable(folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write in {folder}: choose another --out")
 
 
 def _require_folder(path: Path) -> None:
