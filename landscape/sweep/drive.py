@@ -20,6 +20,7 @@ from landscape.sweep.tasks import Planner
 from landscape.sweep.work import Compute, Ending, Order, failed, problem_of
 
 _TICK = 0.25  # seconds after which the loop looks up when nothing finishes
+_APART = 3  # times that a job is set apart before the deaths of its workers are its own doing
 _LOSSES = 5  # results lost in a row, after which the scheduler is taken for gone; tasks refused in a row that end the sweep
 
 
@@ -122,7 +123,8 @@ def sweep(
         finally:
             engine.close()
             order.stop.unlink(missing_ok=True)
-        if tally.left:  # workers may have written more than could be heard of
+        if tally.left or tally.failed:  # workers may have written more than could be heard of
+            tally.failed = {digest: reason for digest, reason in tally.failed.items() if not archive.has(digest)}
             tally.done = sum(archive.has(job.digest) for job in missing)
     watch(tally)
     return tally
@@ -174,7 +176,7 @@ def _settle(finished: Finished, planner: Planner, archive: Archive, tally: Tally
         case "worker":
             rest = tuple(job for job in task.jobs if not archive.has(job.digest))
             tally.done += len(task.jobs) - len(rest)
-            if not (task.alone and len(task.jobs) == 1):  # another task or job may have killed what it ran on
+            if len(task.jobs) > 1 or task.alone < _APART:  # its workers may have died of something else
                 planner.again(task.apart(rest))
             elif rest:
                 tally.count(failed(rest[0], "worker", finished.reason, task.order, archive))

@@ -224,7 +224,7 @@ def _finished(task: Task, future: Any) -> Finished:
         case ImportError() | AttributeError():  # none of ours leaves a task: what it came with could not be read
             kind, reason = "refused", f"expected this version of landscape on the workers, got {error}"
         case KilledWorker():
-            reason = f"killed {_DEATHS + 1} workers with nothing beside it: a crash, or more memory than they have"
+            reason = "killed its workers again and again with nothing beside it: a crash, or more memory than they have"
         case _:
             reason = f"{type(error).__name__}: {error}"
     return Finished(task, kind, reason=reason)

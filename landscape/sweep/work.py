@@ -77,17 +77,17 @@ class Task:
     Attributes:
         jobs: Which.
         order: What they have in common with all others.
-        alone: Nothing else is under way with it, so that a worker's death is nobody else's doing.
+        alone: How often it has been set apart, with nothing else under way, because its workers died; 0 if never.
     """
 
     jobs: tuple[Job, ...]
     order: Order
-    alone: bool = False
+    alone: int = 0
 
     def apart(self, jobs: tuple[Job, ...]) -> "list[Task]":
         """Returns what to do alone with the jobs that it had left undone when its workers died: first all of them, then each."""
         parts = [(job,) for job in jobs] if self.alone else [jobs]
-        return [replace(self, jobs=part, alone=True) for part in parts if part]
+        return [replace(self, jobs=part, alone=self.alone + 1) for part in parts if part]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,12 +28,13 @@ class Crowd:
         deadly: Seed of the job that kills its worker.
         refusals: How many tasks are refused first.
         idle: Whether there is nobody to take a task.
+        phantom: Whether the worker that is said to have died writes its record after all.
     """
 
     workers, slots, dashboard = 2, 4, None
 
-    def __init__(self, deadly: int = -1, refusals: int = 0, idle: bool = False) -> None:
-        self.deadly, self.refusals, self.idle = deadly, refusals, idle
+    def __init__(self, deadly: int = -1, refusals: int = 0, idle: bool = False, phantom: bool = False) -> None:
+        self.deadly, self.refusals, self.idle, self.phantom = deadly, refusals, idle, phantom
         self.waiting: deque[Task] = deque()
         self.blamed: deque[Task] = deque()
         self.alone: list[int] = []
@@ -56,12 +58,14 @@ class Crowd:
             return Finished(task, "refused", reason="no sweep.json")
         if any(job.seed == self.deadly for job in task.jobs):
             self.alone.append(len(self.waiting))
+            self.last = task
             self.blamed.extend([task, *([self.waiting.popleft()] if self.waiting else [])])
             return self.next(seconds)
         return Finished(task, "ended", run_task(task))
 
     def close(self) -> None:
-        pass
+        if self.phantom:  # it had begun before the failure was recorded
+            run_task(replace(self.last, order=replace(self.last.order, run="phantom")))
 
 
 def grid() -> Grid:
@@ -80,7 +84,12 @@ def test_who_shared_a_worker_with_a_killer_is_not_recorded_as_one(tmp_path: Path
     assert (tally.done, len(tally.failed), tally.left) == (7, 1, 0)
     (failure,) = Archive.existing(tmp_path).failures()
     assert (failure.kind, failure.reason, failure.job["start"]["seed"]) == ("worker", "killed 3 workers", 2)
-    assert crowd.alone[-1] == 0
+    assert crowd.alone[-3:] == [0, 0, 0]
+
+
+def test_a_record_that_comes_after_the_worker_was_given_up_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tally = run(Crowd(deadly=2, phantom=True), tmp_path, monkeypatch)
+    assert (tally.done, tally.failed, tally.left) == (8, {}, 0)
 
 
 def test_a_task_that_is_refused_is_tried_again_and_what_is_always_refused_ends_the_sweep(
