@@ -8,6 +8,8 @@ from pathlib import Path
 
 from landscape.errors import InputError
 
+PARTIAL = ".partial-"  # in the name of a file that is not finished
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -19,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         InputError: If the folder is missing or cannot be written to.
     """
-    temporary = path.with_name(f"{path.stem}.partial-{uuid.uuid4().hex}{path.suffix}")  # processes of two hosts may share a number
+    temporary = path.with_name(f"{path.stem}{PARTIAL}{uuid.uuid4().hex}{path.suffix}")  # processes of two hosts may share a number
     try:
         _refuse_special(path)
         temporary.touch(exist_ok=False)

@@ -34,7 +34,7 @@ from landscape.report.content import (
 from landscape.report.pictures import folder_pictures, point_pictures
 from landscape.report.study import study_rows
 from landscape.routes import MethodName
-from landscape.store import replacing
+from landscape.store import PARTIAL, replacing
 
 _MOST_ATOMS = 500  # rows of the table of eigenvalues; more are in the data of the page and in `landscape spectrum`
 
@@ -103,7 +103,7 @@ class Folder:
         Raises:
             InputError: If there is no such file, or none that can be analysed.
         """
-        places = sorted(place for place in path.rglob("*.safetensors") if ".partial-" not in place.name)
+        places = sorted(place for place in path.rglob("*.safetensors") if PARTIAL not in place.name)
         if not places:
             raise InputError(f"expected points (.safetensors) in {path}, got none")
         points, left_out = [], []

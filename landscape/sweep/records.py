@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.errors import InputError
-from landscape.store import replacing
+from landscape.store import PARTIAL, replacing
 from landscape.sweep.job import Job, canonical_json, digest_of
 
 FORMAT = 1
@@ -31,7 +31,6 @@ SUFFIX = ".safetensors"
 METADATA_KEY = "landscape"  # the key of a saved point, so that a record with parameters is one
 _LONGEST_HEADER = 100_000_000  # bytes
 _STALE = 3600.0  # seconds after which what a dead process has left is swept away
-_PARTIAL = ".partial-"  # in the name of a file that `store.replacing` has not finished
 _SHARD = re.compile("[0-9a-f]{2}")
 _DIGEST_LENGTH = 64
 
@@ -267,12 +266,12 @@ class Archive:
 
     def failures(self) -> list[Failure]:
         """Returns all that is known, in the order of the digests."""
-        digests = sorted(path.stem for path in (self.folder / "failures").glob("*.json") if _PARTIAL not in path.name)
+        digests = sorted(path.stem for path in (self.folder / "failures").glob("*.json") if PARTIAL not in path.name)
         return [failure for digest in digests if (failure := self.failure(digest)) is not None and not self.has(digest)]
 
 
 def _require_nothing_else(folder: Path) -> None:
-    if any(_PARTIAL not in path.name for path in folder.iterdir()):
+    if any(PARTIAL not in path.name for path in folder.iterdir()):
         raise InputError(f"expected a new folder or that of a sweep, got {folder} with other files: choose another --out")
 
 
@@ -289,7 +288,7 @@ def _require_folder(path: Path) -> None:
 
 def _sweep_away(folder: Path) -> None:
     """Removes what is half-written, and signs to stop, once whoever made them must be dead."""
-    for pattern in (f"*{_PARTIAL}*", "stop-*", f"failures/*{_PARTIAL}*", f"records/*/*{_PARTIAL}*"):
+    for pattern in (f"*{PARTIAL}*", "stop-*", f"failures/*{PARTIAL}*", f"records/*/*{PARTIAL}*"):
         for path in folder.glob(pattern):
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.lstat().st_mtime > _STALE:

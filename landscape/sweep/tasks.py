@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from landscape.sweep.job import Job
-from landscape.sweep.work import Ending, Order, Task
+from landscape.sweep.work import HUNG_IN_BATCH, Ending, Order, Task
 
 _MOST = 1_000  # jobs of one task, whatever they are thought to cost
 _LEAST = 0.2  # seconds of the last tasks, which are cut small so that no worker idles while another ends
@@ -37,7 +37,7 @@ class Planner:
         families: dict[tuple[int, Job], list[Job]] = {}
         for job in jobs:
             kind = failed.get(job.digest)
-            families.setdefault((0 if kind is None else 1 if kind == "hung" else 2, job.family), []).append(job)
+            families.setdefault((0 if kind is None else 1 if kind == HUNG_IN_BATCH else 2, job.family), []).append(job)
         ordered = sorted(families.items(), key=lambda item: item[0][0])
         self._jobs = deque(job for _, family in ordered for job in family)
         self._again: deque[Task] = deque()

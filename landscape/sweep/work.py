@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from landscape.prevalence import EndPoint
     from landscape.problem import Problem
 
-_HUNG = "hung"  # kind of failure of jobs whose batch had to be ended with its process
-_DANGEROUS = (_HUNG, "timeout", "memory", "worker")  # kinds of failure after which a job is done alone
+HUNG_IN_BATCH = "hung"  # kind of failure of jobs whose batch had to be ended with its process
+_DANGEROUS = (HUNG_IN_BATCH, "timeout", "memory", "worker")  # kinds of failure after which a job is done alone
 _HUNG_REASON = "its batch did not return from a call; it is done alone next"
 _NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc")  # how torch says it, without a type of its own
 
@@ -124,12 +124,11 @@ def run_task(task: Task) -> tuple[Ending, ...]:
         together: list[Job] = []
         apart: list[Job] = []
         for job in group:
-            failure = archive.failure(job.digest)
             if archive.has(job.digest):  # by an earlier attempt at this task, or by another sweep
                 endings.append(Ending(job.digest, "done"))
-            elif failure is None:
+            elif (failure := archive.failure(job.digest)) is None:
                 together.append(job)
-            elif failure.run == order.run and failure.kind != _HUNG:
+            elif failure.run == order.run and failure.kind != HUNG_IN_BATCH:
                 endings.append(Ending(job.digest, "failed", reason=failure.reason))
             else:
                 (apart if failure.kind in _DANGEROUS else together).append(job)
@@ -148,7 +147,7 @@ def _together(jobs: tuple[Job, ...], order: Order, archive: Archive) -> list[End
     def give_up() -> None:
         for job in jobs:
             if job.digest not in endings:
-                archive.fail(job, *(("timeout", _too_long(order)) if alone else (_HUNG, _HUNG_REASON)), order.run)
+                archive.fail(job, *(("timeout", _too_long(order)) if alone else (HUNG_IN_BATCH, _HUNG_REASON)), order.run)
         if here:
             print(f"landscape: {_too_long(order)} in a call that cannot be interrupted; the same command goes on", file=sys.stderr)
 
