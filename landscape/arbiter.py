@@ -289,9 +289,9 @@ class _Court:
 
     def _decays(self) -> Fixed:
         sizes = [rows * columns for rows, columns in self.core.objective.shapes]
-        return np.concatenate([
-            np.array([_integer(decay)] * size, dtype=object) for decay, size in zip(self.core.problem.decays, sizes, strict=True)
-        ])
+        return np.concatenate(
+            [np.array([_integer(decay)] * size, dtype=object) for decay, size in zip(self.core.problem.decays, sizes, strict=True)]
+        )
 
     def _forward(self) -> tuple[list[Fixed], list[Fixed], Fixed, Fixed]:
         """Returns the layers, what enters each, the logits' scales and what the fit needs (probabilities, or logits)."""

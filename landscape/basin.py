@@ -77,9 +77,7 @@ def compare(problem: Problem, start: Start, methods: Mapping[str, BatchMethod]) 
     return {name: _name(next(solve_batch(problem, [start], method)).point) for name, method in methods.items()}
 
 
-def perturb(
-    point: CriticalPoint, radius: float, draws: int, seed: int = 0, method: BatchMethod | None = None
-) -> list[Return]:
+def perturb(point: CriticalPoint, radius: float, draws: int, seed: int = 0, method: BatchMethod | None = None) -> list[Return]:
     """Returns where descent leads from points at a distance from an end point, in directions drawn uniformly.
 
     The gauge orbit takes no part: a push along it goes nowhere, which at large widths is only a small share of a random push.

@@ -88,9 +88,7 @@ def log_pseudo_determinant(spectrum: Spectrum, cutoff: float) -> float:
     return math.fsum(times * math.log(abs(value)) for value, times in spectrum.pairs() if abs(value) > cutoff)
 
 
-def free_energy(
-    loss: float, temperature: float, transverse: int, log_copies: float, log_volume: float, log_pdet: float
-) -> float:
+def free_energy(loss: float, temperature: float, transverse: int, log_copies: float, log_volume: float, log_pdet: float) -> float:
     """Returns the Laplace free energy of a minimum manifold and its copies.
 
     Args:

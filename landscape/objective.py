@@ -96,9 +96,7 @@ class Objective:
         others = torch.softmax(logits, dim=-2) * (1 - self.targets)
         return (others - self.targets * others.sum(-2, keepdim=True)) * self.weights
 
-    def fit_curvature(
-        self, logits: Float[Tensor, "*b k m"]
-    ) -> Callable[[Float[Tensor, "*c k m"]], Float[Tensor, "*c k m"]]:
+    def fit_curvature(self, logits: Float[Tensor, "*b k m"]) -> Callable[[Float[Tensor, "*c k m"]], Float[Tensor, "*c k m"]]:
         """Returns the map of a change of the logits to the change of `fit_gradient`."""
         if self.loss_kind == "mse":
             return lambda change: change * self.weights
@@ -235,10 +233,12 @@ class Objective:
     def _decay_vector(self, theta: Tensor) -> Tensor | float:
         if len(set(self.decays)) == 1:
             return self.decays[0]
-        return torch.cat([
-            torch.full((math.prod(shape),), decay, dtype=theta.dtype, device=theta.device)
-            for shape, decay in zip(self.shapes, self.decays, strict=True)
-        ])
+        return torch.cat(
+            [
+                torch.full((math.prod(shape),), decay, dtype=theta.dtype, device=theta.device)
+                for shape, decay in zip(self.shapes, self.decays, strict=True)
+            ]
+        )
 
 
 def _softplus(value: Tensor) -> Tensor:

@@ -54,9 +54,7 @@ class Problem:
             f"expected one decay, or {self.depth + 1} of them (H_1, W_1 .. W_{self.depth}), got {len(decays)}",
         )
         _require(self.loss in get_args(Loss), f"expected loss {_either(Loss)}, got {self.loss!r}")
-        _require(
-            self.activation in get_args(Activation), f"expected activation {_either(Activation)}, got {self.activation!r}"
-        )
+        _require(self.activation in get_args(Activation), f"expected activation {_either(Activation)}, got {self.activation!r}")
 
     @classmethod
     def balanced(
@@ -118,9 +116,7 @@ class Problem:
 
     def objective(self, like: torch.Tensor | None = None) -> Objective:
         """Returns the loss as a function of one flat vector, with its constants on the device and dtype of `like`."""
-        options: dict[str, Any] = (
-            {"dtype": torch.float64} if like is None else {"dtype": like.dtype, "device": like.device}
-        )
+        options: dict[str, Any] = {"dtype": torch.float64} if like is None else {"dtype": like.dtype, "device": like.device}
         identity = torch.eye(self.classes, **options)
         targets = torch.cat([identity.narrow(1, c, 1).expand(-1, n) for c, n in enumerate(self.class_sizes)], dim=1)
         return Objective(
@@ -189,5 +185,3 @@ def _listed(values: tuple[Any, ...]) -> str:
 
 def _either(choice: Any) -> str:
     return " or ".join(get_args(choice))
-
-

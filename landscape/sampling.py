@@ -67,9 +67,7 @@ class Share:
     error: float
 
 
-def chains(
-    objective: Objective, starts: Float[Tensor, "r p"], settings: Tempering
-) -> Iterator[Float[Tensor, "r t p"]]:
+def chains(objective: Objective, starts: Float[Tensor, "r p"], settings: Tempering) -> Iterator[Float[Tensor, "r t p"]]:
     """Yields the states of all ladders after every trajectory and its exchanges.
 
     Args:

@@ -281,9 +281,7 @@ def line(problem: Problem, theta: Float[Tensor, " p"], direction: Direction, pla
     return Line(direction, places, loss, curve)
 
 
-def plane(
-    problem: Problem, theta: Float[Tensor, " p"], pair: tuple[Direction, Direction], places: Float[Tensor, " t"]
-) -> Plane:
+def plane(problem: Problem, theta: Float[Tensor, " p"], pair: tuple[Direction, Direction], places: Float[Tensor, " t"]) -> Plane:
     """Returns the loss on the plane of two directions, in batches of points."""
     first, second = pair
     vertical, horizontal = torch.meshgrid(places, places, indexing="ij")

@@ -143,10 +143,12 @@ def random_start(problem: Problem, start: Random) -> Float[Tensor, " p"]:
     """Returns a random start, drawn on the CPU in float64 so that a seed means the same on every device."""
     generator = torch.Generator().manual_seed(start.seed)
     scales = (start.feature_scale, *(start.weight_scale / math.sqrt(problem.width),) * problem.depth)
-    return torch.cat([
-        scale * torch.randn(rows * columns, dtype=torch.float64, generator=generator)
-        for (rows, columns), scale in zip(problem.shapes, scales, strict=True)
-    ])
+    return torch.cat(
+        [
+            scale * torch.randn(rows * columns, dtype=torch.float64, generator=generator)
+            for (rows, columns), scale in zip(problem.shapes, scales, strict=True)
+        ]
+    )
 
 
 def factor_values(problem: Problem, singular: Float[Tensor, " r"]) -> list[Float[Tensor, " r"]]:

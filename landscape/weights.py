@@ -120,9 +120,7 @@ def _factors(arrays: dict[str, Tensor], features: str | None, path: Path) -> tup
     else:
         names = [name for name, array in arrays.items() if array.ndim == 2 and name != features and array.is_floating_point()]
     used = set(names) | {features}
-    biases = [
-        name for name, array in arrays.items() if name not in used and array.is_floating_point() and bool((array != 0).any())
-    ]
+    biases = [name for name, array in arrays.items() if name not in used and array.is_floating_point() and bool((array != 0).any())]
     if biases:
         raise InputError(f"expected weight matrices without biases, got {', '.join(biases)} in {path.name}")
     if not names:

@@ -24,11 +24,13 @@ def reference(problem, theta):
         simplex = np.eye(problem.classes) - 1 / problem.classes
         tail = np.linalg.multi_dot(layers[index:][::-1]) if index < problem.depth - 1 else layers[-1]
         tail = (tail - tail.mean(0)).T
-        rows.append((
-            within / ((centred**2).sum() / problem.classes),
-            np.linalg.norm(gram / np.linalg.norm(gram) - simplex / np.linalg.norm(simplex)),
-            np.linalg.norm(tail / np.linalg.norm(tail) - centred / np.linalg.norm(centred)),
-        ))
+        rows.append(
+            (
+                within / ((centred**2).sum() / problem.classes),
+                np.linalg.norm(gram / np.linalg.norm(gram) - simplex / np.linalg.norm(simplex)),
+                np.linalg.norm(tail / np.linalg.norm(tail) - centred / np.linalg.norm(centred)),
+            )
+        )
         signal = layers[index] @ signal
     return list(zip(*rows, strict=True))
 

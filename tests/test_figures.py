@@ -64,7 +64,8 @@ def test_figure_2_shows_the_numbers_of_the_table() -> None:
     panel, _ = figure2.draw(table).axes
     shown = next(container for container in panel.containers if container.get_label() == "1")
     rows = sorted(
-        (row.width, row.count / row.seeds) for row in table
+        (row.width, row.count / row.seeds)
+        for row in table
         if row.structure == "DNC" and row.feature_scale == 1.0 and row.decay == 2.0**-10
     )
     assert list(zip(*shown.lines[0].get_data(), strict=True)) == rows

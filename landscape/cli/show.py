@@ -25,14 +25,21 @@ def show(
     if plot is not None:
         _draw(saved, plot)
     if json:
-        print_json({
-            "problem": saved.problem.as_dict(),
-            "loss": saved.loss,
-            "gradient_norm": saved.gradient_norm,
-            "outcome": saved.outcome.name.lower(),
-            "steps": saved.steps,
-            "origin": {"start": origin.start, "methods": list(origin.methods), "seed": origin.seed, "versions": origin.versions},
-        })
+        print_json(
+            {
+                "problem": saved.problem.as_dict(),
+                "loss": saved.loss,
+                "gradient_norm": saved.gradient_norm,
+                "outcome": saved.outcome.name.lower(),
+                "steps": saved.steps,
+                "origin": {
+                    "start": origin.start,
+                    "methods": list(origin.methods),
+                    "seed": origin.seed,
+                    "versions": origin.versions,
+                },
+            }
+        )
         return DONE
     print_lines(saved.rows())
     return DONE

@@ -51,9 +51,7 @@ def analysed(
     return analyse(_source(point, problem, start, root, device), method)
 
 
-def placed(
-    point: Path | None, problem: str | None, start: str | None, root: RootChoice, device: str
-) -> "tuple[Problem, Tensor]":
+def placed(point: Path | None, problem: str | None, start: str | None, root: RootChoice, device: str) -> "tuple[Problem, Tensor]":
     """Returns the model and the parameters of a saved point, or of an analytic one written out.
 
     Raises:
@@ -72,9 +70,7 @@ def placed(
     return model, source.embed([torch.eye(model.width, source.rank, dtype=torch.float64)] * model.depth).to(checked_device(device))
 
 
-def _source(
-    point: Path | None, problem: str | None, start: str | None, root: RootChoice, device: str
-) -> "CriticalPoint | Core":
+def _source(point: Path | None, problem: str | None, start: str | None, root: RootChoice, device: str) -> "CriticalPoint | Core":
     if (point is None) == (problem is None):
         raise InputError("expected either a point file or --problem with --start, got both or neither")
     if point is not None:

@@ -104,11 +104,13 @@ def _dry_run(grid: "Grid", settings: "Engine", out: Path, json: bool) -> int:
         print(f"{job.digest[:12]}  {job}")
     if len(jobs) > _SHOWN:
         print(f".. {len(jobs) - _SHOWN} more")
-    print_lines([
-        ("combinations", str(grid.combinations)),
-        ("jobs", f"{len(jobs)}, {len(jobs) - len(missing)} with a record"),
-        ("cost", f"about {_duration(seconds)} of one core, {_duration(seconds / workers)} on {workers}, within a factor of 5"),
-    ])
+    print_lines(
+        [
+            ("combinations", str(grid.combinations)),
+            ("jobs", f"{len(jobs)}, {len(jobs) - len(missing)} with a record"),
+            ("cost", f"about {_duration(seconds)} of one core, {_duration(seconds / workers)} on {workers}, within a factor of 5"),
+        ]
+    )
     return DONE
 
 

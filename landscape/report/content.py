@@ -199,18 +199,20 @@ def kinds(found: Sequence[Found], sampled: bool) -> list[list[Cell]]:
     for (name, model, _), members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         report, count = members[0][2], len(members)
         low, high = wilson(count, total)[0], wilson(min(count + lost, total), total)[1]
-        rows.append([
-            Cell(name),
-            *([Cell(model)] if _models(found) > 1 else []),
-            _whole(count),
-            Cell(f"{count / total:.3f}", count / total),
-            Cell(f"{low:.3f} to {high:.3f}" if sampled else NONE, low if sampled else None),
-            _whole(report.rank),
-            Cell(f"{report.loss:.10f}", report.loss),
-            *map(_whole, (report.nullity, report.index)),
-            _where_known(report.paper_dimension),
-            _whole(report.excess),
-        ])
+        rows.append(
+            [
+                Cell(name),
+                *([Cell(model)] if _models(found) > 1 else []),
+                _whole(count),
+                Cell(f"{count / total:.3f}", count / total),
+                Cell(f"{low:.3f} to {high:.3f}" if sampled else NONE, low if sampled else None),
+                _whole(report.rank),
+                Cell(f"{report.loss:.10f}", report.loss),
+                *map(_whole, (report.nullity, report.index)),
+                _where_known(report.paper_dimension),
+                _whole(report.excess),
+            ]
+        )
     return rows
 
 

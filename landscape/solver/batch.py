@@ -192,9 +192,7 @@ class _Pool:
         return (values > _VISIBLE * values[:, :1]).sum(-1).tolist()
 
 
-def _polished(
-    problem: Problem, run: _Run, state: Batch, outcome: Outcome, method: BatchMethod, tolerance: float
-) -> Arrival:
+def _polished(problem: Problem, run: _Run, state: Batch, outcome: Outcome, method: BatchMethod, tolerance: float) -> Arrival:
     """Makes the point; Newton may finish what descent has decided, and nothing else."""
     trace = torch.tensor([row[:3] for row in run.record], dtype=torch.float64).reshape(-1, 3)
     theta, steps = state.theta[0], int(state.steps)

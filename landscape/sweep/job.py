@@ -113,9 +113,7 @@ class Job:
                 "activation": self.activation,
             },
             "start": _given(kind=self.start, seed=self.seed, scales=self.scales and list(self.scales), root=self.root),
-            "method": _given(
-                name=self.method, learning_rate=self.learning_rate, max_steps=self.max_steps, handover=self.handover
-            ),
+            "method": _given(name=self.method, learning_rate=self.learning_rate, max_steps=self.max_steps, handover=self.handover),
             "analysis": {"method": self.analysis},
         }
 

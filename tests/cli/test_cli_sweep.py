@@ -145,9 +145,7 @@ def test_workers_follow_from_the_devices_of_this_machine(
 
 
 @pytest.mark.parametrize(("devices", "gpus", "given", "wanted"), [(0, 0, None, 1), (1, 2, None, 2), (1, 1, 2, 2), (0, 1, 0, 1)])
-def test_too_few_devices_are_said(
-    monkeypatch: pytest.MonkeyPatch, devices: int, gpus: int, given: int | None, wanted: int
-) -> None:
+def test_too_few_devices_are_said(monkeypatch: pytest.MonkeyPatch, devices: int, gpus: int, given: int | None, wanted: int) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: devices > 0)
     monkeypatch.setattr("torch.cuda.device_count", lambda: devices)
     with pytest.raises(InputError, match=f"expected {wanted} CUDA devices on this machine for --device cuda, got {devices}"):

@@ -201,9 +201,7 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         (("--format", "csv", "--out", "x.parquet"), "expected --format csv or parquet"),
     ],
 )
-def test_bad_options_are_one_line(
-    folder: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str
-) -> None:
+def test_bad_options_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str) -> None:
     assert run(["results", str(folder), *options]) == 2
     shown = capsys.readouterr()
     assert words in shown.err
