@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.solver.batch import batch_size
 from landscape.structures import Random, random_start
@@ -33,7 +34,7 @@ def contest(width: int) -> dict[str, float]:
     problem = Problem.balanced(classes=10, samples=5, width=width, depth=2, decay=2.0**-10)
     count = min(batch_size(problem, torch.device("cpu")), 128)
     theta = torch.stack([random_start(problem, Random(seed=seed)) for seed in range(count)])
-    direction, objective = theta.flip(0), problem.objective()
+    direction, objective = theta.flip(0), Objective.of(problem)
     gradient = torch.func.grad(objective.loss)
 
     def product(point: torch.Tensor, along: torch.Tensor) -> torch.Tensor:

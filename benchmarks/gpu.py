@@ -16,6 +16,7 @@ import torch
 from landscape.curvature.counting import nullity
 from landscape.curvature.deflation import Deflated
 from landscape.curvature.operator import CHUNK, Product
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.structures import Collapse, analytic, embed
 from landscape.symmetry_projector import orbit_projector
@@ -36,7 +37,7 @@ def seconds(action: Callable[[], object], device: str, repeats: int = 7) -> floa
 def measured(problem: Problem, device: str) -> dict[str, float]:
     """Returns the milliseconds per vector of a product, the seconds of a certified count, and the count itself."""
     theta = embed(problem, analytic(problem, Collapse())).to(device)
-    operator = Product(problem.objective(theta).linearize(theta), theta)
+    operator = Product(Objective.of(problem, theta).linearize(theta), theta)
     block = torch.randn(problem.parameters, CHUNK, dtype=theta.dtype, generator=torch.Generator().manual_seed(0)).to(device)
     product = 1e3 * seconds(lambda: operator @ block, device) / CHUNK
     start = time.perf_counter()

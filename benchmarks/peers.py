@@ -30,6 +30,7 @@ from landscape.curvature.counting import nullity
 from landscape.curvature.deflation import Deflated
 from landscape.curvature.lowrank import LowRank
 from landscape.curvature.operator import CHUNK, Hessian, Product
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.structures import Collapse, analytic, embed
 from landscape.symmetry_projector import orbit_projector
@@ -71,7 +72,7 @@ class Scalar(nn.Module):
 
 def products(problem: Problem, theta: Tensor, compile_too: bool) -> dict[str, float]:
     """Returns the median seconds per vector of every way to multiply; prints what compiling took."""
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     block = torch.randn(problem.parameters, BLOCK, dtype=theta.dtype, generator=torch.Generator().manual_seed(0))
     column = block[:, :1].contiguous()
     written, traced = Product(objective.linearize(theta), theta), Hessian(objective.loss, theta)
@@ -126,7 +127,7 @@ def counts(problem: Problem, theta: Tensor, dense: bool) -> dict[str, dict[str, 
     """Returns the nullity that each method reports and the seconds it took; prints each as it comes: the last may take an hour."""
     import scipy.sparse.linalg
 
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     operator = Product(objective.linearize(theta), theta)
     table: dict[str, dict[str, Any]] = {}
 

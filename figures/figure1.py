@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from figures import DATA
+from landscape.objective import Objective, class_means
 from landscape.plot import PAGE_WIDTH, draw_logits, new_figure, style
 from landscape.point import CriticalPoint
 from landscape.reduction import Core
@@ -29,6 +30,6 @@ def draw(data: dict[str, CriticalPoint]) -> Figure:
         axes[0].set(xscale="log", yscale="log", xlabel="step", ylabel="loss (dotted: closed form)")
         axes[0].legend(frameon=False)
     for place, (name, point) in zip(axes[1:], data.items(), strict=True):
-        logits = point.problem.class_means(point.problem.objective(point.theta).logits(point.theta))
+        logits = class_means(point.problem, Objective.of(point.problem, point.theta).logits(point.theta))
         draw_logits(place, logits, f"mean logits, {STRUCTURES[name][1]}")
     return figure

@@ -304,7 +304,7 @@ class _Court:
         return layers, inputs, scales, _softmax(logits) if self.core.problem.loss == "ce" else logits
 
     def _weights(self) -> Fixed:
-        return _fixed_mp([mp.mpf(size) / self.core.problem.samples for size in self.core.problem.class_sizes])
+        return _fixed_mp([mp.mpf(size) / self.core.problem.total_samples for size in self.core.problem.class_sizes])
 
     def _fit_gradient(self, fitted: Fixed, scales: Fixed) -> Fixed:
         """The probabilities (or logits) minus the one-hot targets, weighted: the derivative of the fit."""

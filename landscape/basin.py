@@ -11,6 +11,7 @@ from torch import Tensor
 from landscape.degeneracy import analyse
 from landscape.display import brief
 from landscape.errors import InputError
+from landscape.objective import Objective, class_means
 from landscape.point import CriticalPoint, Origin, Outcome
 from landscape.problem import Problem
 from landscape.solver.batch import BatchMethod, Start, solve_batch
@@ -114,7 +115,7 @@ def aligned(problem: Problem, theta: Float[Tensor, " p"], other: Float[Tensor, "
     Every sweep lowers the distance, to a minimum over each rotation alone but not surely over all together. Behind a rectifier
     there is no rotation (see `symmetry.interfaces`), and permutations of units are not tried.
     """
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     goal, factors = objective.split(theta), objective.split(other)
     for _ in range(sweeps):
         before = list(factors)
@@ -134,7 +135,7 @@ def segment(problem: Problem, theta: Float[Tensor, " p"], other: Float[Tensor, "
     """Returns the loss on the straight line between two points; give it `aligned` ends to take the gauge out."""
     grid = torch.linspace(0, 1, places, dtype=theta.dtype, device=theta.device)
     line = theta + grid[:, None] * (other - theta)
-    return Segment(grid, problem.objective(theta).loss(line), float((other - theta).norm()))
+    return Segment(grid, Objective.of(problem, theta).loss(line), float((other - theta).norm()))
 
 
 def alignment(problem: Problem, theta: Float[Tensor, " p"]) -> Alignment:
@@ -171,7 +172,7 @@ def _cheapest_pairing(cost: list[list[float]]) -> float:
 
 
 def _class_logits(problem: Problem, theta: Tensor) -> Tensor:
-    return problem.class_means(problem.objective(theta).logits(theta))
+    return class_means(problem, Objective.of(problem, theta).logits(theta))
 
 
 def _name(point: CriticalPoint) -> str:

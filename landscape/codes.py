@@ -126,7 +126,7 @@ def block_equation(problem: Problem, block: Block, samples: int) -> ScaleEquatio
     """
     basis = basis_of(block)
     column = (basis @ basis[0]).tolist()  # every column is a permutation of the first
-    size, share = len(column), samples / problem.samples
+    size, share = len(column), samples / problem.total_samples
     steps = [column[0] - entry for entry in column[1:]]
 
     def log_pull(scale: float) -> float:

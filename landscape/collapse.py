@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.objective import Objective, class_means
 from landscape.problem import Problem
 
 
@@ -34,7 +35,7 @@ class CollapseMetrics:
 
 def collapse_metrics(problem: Problem, theta: Float[Tensor, " p"]) -> CollapseMetrics:
     """Returns the metrics of a point; a metric whose normalisation vanishes (all features equal) is None."""
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     features, *layers = objective.split(theta)
     outputs = objective.preactivations(theta)[:-1]
     if problem.activation == "relu":
@@ -62,9 +63,9 @@ def _tail(problem: Problem, layers: list[Tensor]) -> Tensor | None:
 
 
 def _layer(problem: Problem, signal: Tensor, tail: Tensor | None) -> tuple[float | None, float | None, float | None]:
-    means = problem.class_means(signal)
+    means = class_means(problem, signal)
     sizes = torch.tensor(problem.class_sizes, device=signal.device)
-    within = (signal - means.repeat_interleave(sizes, dim=1)).square().sum() / problem.samples
+    within = (signal - means.repeat_interleave(sizes, dim=1)).square().sum() / problem.total_samples
     centred = means - means.mean(1, keepdim=True)
     between = centred.square().sum() / problem.classes
     simplex = torch.eye(problem.classes, dtype=signal.dtype, device=signal.device) - 1 / problem.classes

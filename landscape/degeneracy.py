@@ -14,6 +14,7 @@ from landscape.degeneracy_report import DegeneracyReport, Flatness
 from landscape.errors import InputError
 from landscape.kinks import kinks
 from landscape.naming import structure_name
+from landscape.objective import Objective, class_means
 from landscape.point import CriticalPoint
 from landscape.problem import Problem
 from landscape.reduction import Core, Reduction, compress, reduce
@@ -69,7 +70,7 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto") -> Degene
     elif not problem.is_linear and (bent := kinks(problem, theta, tolerance)).count:
         reason = f"{bent.count} pre-activations lie within {tolerance:.1e} of a ReLU kink, where there is no Hessian"
     else:
-        orbital = orbit(problem, problem.objective(theta).split(theta), tolerance)
+        orbital = orbit(problem, Objective.of(problem, theta).split(theta), tolerance)
         measured = _measured(problem, theta, core, orbital, choice, norm, tolerance)
     report = _report(problem, source.loss, norm, core, orbital, measured, choice.first, reason)
     if report.zeros is not None and core is not None and not report.reason and (far := _too_far(report, theta, nearest)):
@@ -276,7 +277,7 @@ def _polished(problem: Problem, theta: Tensor, tolerance: float) -> tuple[Core |
 def _name(point: CriticalPoint, core: Core | None) -> str:
     if core is not None:
         return structure_name(point.problem, core.class_logits, core.rank)
-    logits = point.problem.class_means(point.problem.objective(point.theta).logits(point.theta))
+    logits = class_means(point.problem, Objective.of(point.problem, point.theta).logits(point.theta))
     values = torch.linalg.svdvals(logits)
     return structure_name(point.problem, logits, int((values > _NEGLIGIBLE * values.max()).sum()))
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from landscape.curvature.backends import PyHessian
 from landscape.curvature.density import Atom, Estimate, NullityEstimate, Quadrature, density
 from landscape.curvature.spectrum import Spectrum
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.routes import hessian_at
 
@@ -84,7 +85,7 @@ def beside_pyhessian(
     Its power iteration sees the eigenvalues that are largest in size; its density gives a weight near zero, which is the null
     fraction to within a standard error that it does not report (here from its probes).
     """
-    peer = PyHessian.of_loss(problem.objective(theta).loss, theta, settings.seed)
+    peer = PyHessian.of_loss(Objective.of(problem, theta).loss, theta, settings.seed)
     largest = sorted(spectrum.expanded().tolist(), key=abs, reverse=True)[:TOP] if spectrum else [None] * TOP
     rows = [
         Comparison(f"eigenvalue {place}", theirs, None, ours)

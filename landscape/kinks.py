@@ -19,6 +19,7 @@ from torch import Tensor
 from landscape.curvature.nullity import Nullity, count_zeros
 from landscape.curvature.operator import Hessian, Matrix, dense
 from landscape.curvature.spectrum import eigenvalues
+from landscape.objective import Objective
 from landscape.problem import Problem
 
 LARGEST_MANIFOLD = 2_000  # parameters up to which the Hessian along the kinks is formed
@@ -61,7 +62,7 @@ def kinks(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> Kin
         theta: The point.
         tolerance: Pre-activations up to this are at a kink (absolute).
     """
-    hidden = problem.objective(theta).preactivations(theta)[:-1]
+    hidden = Objective.of(problem, theta).preactivations(theta)[:-1]
     places = [signal.abs() <= tolerance for signal in hidden]
     count = sum(int(place.sum()) for place in places)
     smallest = min(float(signal.abs().min()) for signal in hidden)
@@ -81,7 +82,7 @@ def kinks(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> Kin
 
 def gated_loss(problem: Problem, theta: Float[Tensor, " p"], gates: list[Tensor]) -> Float[Tensor, ""]:
     """Returns the loss with every rectifier replaced by multiplication with a fixed gate."""
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     factors = objective.split(theta)
     signal = factors[0]
     for layer, gate in zip(factors[1:-1], gates, strict=True):
@@ -124,7 +125,7 @@ def one_sided_slopes(
     problem: Problem, theta: Float[Tensor, " p"], directions: Float[Tensor, "b p"], opened: list[Tensor], places: list[Tensor]
 ) -> Float[Tensor, " b"]:
     """Returns the one-sided directional derivatives of the loss; a unit at a kink passes on what its pre-activation gains."""
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     layers = objective.split(theta)[1:]
     inputs = [objective.split(theta)[0], *(signal.clamp(min=0) for signal in objective.preactivations(theta)[:-1])]
     tangent, *turns = objective.split(directions)
@@ -146,7 +147,7 @@ def _gates(opened: list[Tensor], places: list[Tensor], masks: Tensor) -> list[Te
 
 def _normals(problem: Problem, theta: Tensor, places: list[Tensor]) -> Float[Tensor, "q p"]:
     """Returns the gradients of the pre-activations at kinks, as rows; what reaches them passes open units only."""
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
 
     def chosen(flat: Tensor) -> Tensor:
         hidden = objective.preactivations(flat)[:-1]

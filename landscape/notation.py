@@ -5,8 +5,7 @@ from typing import cast, get_args
 from landscape.codes import parse_block
 from landscape.errors import InputError
 from landscape.numerals import parse_decay, parse_number, parse_sizes
-from landscape.objective import Activation, Loss
-from landscape.problem import Problem
+from landscape.problem import Activation, Loss, Problem
 from landscape.structures import Apex, Coded, Collapse, Pairs, Partition, Structure
 from landscape.theory import Root
 

@@ -8,7 +8,7 @@ its input and never waits for the device. Linear models with more columns than c
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,9 +16,7 @@ from torch import Tensor
 
 from landscape.chain import Chain
 from landscape.display import brief
-
-Loss = Literal["ce", "mse"]
-Activation = Literal["linear", "relu"]
+from landscape.problem import Activation, Loss, Problem
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,22 @@ class Objective:
     sharpness: float = math.inf
 
     __repr__ = brief
+
+    @classmethod
+    def of(cls, problem: Problem, like: Tensor | None = None) -> "Objective":
+        """Returns the loss of a problem, with its constants on the device and dtype of `like` (None: float64 on the CPU)."""
+        options: dict[str, Any] = {"dtype": torch.float64} if like is None else {"dtype": like.dtype, "device": like.device}
+        identity = torch.eye(problem.classes, **options)
+        targets = torch.cat([identity.narrow(1, c, 1).expand(-1, n) for c, n in enumerate(problem.class_sizes)], dim=1)
+        return cls(
+            shapes=problem.shapes,
+            decays=problem.decays,
+            targets=targets,
+            weights=torch.full((problem.total_samples,), 1 / problem.total_samples, **options),
+            scales=torch.ones(problem.total_samples, **options),
+            loss_kind=problem.loss,
+            activation=problem.activation,
+        )
 
     @property
     def size(self) -> int:
@@ -255,3 +269,8 @@ class _Trace:
     layers: list[Tensor]
     inputs: list[Tensor]
     outputs: list[Tensor]
+
+
+def class_means(problem: Problem, columns: Float[Tensor, "*b m"]) -> Float[Tensor, "*b k"]:
+    """Returns the mean of the sample columns of each class."""
+    return torch.stack([part.mean(-1) for part in columns.split(list(problem.class_sizes), dim=-1)], dim=-1)

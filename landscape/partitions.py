@@ -49,7 +49,7 @@ def group_loss(problem: Problem, group: Group) -> float:
     """Returns what a group adds to the loss of a partition point, decay included."""
     g, L = group.size, problem.depth
     near, far = math.exp(-group.scale), math.exp(-group.scale * (1 - 1 / g))
-    fit = g * group.samples / problem.samples * math.log(1 + (g - 1) * near + (problem.classes - g) * far)
+    fit = g * group.samples / problem.total_samples * math.log(1 + (g - 1) * near + (problem.classes - g) * far)
     singular = group.scale * math.sqrt(group.samples)  # of the logits times sqrt(class size), g - 1 times
     return fit + problem.mean_decay * (L + 1) / 2 * (g - 1) * singular ** (2 / (L + 1))
 
@@ -142,8 +142,8 @@ class _Kind:
         total = 1 + (g - 1) * near + (problem.classes - g) * far
         shared = (scale * math.sqrt(group.samples)) ** (1 / (problem.depth + 1)) if g > 1 else 1.0
         values = np.array([shared * math.sqrt(problem.mean_decay / decay) for decay in problem.decays])
-        pull = -math.sqrt(group.samples) / problem.samples * (g * near + (problem.classes - g) * far) / total
-        return cls(group, values, 1 / total, near / total, far / total, 1 / problem.samples, pull)
+        pull = -math.sqrt(group.samples) / problem.total_samples * (g * near + (problem.classes - g) * far) / total
+        return cls(group, values, 1 / total, near / total, far / total, 1 / problem.total_samples, pull)
 
     @property
     def above(self) -> Array:
@@ -195,7 +195,7 @@ def partition_reduction(problem: Problem, groups: Iterable[Group]) -> Reduction:
     blocks = [
         _block("gauge rotations", [0.0], depth * rank * c),
         *(_block("gauge partners", [decays[i] + decays[i + 1]], rank * c) for i in range(depth)),
-        _block("weight decay", [decays[0]], c * (problem.samples - (rank if depth > 1 else size))),
+        _block("weight decay", [decays[0]], c * (problem.total_samples - (rank if depth > 1 else size))),
     ]
     if depth > 1:
         blocks += [_block("weight decay", [decay], c * c) for decay in decays[1:-1]]

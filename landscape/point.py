@@ -22,6 +22,7 @@ from torch import Tensor
 from landscape import __version__
 from landscape.display import aligned, table
 from landscape.errors import InputError
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.store import replacing
 
@@ -103,7 +104,7 @@ class CriticalPoint:
             raise InputError(f"expected {problem.parameters} parameters for the {problem}, got {tuple(theta.shape)}")
         if not bool(torch.isfinite(theta).all()):
             raise InputError(f"expected finite parameters, got {int((~torch.isfinite(theta)).sum())} that are NaN or infinite")
-        loss, gradient = problem.objective(theta).value_and_gradient(theta)
+        loss, gradient = Objective.of(problem, theta).value_and_gradient(theta)
         value, norm = float(loss), float(gradient.norm())
         if not (math.isfinite(value) and math.isfinite(norm)):
             raise InputError(f"expected parameters of finite loss, got loss {value} and gradient norm {norm}: they are too large")
@@ -139,7 +140,7 @@ class CriticalPoint:
     def factors(self) -> dict[str, Tensor]:
         """Returns the factors by name: H_1, W_1, .., W_L."""
         names = ["H_1", *(f"W_{index}" for index in range(1, self.problem.depth + 1))]
-        return dict(zip(names, self.problem.objective(self.theta).split(self.theta), strict=True))
+        return dict(zip(names, Objective.of(self.problem, self.theta).split(self.theta), strict=True))
 
     def contents(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Returns what a file of the point holds: the header, and the arrays whose checksum is in it."""

@@ -21,6 +21,7 @@ from landscape.degeneracy import analyse
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.fingerprint import Fingerprint, told_apart
+from landscape.objective import Objective, class_means
 from landscape.point import Origin, Outcome
 from landscape.problem import Problem
 from landscape.routes import MethodName
@@ -116,7 +117,7 @@ class EndPoint:
         report = analyse(point, method) if point.outcome is Outcome.CONVERGED else None
         last = arrival.ranks[-1] if arrival.ranks else 0
         rank = report.rank if report and report.rank is not None else last
-        logits = point.problem.class_means(point.problem.objective(point.theta).logits(point.theta))
+        logits = class_means(point.problem, Objective.of(point.problem, point.theta).logits(point.theta))
         mark = Fingerprint.of(point.loss, logits, point.problem.class_sizes, rank)
         rows = zip(point.trace.tolist(), arrival.ranks, strict=True)
         return cls(

@@ -6,13 +6,12 @@ R^{d x d} and the features H_1 in R^{d x N}; samples stand in class order.
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, get_args
-
-import torch
+from typing import Any, Literal, get_args
 
 from landscape.errors import InputError
-from landscape.objective import Activation, Loss, Objective
 
+Loss = Literal["ce", "mse"]
+Activation = Literal["linear", "relu"]
 DEEPEST = 1_000  # layers; one object per layer is made in many places, and no spectrum is computed beyond some tens
 
 
@@ -77,7 +76,7 @@ class Problem:
         return len(self.class_sizes)
 
     @property
-    def samples(self) -> int:
+    def total_samples(self) -> int:
         """N, the number of samples of all classes together."""
         return sum(self.class_sizes)
 
@@ -107,31 +106,12 @@ class Problem:
     def shapes(self) -> tuple[tuple[int, int], ...]:
         """The shapes of H_1, W_1, .., W_L."""
         inner = ((self.width, self.width),) * (self.depth - 1)
-        return ((self.width, self.samples), *inner, (self.classes, self.width))
+        return ((self.width, self.total_samples), *inner, (self.classes, self.width))
 
     @property
     def parameters(self) -> int:
         """P, the number of parameters."""
         return sum(rows * columns for rows, columns in self.shapes)
-
-    def objective(self, like: torch.Tensor | None = None) -> Objective:
-        """Returns the loss as a function of one flat vector, with its constants on the device and dtype of `like`."""
-        options: dict[str, Any] = {"dtype": torch.float64} if like is None else {"dtype": like.dtype, "device": like.device}
-        identity = torch.eye(self.classes, **options)
-        targets = torch.cat([identity.narrow(1, c, 1).expand(-1, n) for c, n in enumerate(self.class_sizes)], dim=1)
-        return Objective(
-            shapes=self.shapes,
-            decays=self.decays,
-            targets=targets,
-            weights=torch.full((self.samples,), 1 / self.samples, **options),
-            scales=torch.ones(self.samples, **options),
-            loss_kind=self.loss,
-            activation=self.activation,
-        )
-
-    def class_means(self, columns: torch.Tensor) -> torch.Tensor:
-        """Returns the mean of the sample columns of each class."""
-        return torch.stack([part.mean(-1) for part in columns.split(list(self.class_sizes), dim=-1)], dim=-1)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form, which `from_dict` reads back without loss."""

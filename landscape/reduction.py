@@ -16,7 +16,7 @@ from landscape.curvature.operator import Product, dense
 from landscape.curvature.spectrum import Spectrum, rounding_radius
 from landscape.display import brief
 from landscape.errors import InputError
-from landscape.objective import Objective
+from landscape.objective import Objective, class_means
 from landscape.problem import Problem
 from landscape.structures import LogitForm, factor_values
 
@@ -47,13 +47,13 @@ class Core:
     @property
     def objective(self) -> Objective:
         """The width-r, one-column-per-class problem whose critical point this is."""
-        full, r, K = self.problem.objective(self.theta), self.rank, self.problem.classes
+        full, r, K = Objective.of(self.problem, self.theta), self.rank, self.problem.classes
         sizes = torch.tensor(self.problem.class_sizes, dtype=self.theta.dtype, device=self.theta.device)
         return replace(
             full,
             shapes=((r, K), *((r, r),) * (self.problem.depth - 1), (K, r)),
             targets=torch.eye(K, dtype=self.theta.dtype, device=self.theta.device),
-            weights=sizes / self.problem.samples,
+            weights=sizes / self.problem.total_samples,
             scales=sizes.rsqrt(),
         )
 
@@ -93,14 +93,14 @@ def compress(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> 
     """
     if not problem.is_linear:
         raise InputError(f"expected linear layers for the reduction, got {problem.activation}: use the dense method")
-    factors = problem.objective(theta).split(theta)
+    factors = Objective.of(problem, theta).split(theta)
     ranks = [int((torch.linalg.svdvals(factor) > tolerance).sum()) for factor in factors]
     if len(set(ranks)) > 1:
         raise InputError(f"expected one rank in all factors, as at a critical point, got {ranks}: solve or polish the point first")
     rank = ranks[0]
     frames = [torch.linalg.svd(factor, full_matrices=False)[0][:, :rank] for factor in factors[:-1]]
     sizes = torch.tensor(problem.class_sizes, dtype=theta.dtype, device=theta.device)
-    small = [frames[0].mT @ problem.class_means(factors[0]) * sizes.sqrt()]
+    small = [frames[0].mT @ class_means(problem, factors[0]) * sizes.sqrt()]
     small += [frames[i].mT @ factors[i] @ frames[i - 1] for i in range(1, problem.depth)]
     small.append(factors[-1] @ frames[-1])
     return Core(problem, rank, torch.cat([factor.flatten() for factor in small])), frames
@@ -150,7 +150,7 @@ def reduce(core: Core) -> Reduction:
     (L-1) r^2 + 2 K r and one of size r per class, whatever the width and the number of samples.
     """
     problem, objective, theta, r = core.problem, core.objective, core.theta, core.rank
-    K, N, c, decays = problem.classes, problem.samples, problem.width - core.rank, problem.decays
+    K, N, c, decays = problem.classes, problem.total_samples, problem.width - core.rank, problem.decays
     hessian = dense(Product(objective.linearize(theta), theta))
     middle = torch.linalg.eigvalsh(hessian)
     gaps = [decays[i] + decays[i + 1] for i in range(problem.depth)]
@@ -203,7 +203,7 @@ def _within_class(core: Core) -> list[tuple[Tensor, int]]:
         if size > 1:
             spread = torch.zeros(core.rank, core.problem.classes, core.problem.classes, dtype=total.dtype, device=total.device)
             spread[:, :, label] = total.mT
-            bent = curve(spread)[:, :, label].mT / (objective.weights[label] * core.problem.samples)
+            bent = curve(spread)[:, :, label].mT / (objective.weights[label] * core.problem.total_samples)
             groups.append((torch.linalg.eigvalsh(total.mT @ bent), size - 1))
     return groups
 

@@ -23,6 +23,7 @@ from landscape.curvature.operator import Hessian, Product
 from landscape.curvature.quotient import QuotientCholesky
 from landscape.curvature.spectrum import Spectrum, eigenvalues
 from landscape.errors import InputError
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.symmetry import Orbit
 from landscape.symmetry_projector import orbit_projector
@@ -119,7 +120,7 @@ def half_of_memory(device: torch.device) -> float:
 
 def hessian_at(problem: Problem, theta: Float[Tensor, " p"]) -> Product:
     """Returns the Hessian of the loss at a point by its hand-derived product."""
-    return Product(problem.objective(theta).linearize(theta), theta)
+    return Product(Objective.of(problem, theta).linearize(theta), theta)
 
 
 def gradient_radius(gradient_norm: float, orbital: Orbit) -> float:
@@ -144,7 +145,7 @@ def measure(problem: Problem, theta: Float[Tensor, " p"], route: Route, toleranc
         InputError: If memory is too small for the method.
     """
     if route == "dense":  # by torch.func, so that the hand-derived product is not in it
-        spectrum = eigenvalues(Hessian(problem.objective(theta).loss, theta))
+        spectrum = eigenvalues(Hessian(Objective.of(problem, theta).loss, theta))
         return Measurement(spectrum, gauss_newton_norms(problem, theta), None)
     operator = hessian_at(problem, theta)
     if route == "lowrank":
@@ -157,7 +158,7 @@ def measure(problem: Problem, theta: Float[Tensor, " p"], route: Route, toleranc
 
 def second_opinion(problem: Problem, theta: Float[Tensor, " p"], route: Route, tolerance: float, orbital: Orbit) -> Nullity:
     """Returns what a second route counts at a point, within a budget of time."""
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     radius = gradient_radius(float(objective.gradient(theta).norm()), orbital)
     if route == "deflated":
         projector, memory = orbit_projector(problem, theta, tolerance), half_of_memory(theta.device)
@@ -226,7 +227,7 @@ def hessian_change(problem: Problem, theta: Float[Tensor, " p"], other: Float[Te
 
     By Weyl's inequality no eigenvalue differs by more between the two points.
     """
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     here, there = objective.linearize(theta), objective.linearize(other)
     vector = torch.randn(theta.numel(), dtype=theta.dtype, generator=torch.Generator().manual_seed(0)).to(theta.device)
     for _ in range(_POWER_STEPS):
@@ -237,7 +238,7 @@ def hessian_change(problem: Problem, theta: Float[Tensor, " p"], other: Float[Te
 
 def gauss_newton_norms(problem: Problem, theta: Float[Tensor, " p"]) -> tuple[float, float]:
     """Returns Frobenius norm and trace of J^T (d^2 g/dZ^2) J, from the matrix of the size of the logits."""
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     jacobian = torch.func.jacrev(objective.logits)(theta)
     bent = objective.fit_curvature(objective.logits(theta))(jacobian.movedim(-1, 0))
     product = bent.flatten(1).mT @ jacobian.flatten(0, 1).mT

@@ -124,7 +124,7 @@ def shares(problem: Problem, settings: Tempering) -> list[Share]:
     if list(settings.temperatures) != sorted(set(settings.temperatures)) or min(settings.temperatures, default=0.0) <= 0:
         raise InputError(f"expected rising positive temperatures, got {settings.temperatures}")
     minima = [entry for entry in atlas(problem, Survey(index=0, starts=100)).entries if entry.excess == 0]
-    objective = problem.objective()
+    objective = Objective.of(problem)
     seen = _looks(problem, objective, minima, settings)
     table = []
     for place, temperature in enumerate(settings.temperatures):

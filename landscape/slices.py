@@ -143,7 +143,7 @@ class _Frame:
 
     @classmethod
     def at(cls, problem: Problem, theta: Tensor, seed: int) -> "_Frame":
-        objective = problem.objective(theta)
+        objective = Objective.of(problem, theta)
         norm = float(objective.gradient(theta).norm())
         tolerance = rank_tolerance(problem, theta, norm)
         radius = gradient_radius(norm, orbit(problem, objective.split(theta), tolerance))
@@ -172,7 +172,7 @@ class _Frame:
     def require_smooth(self) -> None:
         if self.problem.is_linear:
             return
-        hidden = self.problem.objective(self.theta).preactivations(self.theta)[:-1]
+        hidden = Objective.of(self.problem, self.theta).preactivations(self.theta)[:-1]
         near = self.tolerance <= _FAR * float(self.theta.norm())  # else a step to the next critical point says nothing of kinks
         tolerance = self.tolerance if near else rank_tolerance(self.problem, self.theta, 0.0)
         if kinks := sum(int((signal.abs() <= tolerance).sum()) for signal in hidden):
@@ -235,7 +235,7 @@ def _gauge(frame: _Frame) -> Direction:
     generator = torch.Generator().manual_seed(frame.seed)
     draws = [torch.randn(width, width, dtype=torch.float64, generator=generator) for _ in range(interfaces(frame.problem))]
     turns = [(draw - draw.mT).to(theta) for draw in draws]
-    objective = frame.problem.objective(theta)
+    objective = Objective.of(frame.problem, theta)
     length = float(_generated(objective, theta, turns).norm())
     if length <= rank_tolerance(frame.problem, theta, 0.0):
         raise InputError("expected a point that rotations move, got one that they leave where it is: it has no gauge direction")
@@ -273,7 +273,7 @@ def spaced(theta: Float[Tensor, " p"], span: float | None = None, steps: int = 5
 
 def line(problem: Problem, theta: Float[Tensor, " p"], direction: Direction, places: Float[Tensor, " t"]) -> Line:
     """Returns the loss along a direction, and on the orbit's own curve for a gauge direction."""
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     loss = _batched(objective, theta, direction.vector.unsqueeze(0), places.unsqueeze(1))
     if not direction.turns:
         return Line(direction, places, loss, None)
@@ -287,7 +287,7 @@ def plane(problem: Problem, theta: Float[Tensor, " p"], pair: tuple[Direction, D
     vertical, horizontal = torch.meshgrid(places, places, indexing="ij")
     weights = torch.stack([horizontal.flatten(), vertical.flatten()], dim=1)
     axes = torch.stack([first.vector, second.vector])
-    loss = _batched(problem.objective(theta), theta, axes, weights)
+    loss = _batched(Objective.of(problem, theta), theta, axes, weights)
     curves = [orbit_curve(problem, theta, found, places) - theta for found in pair if found.turns]
     shadow = curves[0] @ axes.mT if curves else None
     return Plane(first, second, places, loss.unflatten(0, (len(places), len(places))), shadow)
@@ -297,7 +297,7 @@ def orbit_curve(
     problem: Problem, theta: Float[Tensor, " p"], direction: Direction, places: Float[Tensor, " t"]
 ) -> Float[Tensor, "t p"]:
     """Returns the points of the gauge orbit's curve through a gauge direction: the rotations exp(t A) applied to the point."""
-    factors = problem.objective(theta).split(theta)
+    factors = Objective.of(problem, theta).split(theta)
     for index, turn in enumerate(direction.turns):
         rotation = torch.matrix_exp(places.view(-1, 1, 1) * turn)
         factors[index] = rotation @ factors[index]

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.errors import InputError
+from landscape.objective import Objective, class_means
 from landscape.point import CriticalPoint
 from landscape.prevalence import EndPoint, Prevalence, Study, measure, point_path, wilson
 from landscape.solver.batch import BatchMethod
@@ -113,7 +114,7 @@ def rows(result: Prevalence) -> list[Row]:
     return [
         Row(
             problem.classes,
-            problem.samples,
+            problem.total_samples,
             problem.width,
             problem.depth,
             problem.mean_decay,
@@ -154,7 +155,7 @@ def _comparison(seed: int, end: EndPoint, other: EndPoint, path: Path, other_pat
 
 
 def _class_logits(point: CriticalPoint) -> Float[Tensor, "k k"]:
-    return point.problem.class_means(point.problem.objective(point.theta).logits(point.theta))
+    return class_means(point.problem, Objective.of(point.problem, point.theta).logits(point.theta))
 
 
 def write_table(table: Sequence[T], path: Path) -> None:

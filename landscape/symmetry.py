@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.objective import Objective
 from landscape.problem import Problem
 
 
@@ -35,7 +36,7 @@ def interfaces(problem: Problem) -> int:
 
 def rotate(problem: Problem, theta: Float[Tensor, " p"], generator: torch.Generator) -> Float[Tensor, " p"]:
     """Returns the same point in a random gauge: another parameter vector with the same logits and loss."""
-    factors = problem.objective(theta).split(theta)
+    factors = Objective.of(problem, theta).split(theta)
     for index in range(interfaces(problem)):
         draw = torch.randn(problem.width, problem.width, dtype=theta.dtype, generator=generator)
         rotation = torch.linalg.qr(draw)[0].to(theta.device)
@@ -46,7 +47,7 @@ def rotate(problem: Problem, theta: Float[Tensor, " p"], generator: torch.Genera
 
 def relabel(problem: Problem, theta: Float[Tensor, " p"], order: list[int]) -> tuple[Problem, Float[Tensor, " p"]]:
     """Returns the problem and the point with class order[i] moved to place i."""
-    factors = problem.objective(theta).split(theta)
+    factors = Objective.of(problem, theta).split(theta)
     blocks = factors[0].split(list(problem.class_sizes), dim=1)
     factors[0] = torch.cat([blocks[c] for c in order], dim=1)
     factors[-1] = factors[-1][order]
@@ -66,7 +67,7 @@ def generators(problem: Problem, theta: Float[Tensor, " p"]) -> Float[Tensor, "p
 
     The dense twin of `orbit`, for small widths: L d (d-1)/2 columns of P numbers.
     """
-    return _tangents(problem.objective(theta).split(theta), interfaces(problem))
+    return _tangents(Objective.of(problem, theta).split(theta), interfaces(problem))
 
 
 def orbit(problem: Problem, factors: list[Float[Tensor, "_ _"]], tolerance: float) -> Orbit:

@@ -71,7 +71,7 @@ def orbit_projector(problem: Problem, theta: Float[Tensor, " p"], tolerance: flo
         theta: The point.
         tolerance: Singular values of factors and generators up to this count as zero (absolute).
     """
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     factors = objective.split(theta)[: interfaces(problem) + 1]
     frames = [_span(factors[0].mT, tolerance)]
     frames += [_span(torch.cat([below, above.mT], dim=1), tolerance) for below, above in pairwise(factors)]

@@ -85,7 +85,7 @@ def simplex_equation(problem: Problem, group: int, samples: int) -> ScaleEquatio
         group: g >= 2 classes in the group, all with the same number of samples.
         samples: That number.
     """
-    classes, share = problem.classes, samples / problem.samples
+    classes, share = problem.classes, samples / problem.total_samples
 
     def log_pull(scale: float) -> float:
         near, far = math.exp(-scale), (classes - group) * math.exp(-scale * (1 - 1 / group))
@@ -97,7 +97,7 @@ def simplex_equation(problem: Problem, group: int, samples: int) -> ScaleEquatio
 
 def mode_equation(problem: Problem, samples: int) -> ScaleEquation:
     """Returns the scale equation of one class's logit z under squared error, whose pull is (1 - z) n_c / N."""
-    share = samples / problem.samples
+    share = samples / problem.total_samples
 
     def log_pull(scale: float) -> float:
         return math.log(share * (1 - scale)) if scale < 1 else -math.inf
@@ -170,7 +170,7 @@ def dnc_spectrum(problem: Problem, alpha: float) -> list[tuple[Tensor, int]]:
         raise InputError("expected balanced classes, cross-entropy, linear layers and one decay for the closed form of DNC")
     if d < K - 1:
         raise InputError(f"expected width >= {K - 1} for a DNC point of {K} classes, got {d}")
-    decay, r, c, N = problem.mean_decay, K - 1, d - K + 1, problem.samples
+    decay, r, c, N = problem.mean_decay, K - 1, d - K + 1, problem.total_samples
     q = math.exp(-alpha) / (1 + (K - 1) * math.exp(-alpha))
     w, b = 1 - K * q, decay * alpha / K
     f_s, f_t = b * (1 + (K - 2) * w), b * (1 + (K - 1) * w)

@@ -17,9 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from landscape.errors import InputError
-from landscape.objective import Activation, Loss
 from landscape.point import CriticalPoint, Origin
-from landscape.problem import Problem
+from landscape.problem import Activation, Loss, Problem
 
 _NAMED = re.compile(r"([wh])_?(\d+)", re.IGNORECASE)
 

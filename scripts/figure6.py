@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from landscape.construction import nonnegative_pairs
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.reduction import Core
 from landscape.solver import GradientDescent, solve
@@ -38,7 +39,7 @@ if __name__ == "__main__":
     data = {
         "setting": SETTING,
         "linear_collapse": float(collapse.objective.loss(collapse.theta)),
-        "theorem_7": float(RELU.objective(comparison).loss(comparison)),
+        "theorem_7": float(Objective.of(RELU, comparison).loss(comparison)),
         "runs": [run(scale) for scale in FEATURE_SCALES],
     }
     with replacing(DATA) as temporary:

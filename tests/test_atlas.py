@@ -16,6 +16,7 @@ from landscape.copies import copies_of_blocks, copies_of_logits
 from landscape.errors import InputError
 from landscape.naming import structure_name
 from landscape.notation import parse_structure
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.reduction import Core
 from landscape.search import search
@@ -64,7 +65,7 @@ def test_every_row_is_that_of_the_dense_hessian(classes: int, depth: int) -> Non
         kind = {"DNC": "dnc", "pairs+apex": "apex"}.get(kind, kind)
         if kind != "zero" and "with" not in kind and root == "large":
             theta = embed(problem, analytic(problem, parse_structure(kind, root)), gauge=0)
-            dense = torch.linalg.eigvalsh(torch.func.hessian(problem.objective().loss)(theta))
+            dense = torch.linalg.eigvalsh(torch.func.hessian(Objective.of(problem).loss)(theta))
             assert int((dense.abs() < 1e-12).sum()) == entry.nullity
             assert int((dense < -1e-12).sum()) == entry.index
             assert float(dense[dense > 1e-12].min()) == pytest.approx(entry.smallest_positive, rel=1e-6)

@@ -8,6 +8,7 @@ import torch
 
 from landscape.basin import aligned, alignment, compare, perturb, segment
 from landscape.errors import InputError
+from landscape.objective import Objective
 from landscape.point import CriticalPoint, Origin
 from landscape.problem import Problem
 from landscape.solver.batch import Start
@@ -56,7 +57,7 @@ def test_alignment_undoes_a_rotation() -> None:
     back = aligned(SMALL, theta, turned)
     torch.testing.assert_close(back, theta, rtol=0, atol=1e-10)
     other = aligned(SMALL, random_start(SMALL, Random(seed=6)), turned)
-    torch.testing.assert_close(SMALL.objective().logits(other), SMALL.objective().logits(theta))
+    torch.testing.assert_close(Objective.of(SMALL).logits(other), Objective.of(SMALL).logits(theta))
 
 
 def test_alignment_brings_gauge_copies_of_an_end_point_together() -> None:
@@ -71,7 +72,7 @@ def test_alignment_brings_gauge_copies_of_an_end_point_together() -> None:
 def test_a_segment_has_the_loss_of_its_points() -> None:
     one, other = at(Collapse()).theta, at(Pairs()).theta
     line = segment(SMALL, one, other, places=5)
-    objective = SMALL.objective()
+    objective = Objective.of(SMALL)
     expected = [float(objective.loss(one + t * (other - one))) for t in (0, 0.25, 0.5, 0.75, 1)]
     assert line.loss.tolist() == pytest.approx(expected, rel=1e-14)
     chord = [expected[0] + t * (expected[-1] - expected[0]) for t in (0, 0.25, 0.5, 0.75, 1)]
@@ -89,7 +90,7 @@ def test_alignment_of_the_structures_themselves() -> None:
 def test_the_best_pairing_is_the_best_of_all() -> None:
     problem = Problem.balanced(6, 1, 6, 1, 1e-2)
     theta = random_start(problem, Random(seed=8))
-    logits = problem.objective().logits(theta)
+    logits = Objective.of(problem).logits(theta)
     best = -math.inf
     for order in itertools.permutations(range(6)):
         target = torch.zeros(6, 6, dtype=torch.float64)

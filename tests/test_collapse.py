@@ -7,18 +7,19 @@ import pytest
 import torch
 
 from landscape.collapse import collapse_metrics
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.structures import Collapse, Pairs, Random, analytic, embed, random_start
 
 
 def reference(problem, theta):
-    features, *layers = (factor.numpy() for factor in problem.objective().split(theta))
+    features, *layers = (factor.numpy() for factor in Objective.of(problem).split(theta))
     ends = np.cumsum((0, *problem.class_sizes))
     rows, signal = [], features
     for index in range(problem.depth):
         groups = [signal[:, a:b] for a, b in pairwise(ends.tolist())]
         means = np.stack([group.mean(1) for group in groups], 1)
-        within = sum(((group - group.mean(1, keepdims=True)) ** 2).sum() for group in groups) / problem.samples
+        within = sum(((group - group.mean(1, keepdims=True)) ** 2).sum() for group in groups) / problem.total_samples
         centred = means - means.mean(1, keepdims=True)
         gram = centred.T @ centred
         simplex = np.eye(problem.classes) - 1 / problem.classes

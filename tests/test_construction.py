@@ -7,6 +7,7 @@ import torch
 
 from landscape.construction import nonnegative_pairs
 from landscape.errors import InputError
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.reduction import Core
 from landscape.structures import Collapse, analytic
@@ -17,17 +18,17 @@ PAPER = Problem.balanced(10, 5, 12, 3, 2**-9, activation="relu")  # of Fig. 6, a
 @pytest.mark.parametrize("problem", [PAPER, Problem.balanced(6, 3, 8, 2, 1e-3, activation="relu"), replace(PAPER, depth=5)])
 def test_logits_are_pairs_and_the_rectifiers_do_nothing(problem: Problem) -> None:
     theta = nonnegative_pairs(problem)
-    logits = problem.objective().logits(theta)
-    torch.testing.assert_close(logits, replace(problem, activation="linear").objective().logits(theta))
+    logits = Objective.of(problem).logits(theta)
+    torch.testing.assert_close(logits, Objective.of(replace(problem, activation="linear")).logits(theta))
     block = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
     expected = torch.block_diag(*[block] * (problem.classes // 2)).repeat_interleave(problem.class_sizes[0], 1)
     torch.testing.assert_close(logits / logits.max(), expected, rtol=0, atol=1e-12)
-    signals = problem.objective().preactivations(theta)
+    signals = Objective.of(problem).preactivations(theta)
     assert all(float(signal.min()) > -1e-12 for signal in signals[:-1])
 
 
 def test_every_factors_scale_is_stationary() -> None:
-    theta, objective = nonnegative_pairs(PAPER), PAPER.objective()
+    theta, objective = nonnegative_pairs(PAPER), Objective.of(PAPER)
 
     def scaled(scales: torch.Tensor) -> torch.Tensor:
         factors = objective.split(theta)
@@ -43,7 +44,7 @@ def gain(classes: int, depth: int, decay: float) -> float:
     linear = Problem.balanced(classes, 1, classes, depth, decay)
     relu = replace(linear, activation="relu")
     core, theta = Core.from_form(linear, analytic(linear, Collapse())), nonnegative_pairs(relu)
-    return float(core.objective.loss(core.theta)) - float(relu.objective().loss(theta))
+    return float(core.objective.loss(core.theta)) - float(Objective.of(relu).loss(theta))
 
 
 @pytest.mark.parametrize(("classes", "depth"), [(10, 5), (16, 4), (10, 4), (10, 3), (6, 2), (6, 5)])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from landscape.codes import contrasts
 from landscape.degeneracy import analyse
 from landscape.errors import InputError
+from landscape.objective import Objective, class_means
 from landscape.point import CriticalPoint, Origin
 from landscape.problem import Problem
 from landscape.reduction import Core, reduce
@@ -295,7 +296,7 @@ def mode_choices(problem, theta):
     """Below width K squared error keeps k of the m equally large classes of a size: a Grassmannian of dimension k (m - k)."""
     if problem.loss == "ce":
         return 0
-    logits = problem.class_means(problem.objective(theta).logits(theta)).numpy()
+    logits = class_means(problem, Objective.of(problem, theta).logits(theta)).numpy()
     total = 0
     for size in set(problem.class_sizes):
         members = [k for k, n in enumerate(problem.class_sizes) if n == size]
@@ -490,7 +491,7 @@ def test_a_relu_minimum_is_counted_only_as_far_as_it_is_explained():
     """numerics.md: at smooth ReLU minima other symmetries survive, so the first interface alone must not be reported."""
     problem = Problem.balanced(4, 2, 10, 2, 1e-3, activation="relu")
     point = solve(problem, random_start(problem, Random(seed=0)))
-    smooth = float(problem.objective().preactivations(point.theta)[0].abs().min()) > 1e-6 and point.gradient_norm < 1e-10
+    smooth = float(Objective.of(problem).preactivations(point.theta)[0].abs().min()) > 1e-6 and point.gradient_norm < 1e-10
     expected = truth(problem, point.theta) if smooth else (None, None)
     report = analyse(point)
     assert report.method == "dense"

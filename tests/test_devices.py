@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from landscape.objective import Objective, class_means
 from landscape.problem import Problem
 from landscape.reduction import Core
 from landscape.slices import Direction, line, plane
@@ -26,9 +27,9 @@ PROBLEMS = [
 def test_objective_kernels_stay_on_the_device(problem, batch):
     with FakeTensorMode():
         theta = torch.randn(*batch, problem.parameters, dtype=torch.float64, device="cuda")
-        objective = problem.objective(theta)
+        objective = Objective.of(problem, theta)
         loss, gradient = objective.value_and_gradient(theta)
-        outputs = [loss, gradient, objective.loss(theta), objective.logits(theta), problem.class_means(objective.logits(theta))]
+        outputs = [loss, gradient, objective.loss(theta), objective.logits(theta), class_means(problem, objective.logits(theta))]
         outputs += [objective.linearize(theta)(theta), objective.pushforward(theta)(theta)]
         assert {(out.device.type, out.dtype) for out in outputs} == {("cuda", torch.float64)}
 
@@ -37,9 +38,9 @@ def test_the_flow_and_its_conjugate_gradients_stay_on_the_device():
     problem = PROBLEMS[0]
     with FakeTensorMode(allow_non_fake_inputs=True):
         theta = torch.randn(3, problem.parameters, dtype=torch.float64, device="cuda")
-        flow = Flow.begin(problem.objective(theta), theta, PseudoTransient())
+        flow = Flow.begin(Objective.of(problem, theta), theta, PseudoTransient())
         assert {flow.time_step.device.type, flow.products.device.type} == {"cuda"}
-        objective = problem.objective(theta)
+        objective = Objective.of(problem, theta)
         systems = flow.systems.iterate(objective.linearize(theta), flow.systems.unsolved(5))
         moved = _try_step(objective, replace(flow, systems=systems), PseudoTransient())
         assert {part.device.type for part in (systems.solution, systems.size, moved.theta, moved.time_step)} == {"cuda"}

@@ -19,6 +19,7 @@ from landscape.curvature.operator import Hessian, Matrix
 from landscape.curvature.spectrum import Spectrum
 from landscape.degeneracy import analyse
 from landscape.display import aligned, brief, table
+from landscape.objective import Objective
 from landscape.point import CriticalPoint, Origin
 from landscape.prevalence import Study, measure
 from landscape.problem import Problem
@@ -76,7 +77,7 @@ def test_one_line_each() -> None:
     module = torch.nn.Sequential(*(torch.nn.Linear(4, 4) for _ in range(30))).double()
     data = [(torch.zeros(2, 4, dtype=torch.float64), torch.zeros(2, 4, dtype=torch.float64))]
     values = (
-        found, report, report.spectrum, core, found.problem.objective(), atlas(PROBLEM, Survey(index=0)),
+        found, report, report.spectrum, core, Objective.of(found.problem), atlas(PROBLEM, Survey(index=0)),
         measure(Study(PROBLEM), 2), ModuleHessian(ModuleLoss(module, torch.nn.functional.mse_loss, data)),
         Hessian(torch.sum, found.theta), report.zeros,
     )  # fmt: skip

@@ -7,6 +7,7 @@ import torch
 from landscape.curvature.density import Quadrature
 from landscape.curvature.spectrum import Spectrum
 from landscape.estimates import beside_pyhessian, estimate_spectrum
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.structures import Collapse, analytic, embed
 
@@ -16,7 +17,7 @@ PROBLEM = Problem.balanced(4, 2, 6, 2, 1e-3)
 @pytest.fixture(scope="module")
 def point() -> tuple[torch.Tensor, np.ndarray]:
     theta = embed(PROBLEM, analytic(PROBLEM, Collapse()), gauge=1)
-    return theta, np.linalg.eigvalsh(torch.func.hessian(PROBLEM.objective(theta).loss)(theta).numpy())
+    return theta, np.linalg.eigvalsh(torch.func.hessian(Objective.of(PROBLEM, theta).loss)(theta).numpy())
 
 
 def test_quadrature_has_the_atoms_and_the_mean_within_its_errors(point):

@@ -20,6 +20,7 @@ from figures import (
 from figures.__main__ import build, names
 from landscape.construction import nonnegative_pairs
 from landscape.degeneracy import analyse
+from landscape.objective import Objective
 from landscape.plot import COLUMN_WIDTH, PAGE_WIDTH, save_figure
 from landscape.problem import Problem
 from tests.test_plot import assert_legible
@@ -75,7 +76,7 @@ def test_figure_6_has_the_bound_and_the_construction_of_theorem_7() -> None:
     data = figure6.load()
     assert data["linear_collapse"] == pytest.approx(0.14706077, abs=1e-8)
     relu = Problem.balanced(**data["setting"], activation="relu")
-    assert data["theorem_7"] == pytest.approx(float(relu.objective().loss(nonnegative_pairs(relu))), rel=1e-9)
+    assert data["theorem_7"] == pytest.approx(float(Objective.of(relu).loss(nonnegative_pairs(relu))), rel=1e-9)
     curves, *panels = figure6.draw(data).axes
     references = {float(line.get_ydata()[0]) for line in curves.lines if len(line.get_ydata()) == 2}
     assert references == {data["linear_collapse"], data["theorem_7"]}

@@ -9,6 +9,7 @@ from scipy.optimize import brentq, lsq_linear
 
 from landscape.degeneracy import analyse
 from landscape.kinks import gated_loss, kinks, one_sided_slopes, shortest_gradient
+from landscape.objective import Objective
 from landscape.point import CriticalPoint, Origin
 from landscape.problem import Problem
 from landscape.solver import GradientDescent, Newton, PseudoTransient, solve
@@ -20,7 +21,7 @@ PROBLEM = Problem((2, 1), 3, 2, 1e-2, activation="relu")
 def at_kinks(seed: int, count: int) -> torch.Tensor:
     """A random point, moved so that some hidden pre-activations are exactly 0: features orthogonal to a row of W_1."""
     theta = torch.randn(PROBLEM.parameters, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    features, first, _ = PROBLEM.objective(theta).split(theta)
+    features, first, _ = Objective.of(PROBLEM, theta).split(theta)
     for sample in range(count):
         row = first[sample]
         features[:, sample] -= row * (row @ features[:, sample]) / (row @ row)
@@ -28,14 +29,14 @@ def at_kinks(seed: int, count: int) -> torch.Tensor:
 
 
 def parts(theta: torch.Tensor, tolerance: float = 1e-12) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    hidden = PROBLEM.objective(theta).preactivations(theta)[:-1]
+    hidden = Objective.of(PROBLEM, theta).preactivations(theta)[:-1]
     return [(signal > tolerance).double() for signal in hidden], [signal.abs() <= tolerance for signal in hidden]
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_slopes_are_one_sided_differences(seed):
     theta = at_kinks(seed, 2)
-    loss = PROBLEM.objective(theta).loss
+    loss = Objective.of(PROBLEM, theta).loss
     directions = torch.randn(6, PROBLEM.parameters, generator=torch.Generator().manual_seed(100 + seed), dtype=torch.float64)
     slopes = one_sided_slopes(PROBLEM, theta, torch.cat([directions, -directions]), *parts(theta))
     for direction, slope in zip(torch.cat([directions, -directions]), slopes, strict=True):
@@ -68,7 +69,7 @@ def test_without_kinks_it_is_the_gradient():
     theta = at_kinks(0, 0)
     found = kinks(PROBLEM, theta, 1e-12)
     assert (found.count, found.smallest_slope, found.manifold) == (0, None, None)
-    assert found.residual == pytest.approx(float(PROBLEM.objective(theta).gradient(theta).norm()), rel=1e-12)
+    assert found.residual == pytest.approx(float(Objective.of(PROBLEM, theta).gradient(theta).norm()), rel=1e-12)
     assert found.smallest > 1e-3
 
 

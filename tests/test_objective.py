@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from landscape.objective import Objective
 from landscape.problem import Problem
 
 SMOOTH_SEED = 11  # of a point with no pre-activation near a kink
@@ -57,7 +58,7 @@ def settings(draw_):
 @given(settings(), st.integers(0, 2**30))
 def test_loss_gradient_and_product_against_autograd(fields, seed):
     problem = Problem(**fields)
-    objective = problem.objective()
+    objective = Objective.of(problem)
     theta, direction = draw((problem.parameters,), seed), draw((problem.parameters,), seed + 1)
 
     def reference(x):
@@ -78,7 +79,7 @@ def test_loss_gradient_and_product_against_autograd(fields, seed):
 @pytest.mark.parametrize(("loss", "activation"), KINDS)
 def test_gradient_and_product_against_finite_differences(loss, activation):
     problem = Problem((2, 1, 3), 4, 3, (0.01, 0.02, 0.03, 0.04), loss, activation)
-    objective, theta = problem.objective(), draw((problem.parameters,), SMOOTH_SEED)
+    objective, theta = Objective.of(problem), draw((problem.parameters,), SMOOTH_SEED)
     step, units = 1e-5, torch.eye(problem.parameters, dtype=torch.float64)
     hidden = torch.cat([z.flatten() for z in objective.preactivations(theta)[:-1]])
     assert float(hidden.abs().min()) > 1e-3, "a kink within the step would break the differences"
@@ -91,7 +92,7 @@ def test_gradient_and_product_against_finite_differences(loss, activation):
 @pytest.mark.parametrize(("loss", "activation"), KINDS)
 def test_batch_dimensions_are_independent_points(loss, activation):
     problem = Problem((2, 1), 3, 3, 0.1, loss, activation)
-    objective = problem.objective()
+    objective = Objective.of(problem)
     theta, directions = draw((2, 3, problem.parameters), 1), draw((2, 3, problem.parameters), 2)
     losses, gradients = objective.value_and_gradient(theta)
     products = objective.linearize(theta)(directions)
@@ -105,7 +106,7 @@ def test_batch_dimensions_are_independent_points(loss, activation):
 
 def test_many_directions_at_one_point():
     problem = Problem((2, 1), 3, 2, 0.1)
-    objective, theta, block = problem.objective(), draw((problem.parameters,)), draw((4, 5, problem.parameters), 3)
+    objective, theta, block = Objective.of(problem), draw((problem.parameters,)), draw((4, 5, problem.parameters), 3)
     apply = objective.linearize(theta)
     together = apply(block)
     for i, j in product(range(4), range(5)):
@@ -125,7 +126,7 @@ def test_gradient_of_a_confident_point_keeps_its_relative_accuracy():
         for column in range(3):
             p = exact_softmax([int(z) for z in logits[:, column]])
             expected = [float((p[i] - (i == column)) / 3) for i in range(3)]
-            np.testing.assert_allclose(problem.objective().fit_gradient(logits)[:, column], expected, rtol=1e-13, atol=0)
+            np.testing.assert_allclose(Objective.of(problem).fit_gradient(logits)[:, column], expected, rtol=1e-13, atol=0)
 
 
 def test_curvature_of_a_confident_point_keeps_its_relative_accuracy():
@@ -133,7 +134,7 @@ def test_curvature_of_a_confident_point_keeps_its_relative_accuracy():
     problem = Problem.balanced(3, 1, 2, 1, 0.1)
     logits = torch.tensor([[30.0, 0, -5], [0, 35, 1], [-4, 2, 40]], dtype=torch.float64)
     change = torch.tensor([[1.0, -2, 3], [2, 1, -1], [-3, 5, 2]], dtype=torch.float64)
-    image = problem.objective().fit_curvature(logits)(change)
+    image = Objective.of(problem).fit_curvature(logits)(change)
     with mpmath.workdps(60):
         for column in range(3):
             p = exact_softmax([int(z) for z in logits[:, column]])
@@ -147,7 +148,7 @@ def test_autograd_at_a_confident_point_keeps_the_scale_of_the_curvature():
     """The generic Hessian route differentiates `fit`; its rounding must be small against the curvature, not against 1."""
     problem = Problem.balanced(3, 1, 2, 1, 0.1)
     logits = 34 * torch.eye(3, dtype=torch.float64)
-    hessian = torch.func.hessian(lambda z: problem.objective().fit(z.reshape(3, 3)))(logits.flatten()).reshape(3, 3, 3, 3)
+    hessian = torch.func.hessian(lambda z: Objective.of(problem).fit(z.reshape(3, 3)))(logits.flatten()).reshape(3, 3, 3, 3)
     p = exact_softmax([34, 0, 0])
     with mpmath.workdps(60):
         expected = [[float((p[i] * (i == j) - p[i] * p[j]) / 3) for j in range(3)] for i in range(3)]
@@ -159,23 +160,23 @@ def test_a_rectifier_at_exactly_zero_passes_nothing_as_in_torch():
     theta = draw((problem.parameters,), 4)
     theta[4:8] = 0.0  # W_1 = 0: all pre-activations are 0
     torch.testing.assert_close(
-        problem.objective().gradient(theta), torch.func.grad(lambda x: naive_loss(problem, x))(theta), rtol=1e-13, atol=1e-15
+        Objective.of(problem).gradient(theta), torch.func.grad(lambda x: naive_loss(problem, x))(theta), rtol=1e-13, atol=1e-15
     )
 
 
 def test_dtype_and_device_follow_the_input():
     problem = Problem.balanced(3, 2, 4, 2, 0.1)
     theta = draw((problem.parameters,)).float()
-    loss, gradient = problem.objective(theta).value_and_gradient(theta)
-    assert loss.dtype == gradient.dtype == problem.objective(theta).linearize(theta)(theta).dtype == torch.float32
+    loss, gradient = Objective.of(problem, theta).value_and_gradient(theta)
+    assert loss.dtype == gradient.dtype == Objective.of(problem, theta).linearize(theta)(theta).dtype == torch.float32
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1e-8, 30.0])
 def test_extreme_scales_stay_finite(scale):
     problem = Problem.balanced(3, 2, 4, 3, 0.1)
     theta = draw((problem.parameters,), 0, scale)
-    loss, gradient = problem.objective().value_and_gradient(theta)
+    loss, gradient = Objective.of(problem).value_and_gradient(theta)
     assert bool(torch.isfinite(loss))
     assert bool(torch.isfinite(gradient).all())
-    assert bool(torch.isfinite(problem.objective().linearize(theta)(theta)).all())
+    assert bool(torch.isfinite(Objective.of(problem).linearize(theta)(theta)).all())
     np.testing.assert_allclose(float(loss), float(naive_loss(problem, theta)), rtol=1e-13)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from landscape.enumeration import count_partitions, partitions, splits
 from landscape.errors import InputError
+from landscape.objective import Objective
 from landscape.partitions import Group, Screen, partition_reduction
 from landscape.problem import Problem
 from landscape.structures import Partition, analytic, embed
@@ -49,7 +50,7 @@ def test_every_eigenvalue_is_that_of_the_dense_hessian(
         return
     spectrum = partition_reduction(problem, groups).spectrum
     theta = embed(problem, analytic(problem, Partition(sizes, root)), gauge=1)
-    dense = torch.linalg.eigvalsh(torch.func.hessian(problem.objective().loss)(theta))
+    dense = torch.linalg.eigvalsh(torch.func.hessian(Objective.of(problem).loss)(theta))
     assert spectrum.size == problem.parameters
     assert float((spectrum.expanded() - dense).abs().max()) < 1e-12
 

@@ -12,6 +12,7 @@ from landscape.atlas import Survey, atlas
 from landscape.cli import run
 from landscape.errors import InputError
 from landscape.notation import parse_range
+from landscape.objective import Objective
 from landscape.phase import best_partition, cell, fold_decay, phase_diagram, stability_decay, varied
 from landscape.problem import Problem
 from landscape.structures import Collapse, analytic, embed
@@ -20,7 +21,7 @@ from landscape.theory import dnc_decay
 
 def dense_index(problem: Problem) -> int:
     theta = embed(problem, analytic(problem, Collapse()))
-    values = torch.linalg.eigvalsh(torch.func.hessian(problem.objective().loss)(theta))
+    values = torch.linalg.eigvalsh(torch.func.hessian(Objective.of(problem).loss)(theta))
     return int((values < -1e-9).sum())
 
 

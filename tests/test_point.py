@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch
 
 from landscape.errors import InputError
+from landscape.objective import Objective
 from landscape.point import CriticalPoint, Origin, Outcome, arrays_digest
 from landscape.problem import Problem
 from landscape.solver import solve
@@ -53,7 +54,7 @@ def test_readable_without_this_package(point, tmp_path):
 
 
 def test_the_evidence_is_that_of_the_parameters(point):
-    objective = PROBLEM.objective()
+    objective = Objective.of(PROBLEM)
     assert point.loss == pytest.approx(float(objective.loss(point.theta)), rel=1e-14)
     assert point.gradient_norm == pytest.approx(float(torch.func.grad(objective.loss)(point.theta).norm()), abs=1e-15)
 

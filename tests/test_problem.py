@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from landscape.errors import InputError
+from landscape.objective import class_means
 from landscape.problem import Problem
 
 
 def test_counts_by_hand():
     problem = Problem((3, 1, 2), width=5, depth=3, decay=0.1)
     assert problem.classes == 3
-    assert problem.samples == 6
+    assert problem.total_samples == 6
     assert problem.shapes == ((5, 6), (5, 5), (5, 5), (3, 5))
     assert problem.parameters == 30 + 25 + 25 + 15
     assert not problem.is_balanced
@@ -39,7 +40,7 @@ def test_class_means_against_numpy():
     problem = Problem((3, 1, 2), width=2, depth=1, decay=0.1)
     columns = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     expected = np.stack([columns[..., :3].numpy().mean(-1), columns[..., 3].numpy(), columns[..., 4:].numpy().mean(-1)], -1)
-    np.testing.assert_allclose(problem.class_means(columns).numpy(), expected, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(class_means(problem, columns).numpy(), expected, rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from landscape.errors import InputError
+from landscape.objective import Objective, class_means
 from landscape.problem import Problem
 from landscape.reduction import Core, compress, reduce
 from landscape.solver import solve
@@ -60,7 +61,7 @@ def gauss_newton(problem: Problem, theta: torch.Tensor) -> np.ndarray:
     for sample, z in enumerate(logits(theta).numpy().T):
         p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
         r = np.diag(p) - np.outer(p, p) if problem.loss == "ce" else np.eye(len(z))
-        total += jacobian[:, sample].T @ r @ jacobian[:, sample] / problem.samples
+        total += jacobian[:, sample].T @ r @ jacobian[:, sample] / problem.total_samples
     return total
 
 
@@ -205,9 +206,9 @@ def test_compress_and_embed_are_inverse_at_a_critical_point():
     theta = embed(problem, analytic(problem, Partition((2, 2, 1))), gauge=5)
     core, frames = compress(problem, theta, 1e-10)
     torch.testing.assert_close(core.embed(frames), theta, rtol=0, atol=1e-13)
-    full = problem.objective()
+    full = Objective.of(problem)
     torch.testing.assert_close(core.objective.loss(core.theta), full.loss(theta), rtol=1e-13, atol=0)
-    torch.testing.assert_close(core.class_logits, problem.class_means(full.logits(theta)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(core.class_logits, class_means(problem, full.logits(theta)), rtol=0, atol=1e-12)
 
 
 def test_the_cores_gradient_is_the_full_gradient():

@@ -8,6 +8,7 @@ import torch
 
 from figures import DATA
 from landscape.errors import InputError
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.sampling import Share, Tempering, chains, shares
 from landscape.survey import read_table
@@ -24,7 +25,7 @@ def committed() -> list[Share]:
 def test_the_virial_identity(problem: Problem) -> None:
     """E[theta . gradient] = P T for exp(-loss/T) (integrate by parts), whatever the loss: it catches a wrong test or swap."""
     settings = Tempering((0.01, 0.02), ladders=64, trajectories=300, step=0.3)
-    objective = problem.objective()
+    objective = Objective.of(problem)
     starts = torch.zeros(64, problem.parameters, dtype=torch.float64)
     states = list(chains(objective, starts, settings))[60:]
     looks = [(theta * objective.gradient(theta)).sum(-1) for theta in states]

@@ -10,6 +10,7 @@ from landscape import slices
 from landscape.curvature.krylov import seeded
 from landscape.curvature.nullity import count_zeros
 from landscape.errors import InputError
+from landscape.objective import Objective
 from landscape.phase import stability_decay
 from landscape.problem import Problem
 from landscape.reduction import Core, reduce
@@ -31,7 +32,7 @@ def at(problem: Problem, structure: Structure, gauge: int = 5) -> torch.Tensor:
 
 
 def hessian(problem: Problem, theta: torch.Tensor) -> torch.Tensor:
-    return torch.func.hessian(problem.objective(theta).loss)(theta)
+    return torch.func.hessian(Objective.of(problem, theta).loss)(theta)
 
 
 def second_difference(problem: Problem, theta: torch.Tensor, direction: Direction, step: float) -> float:
@@ -80,7 +81,7 @@ def test_a_gauge_line_is_flat_to_third_order_and_its_orbit_to_all(problem: Probl
     assert found.quartic == pytest.approx(fourth / 24, rel=3e-2)
     assert float((result.orbit - result.orbit[4]).abs().max()) < 1e-14
     curve = orbit_curve(problem, theta, found, result.places)
-    logits = problem.objective(theta).logits
+    logits = Objective.of(problem, theta).logits
     torch.testing.assert_close(logits(curve), logits(theta).expand(9, -1, -1))
     tangent = (curve[5] - curve[3]) / (2 * step)
     torch.testing.assert_close(tangent, found.vector, rtol=0, atol=1e-2)
@@ -89,7 +90,7 @@ def test_a_gauge_line_is_flat_to_third_order_and_its_orbit_to_all(problem: Probl
 def test_the_quartic_is_the_fourth_derivative_by_autograd() -> None:
     theta = at(SMALL, Collapse())
     (found,) = directions(SMALL, theta, ["gauge"], seed=3)
-    loss = SMALL.objective(theta).loss
+    loss = Objective.of(SMALL, theta).loss
 
     def along(t: torch.Tensor) -> torch.Tensor:
         return loss(theta + t * found.vector)
@@ -185,7 +186,7 @@ def test_batches_say_what_single_points_say(monkeypatch: pytest.MonkeyPatch) -> 
     whole = plane(SMALL, theta, pair, places)
     monkeypatch.setattr(slices, "_NUMBERS", 4 * theta.numel())  # 49 points in batches of 4
     parts = plane(SMALL, theta, pair, places)
-    loss = SMALL.objective().loss
+    loss = Objective.of(SMALL).loss
     single = [[float(loss(theta + x * pair[0].vector + y * pair[1].vector)) for x in places] for y in places]
     torch.testing.assert_close(whole.loss, torch.tensor(single, dtype=torch.float64), rtol=1e-14, atol=0)
     torch.testing.assert_close(parts.loss, whole.loss, rtol=1e-14, atol=0)
@@ -196,7 +197,7 @@ def test_batches_say_what_single_points_say(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_way_between_two_points_ends_at_them() -> None:
     first, second = at(SMALL, Collapse(), 1), at(SMALL, Pairs(), 2)
-    loss = SMALL.objective().loss
+    loss = Objective.of(SMALL).loss
     straight, aligned = between(SMALL, first, second, 11)
     for part in (straight, aligned):
         assert [float(part.loss[0]), float(part.loss[-1])] == pytest.approx([float(loss(first)), float(loss(second))], rel=1e-13)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from landscape.codes import contrasts
 from landscape.errors import InputError
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.structures import Apex, Collapse, Pairs, Partition, Random, analytic, embed, random_start
 from landscape.theory import simplex_equation
@@ -18,7 +19,7 @@ PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
 
 def gradient_norm(problem, structure, gauge=3):
     theta = embed(problem, analytic(problem, structure), gauge)
-    return float(torch.func.grad(problem.objective().loss)(theta).norm())
+    return float(torch.func.grad(Objective.of(problem).loss)(theta).norm())
 
 
 @settings(max_examples=40)
@@ -36,7 +37,7 @@ def test_every_partition_is_critical(groups, depth, samples, exponent):
         assert "largest decay" in str(error)  # noqa: PT017 (above the fold is a fair answer)
         return
     assert form.rank == sum(groups) - len(groups)
-    assert float(torch.func.grad(problem.objective().loss)(embed(problem, form, 1)).norm()) < 1e-12
+    assert float(torch.func.grad(Objective.of(problem).loss)(embed(problem, form, 1)).norm()) < 1e-12
 
 
 @pytest.mark.parametrize("structure", [Collapse(), Collapse("small"), Pairs(), Pairs("small"), Partition((6, 2, 2))])
@@ -53,7 +54,7 @@ def test_known_scales_and_losses():
     losses = {(10,): 0.0906621832, (8, 2): 0.0884334205, (6, 2, 2): 0.0860816013, (2,) * 5: 0.0800126592}
     for groups, loss in losses.items():
         theta = embed(PAPER, analytic(PAPER, Partition(groups)))
-        assert float(PAPER.objective().loss(theta)) == pytest.approx(loss, abs=6e-11)
+        assert float(Objective.of(PAPER).loss(theta)) == pytest.approx(loss, abs=6e-11)
 
 
 def test_uneven_classes_equal_within_groups():
@@ -77,7 +78,7 @@ def test_pairs_and_apex(classes, depth):
 
 def test_pairs_and_apex_loss_of_five_classes():
     problem = Problem.balanced(5, 1, 6, 2, 1e-3 * 2 ** (1 / 3))
-    assert float(problem.objective().loss(embed(problem, analytic(problem, Apex())))) == pytest.approx(0.030945360, abs=1e-9)
+    assert float(Objective.of(problem).loss(embed(problem, analytic(problem, Apex())))) == pytest.approx(0.030945360, abs=1e-9)
 
 
 @pytest.mark.parametrize("structure", [Collapse(), Pairs(), Partition((4, 2)), Partition((3, 2, 1))])
@@ -123,7 +124,7 @@ def test_refusals(problem, structure, message):
 def test_gauges_share_logits_and_differ():
     form = analytic(PAPER, Pairs())
     one, other, again = (embed(PAPER, form, gauge) for gauge in (1, 2, 1))
-    objective = PAPER.objective()
+    objective = Objective.of(PAPER)
     assert torch.equal(one, again)
     assert float((one - other).norm()) > 1
     assert float((objective.logits(one) - objective.logits(other)).abs().max()) < 1e-13
@@ -131,7 +132,7 @@ def test_gauges_share_logits_and_differ():
 
 def test_random_starts_have_their_scales():
     theta = random_start(PAPER, Random(weight_scale=2.0, feature_scale=0.1, seed=5))
-    features, *layers = PAPER.objective().split(theta)
+    features, *layers = Objective.of(PAPER).split(theta)
     assert float(features.std()) == pytest.approx(0.1, rel=0.05)
     assert [float(layer.std()) for layer in layers] == pytest.approx([2 / math.sqrt(70)] * 2, rel=0.08)
     assert torch.equal(theta, random_start(PAPER, Random(2.0, 0.1, 5)))

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.symmetry import generators, interfaces, orbit, relabel, rotate
 
@@ -104,7 +105,7 @@ def test_the_core_stands_for_the_padded_point():
 @pytest.mark.parametrize("activation", ["linear", "relu"])
 def test_rotations_change_nothing_and_generators_are_what_they_say(activation):
     problem = Problem((2, 1, 1), 5, 3, 0.1, activation=activation)
-    objective, theta = problem.objective(), draw((problem.parameters,))
+    objective, theta = Objective.of(problem), draw((problem.parameters,))
     turned = rotate(problem, theta, torch.Generator().manual_seed(1))
     assert float((turned - theta).norm()) > 1
     torch.testing.assert_close(objective.logits(turned), objective.logits(theta), rtol=0, atol=1e-12)
@@ -119,10 +120,10 @@ def test_relu_breaks_the_inner_rotations():
     """A rotation behind a rectifier does change the loss, so counting it would be wrong."""
     problem = Problem((2, 1, 1), 5, 2, 0.1, activation="relu")
     theta = draw((problem.parameters,))
-    parts = problem.objective().split(theta)
+    parts = Objective.of(problem).split(theta)
     turn = torch.linalg.qr(draw((5, 5), 9))[0]
     moved = torch.cat([parts[0].flatten(), (turn @ parts[1]).flatten(), (parts[2] @ turn.T).flatten()])
-    assert abs(float(problem.objective().loss(moved) - problem.objective().loss(theta))) > 1e-3
+    assert abs(float(Objective.of(problem).loss(moved) - Objective.of(problem).loss(theta))) > 1e-3
 
 
 def test_relabelling_moves_classes_with_their_samples():
@@ -130,6 +131,6 @@ def test_relabelling_moves_classes_with_their_samples():
     theta = draw((problem.parameters,))
     moved_problem, moved = relabel(problem, theta, [2, 0, 1])
     assert moved_problem.class_sizes == (2, 3, 1)
-    torch.testing.assert_close(moved_problem.objective().loss(moved), problem.objective().loss(theta), rtol=1e-14, atol=0)
-    before, after = problem.objective().logits(theta), moved_problem.objective().logits(moved)
+    torch.testing.assert_close(Objective.of(moved_problem).loss(moved), Objective.of(problem).loss(theta), rtol=1e-14, atol=0)
+    before, after = Objective.of(problem).logits(theta), Objective.of(moved_problem).logits(moved)
     np.testing.assert_allclose(after, before[[2, 0, 1]][:, [4, 5, 0, 1, 2, 3]], rtol=0, atol=1e-14)

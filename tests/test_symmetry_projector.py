@@ -10,6 +10,7 @@ from landscape.curvature.lowrank import LowRank
 from landscape.curvature.nullity import Nullity, count_zeros
 from landscape.curvature.operator import Product
 from landscape.curvature.quotient import Projector
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.reduction import Core, reduce
 from landscape.structures import Partition, analytic, embed
@@ -30,7 +31,7 @@ def assert_equal_to_dense(problem: Problem, theta: torch.Tensor) -> None:
     dense = dense_projector(problem, theta)
     np.testing.assert_allclose(projector.apply(identity).numpy(), dense, rtol=0, atol=1e-12)
     assert projector.rank == round(float(np.trace(dense)))
-    assert projector.rank == orbit(problem, problem.objective(theta).split(theta), 1e-9).dimension
+    assert projector.rank == orbit(problem, Objective.of(problem, theta).split(theta), 1e-9).dimension
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -66,7 +67,7 @@ def test_at_zero_there_is_no_orbit():
 
 
 def counted_by_every_method(problem: Problem, theta: torch.Tensor, dense: bool) -> list[Nullity]:
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     operator = Product(objective.linearize(theta), theta)
     found = orbit(problem, objective.split(theta), 1e-9)
     radius = 2 * float(objective.gradient(theta).norm()) / found.smallest_singular
@@ -104,7 +105,7 @@ def test_the_noise_ladder_is_right_or_undecided():
     resolved = 0
     for size in (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2):
         theta = point + size * noise
-        objective = problem.objective(theta)
+        objective = Objective.of(problem, theta)
         operator = Product(objective.linearize(theta), theta)
         gradient = float(objective.gradient(theta).norm())
         tolerance = max(1e-9, 100 * size)

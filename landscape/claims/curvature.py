@@ -11,6 +11,7 @@ from landscape.claims.finding import Finding, judge
 from landscape.curvature.nullity import count_zeros
 from landscape.curvature.operator import Hessian
 from landscape.curvature.spectrum import Spectrum, eigenvalues
+from landscape.objective import Objective
 from landscape.partitions import Group, partition_reduction
 from landscape.problem import Problem
 from landscape.reduction import Core, reduce
@@ -30,7 +31,7 @@ def theorem_4(fast: bool) -> Finding:
         for power in (-14, -20, -40):
             problem = Problem.balanced(K, 2, K + 2, L, 2.0**power)
             theta = embed(problem, analytic(problem, Collapse()), gauge=0)
-            gradient = max(gradient, float(problem.objective().gradient(theta).norm()))
+            gradient = max(gradient, float(Objective.of(problem).gradient(theta).norm()))
             negative = max(negative, _index(problem))
     sides, exact = 0, 0
     for K in (8, 12, 16) if fast else range(6, 41, 2):
@@ -65,7 +66,7 @@ def proof_of_theorem_4(fast: bool) -> Finding:
     for K, d, L in ((4, 6, 2), (3, 5, 3)) if fast else ((4, 6, 2), (3, 5, 3), (5, 8, 2), (4, 7, 3)):
         problem = Problem.balanced(K, 1, d, L, 1e-3)
         theta = embed(problem, analytic(problem, Collapse()))  # the range of every factor stands in the first coordinates
-        hessian = torch.func.hessian(problem.objective().loss)(theta)
+        hessian = torch.func.hessian(Objective.of(problem).loss)(theta)
         upper, lower = _cross_changes(problem, theta)
         block = torch.cat([upper, lower])
         values = torch.linalg.eigvalsh(block @ hessian @ block.mT) / problem.mean_decay
@@ -84,7 +85,7 @@ def proof_of_theorem_4(fast: bool) -> Finding:
 def _cross_changes(problem: Problem, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns unit changes of W_L's unused columns and of W_{L-1}'s unused rows, a row for each (direction, unused coordinate)."""
     rank, width = problem.classes - 1, problem.width
-    factors = problem.objective().split(theta)
+    factors = Objective.of(problem).split(theta)
     left = torch.linalg.svd(factors[-1])[0][:, :rank]
     upper, lower = [], []
     for direction in range(rank):
@@ -111,7 +112,7 @@ def theorem_5(fast: bool) -> Finding:
     for K, n, d, L in dense:
         problem = Problem.balanced(K, n, d, L, 1e-3)
         theta = embed(problem, analytic(problem, Collapse()), gauge=0)
-        nullity = count_zeros(eigenvalues(Hessian(problem.objective().loss, theta)), 0.0).count
+        nullity = count_zeros(eigenvalues(Hessian(Objective.of(problem).loss, theta)), 0.0).count
         name = f"K={K}, n={n}, d={d}, L={L}"
         numbers |= {f"{name}: dense nullity": nullity, f"{name}: paper": paper_dimension([K - 1], d, L)}
         ours &= nullity == orbit_dimension(K - 1, d, L)

@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from landscape.claims.comparison import best_known, crossing, fold_decay, low_rank, margin
 from landscape.claims.finding import Finding, judge
 from landscape.collapse import collapse_metrics
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.reduction import Core
 from landscape.solver import solve
@@ -80,7 +81,7 @@ def odd_classes(fast: bool) -> Finding:
             least = min(least, _least_gradient(problem))
             form = analytic(problem, Partition((3, *(2,) * ((K - 3) // 2))))
             theta = embed(problem, form, gauge=0)
-            gradient = max(gradient, float(problem.objective().gradient(theta).norm()))
+            gradient = max(gradient, float(Objective.of(problem).gradient(theta).norm()))
             rival = min(rival, margin(problem, [Partition((3, *(2,) * ((K - 3) // 2)))]) or -math.inf)
     numbers: dict[str, float | int | str] = {
         "least |gradient| / (lambda |theta|) of pairs + 1 on the diagonal, any scales": least,

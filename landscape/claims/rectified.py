@@ -7,6 +7,7 @@ import torch
 from landscape.claims.comparison import fold_decay, loss_of
 from landscape.claims.finding import Finding, judge
 from landscape.construction import nonnegative_pairs
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.solver import LBFGS, GradientDescent, solve
 from landscape.structures import Collapse, Random, random_start
@@ -16,7 +17,7 @@ _NEGLIGIBLE = 1e-2  # of the largest singular value; descent stalls on kinks, so
 
 def lowest_construction(problem: Problem) -> float:
     """Returns the loss of the proof's non-negative low-rank point at its best scales, measured in the ReLU model itself."""
-    return float(problem.objective().loss(nonnegative_pairs(problem)))
+    return float(Objective.of(problem).loss(nonnegative_pairs(problem)))
 
 
 def bound_condition(classes: int, depth: int) -> bool:

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from landscape.cli import DONE
 from landscape.cli.output import print_json, print_lines
 from landscape.cli.sources import JsonFlag, loaded
+from landscape.objective import Objective, class_means
 
 if TYPE_CHECKING:
     from landscape.point import CriticalPoint
@@ -50,7 +51,7 @@ def _draw(point: "CriticalPoint", path: Path) -> None:
 
     figure, (logits, values, trace) = new_figure(columns=3, width=3 * COLUMN_WIDTH)
     problem = point.problem
-    draw_logits(logits, problem.class_means(problem.objective(point.theta).logits(point.theta)), "class-mean logits")
+    draw_logits(logits, class_means(problem, Objective.of(problem, point.theta).logits(point.theta)), "class-mean logits")
     draw_singular_values(values, point, title="singular values")
     draw_trace(trace, point, "solve")
     save_figure(figure, path)

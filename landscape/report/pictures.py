@@ -10,6 +10,7 @@ import seaborn
 from matplotlib.figure import Figure
 
 from landscape.degeneracy_report import DegeneracyReport
+from landscape.objective import Objective, class_means
 from landscape.plot import draw_logits, draw_singular_values, draw_spectrum, draw_trace, new_figure, style
 from landscape.point import CriticalPoint
 from landscape.report.content import NOT_CRITICAL
@@ -38,7 +39,7 @@ def point_pictures(point: CriticalPoint, report: DegeneracyReport) -> list[Pictu
     pictures = [_spectrum_picture(report, "Hessian spectrum")] if _has_spectrum(report) else []
     problem = point.problem
     figure, (axes,) = new_figure(height=2.6)
-    draw_logits(axes, problem.class_means(problem.objective(point.theta).logits(point.theta)))
+    draw_logits(axes, class_means(problem, Objective.of(problem, point.theta).logits(point.theta)))
     words = f"Heat map of {problem.classes} logits for {problem.classes} classes"
     pictures.append(Picture(_svg(figure), "Class-mean logits", words))
     figure, (axes,) = new_figure(height=2.6)

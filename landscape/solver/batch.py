@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape.display import brief
 from landscape.errors import InputError
-from landscape.objective import Objective
+from landscape.objective import Objective, class_means
 from landscape.point import CriticalPoint, Origin, Outcome
 from landscape.problem import Problem
 from landscape.solver.descent import Descent, descend
@@ -131,7 +131,7 @@ class _Pool:
     @classmethod
     def begin(cls, problem: Problem, starts: list[Start], method: BatchMethod) -> "_Pool":
         theta = torch.stack([start.theta for start in starts])
-        objective = problem.objective(theta)
+        objective = Objective.of(problem, theta)
         state: Batch
         match method:
             case PseudoTransient():
@@ -187,7 +187,7 @@ class _Pool:
     def _ranks(self, rows: list[int]) -> list[int]:
         if not rows:
             return []
-        logits = self.problem.class_means(self.objective.logits(self.state.theta[self._index(rows)]))
+        logits = class_means(self.problem, self.objective.logits(self.state.theta[self._index(rows)]))
         values = torch.linalg.svdvals(logits)
         return (values > _VISIBLE * values[:, :1]).sum(-1).tolist()
 

@@ -38,7 +38,7 @@ def softplus_continuation(problem: Problem, theta: Float[Tensor, " p"], settings
         raise InputError(f"expected a ReLU model of depth >= 2 for softplus, got a {problem}: use ptc, gd or lbfgs")
     if not (settings.first_sharpness > 0 and settings.growth > 1):
         raise InputError(f"expected a positive first sharpness and a growth above 1, got {settings}")
-    return _stages(problem.objective(theta), theta, settings)
+    return _stages(Objective.of(problem, theta), theta, settings)
 
 
 def _stages(objective: Objective, theta: Tensor, settings: SoftplusContinuation) -> Iterator[State]:

@@ -44,7 +44,7 @@ def newton(problem: Problem, theta: Float[Tensor, " p"]) -> Iterator[State]:
     Linear models whose factors share a rank are polished in their core and written back in their own frames; what lies outside
     the core is dropped, which the first state after the start shows. Anything else takes MINRES steps on the full space.
     """
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     loss, gradient = objective.value_and_gradient(theta)
     norm = float(gradient.norm())
     yield State(theta, float(loss), norm, 0)

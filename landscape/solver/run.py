@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.objective import Objective
 from landscape.point import CriticalPoint, Origin, Outcome
 from landscape.problem import Problem
 from landscape.solver.continuation import softplus_continuation
@@ -74,7 +75,7 @@ def solve(
 
 
 def _states(problem: Problem, theta: Tensor, method: Method) -> Iterator[State]:
-    objective = problem.objective(theta)
+    objective = Objective.of(problem, theta)
     match method:
         case GradientDescent():
             return gradient_descent(objective, theta, method)

@@ -280,8 +280,7 @@ def problem_of(job: Job) -> "Problem":
     """
     from typing import cast
 
-    from landscape.objective import Activation, Loss
-    from landscape.problem import Problem
+    from landscape.problem import Activation, Loss, Problem
 
     return Problem(job.class_sizes, job.width, job.depth, job.decay, cast(Loss, job.loss), cast(Activation, job.activation))
 

@@ -43,7 +43,7 @@ from landscape.symmetry_projector import orbit_projector
 
 problem = Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
 theta = embed(problem, analytic(problem, Collapse()), gauge=1)
-objective = problem.objective(theta)
+objective = Objective.of(problem, theta)
 twin = torch.func.hessian(objective.loss)(theta)
 for operator in Product(objective.linearize(theta), theta), Hessian(objective.loss, theta):
     program = compiled(operator, columns=4)

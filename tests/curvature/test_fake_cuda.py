@@ -149,7 +149,7 @@ def test_mixing_devices_would_be_seen():
 def test_the_hessian_of_torch_func(activation):
     problem = Problem.balanced(3, 2, 4, 2, 1e-3, activation=activation)
     theta = torch.empty(problem.parameters, **META)
-    objective, block = problem.objective(theta), torch.empty(problem.parameters, 3, **META)
+    objective, block = Objective.of(problem, theta), torch.empty(problem.parameters, 3, **META)
     with OnlyMeta():
         image = Hessian(objective.loss, theta) @ block
     assert (image.device.type, image.dtype) == ("meta", torch.float64)

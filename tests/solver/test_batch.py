@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from landscape.errors import InputError
+from landscape.objective import Objective
 from landscape.point import Origin, Outcome
 from landscape.problem import Problem
 from landscape.solver.batch import Arrival, BatchMethod, Start, batch_size, solve_batch
@@ -53,7 +54,7 @@ def test_a_seed_in_a_pool_ends_where_it_ends_alone_by_solve() -> None:
 
 def test_ends_are_critical_by_autograd() -> None:
     for arrival in ends(SMALL, range(2), PseudoTransient(), 2).values():
-        gradient = torch.func.grad(SMALL.objective().loss)(arrival.point.theta)
+        gradient = torch.func.grad(Objective.of(SMALL).loss)(arrival.point.theta)
         assert gradient.norm() < 1e-12
         assert arrival.point.gradient_norm == pytest.approx(float(gradient.norm()), abs=1e-14)
 
@@ -62,7 +63,7 @@ def test_descent_steps_are_the_papers() -> None:
     problem, start = Problem.balanced(3, 1, 4, 2, 1e-2), random_start(Problem.balanced(3, 1, 4, 2, 1e-2), Random(seed=5))
     theta = start.clone()
     for _ in range(250):  # more than one look of the pool, and not a multiple of it
-        theta = theta - 0.1 * torch.func.grad(problem.objective().loss)(theta)
+        theta = theta - 0.1 * torch.func.grad(Objective.of(problem).loss)(theta)
     method = GradientDescent(learning_rate=0.1, max_steps=250)
     (arrival,) = solve_batch(problem, [Start(start, Origin("given", seed=0))], method)
     assert arrival.point.outcome is Outcome.MAX_STEPS
@@ -97,7 +98,7 @@ def test_a_record_is_thin_and_runs_from_start_to_end() -> None:
     assert steps[0] == 0
     assert bool((steps.diff() > 0).all())
     assert bool((losses.diff() < 1e-13).all()), "an accepted step never raises the loss"
-    assert losses[0] == pytest.approx(float(QUICK.objective().loss(random_start(QUICK, Random(seed=0)))))
+    assert losses[0] == pytest.approx(float(Objective.of(QUICK).loss(random_start(QUICK, Random(seed=0)))))
     assert arrival.ranks[0] == 4
     assert arrival.ranks[-1] in (2, 3)
 

@@ -7,6 +7,7 @@ import torch
 
 from landscape.errors import InputError
 from landscape.kinks import kinks
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.solver import GradientDescent, SoftplusContinuation, solve
 from landscape.solver.continuation import sharpnesses, smoothed, softplus_continuation
@@ -22,7 +23,7 @@ def draw(count: int, seed: int) -> torch.Tensor:
 
 def naive(theta: torch.Tensor, sharpness: float) -> torch.Tensor:
     """The loss of `DEEP` with torch's own softplus and cross-entropy."""
-    features, *layers = DEEP.objective().split(theta)
+    features, *layers = Objective.of(DEEP).split(theta)
     signal, decayed = features, DEEP.decays[0] / 2 * features.square().sum()
     for index, (layer, decay) in enumerate(zip(layers, DEEP.decays[1:], strict=True)):
         entering = torch.nn.functional.softplus(signal, sharpness, threshold=1e9) if index else signal
@@ -33,7 +34,7 @@ def naive(theta: torch.Tensor, sharpness: float) -> torch.Tensor:
 @pytest.mark.parametrize("sharpness", [0.5, 3.0, 40.0])
 def test_derivatives_of_the_smoothed_loss(sharpness):
     theta, direction = draw(DEEP.parameters, 1), draw(DEEP.parameters, 2)
-    objective = smoothed(DEEP.objective(), sharpness)
+    objective = smoothed(Objective.of(DEEP), sharpness)
     loss, gradient = objective.value_and_gradient(theta)
     assert float(loss) == pytest.approx(float(naive(theta, sharpness)), rel=1e-13)
     expected, image = torch.func.jvp(torch.func.grad(lambda flat: naive(flat, sharpness)), (theta,), (direction,))
@@ -45,7 +46,7 @@ def test_derivatives_of_the_smoothed_loss(sharpness):
 
 
 def test_the_smoothed_loss_tends_to_the_relu_loss():
-    theta, plain = draw(DEEP.parameters, 1), DEEP.objective()
+    theta, plain = draw(DEEP.parameters, 1), Objective.of(DEEP)
     distances = [abs(float(smoothed(plain, b).loss(theta) - plain.loss(theta))) for b in (1e1, 1e3, 1e8)]
     assert distances[0] > 1e-3
     assert distances[1] < distances[0] / 50
@@ -58,7 +59,7 @@ def test_at_a_kink_the_softplus_is_log_two_over_the_sharpness():
     theta = draw(problem.parameters, 3)
     theta[4:8] = 0.0  # W_1 = 0: all pre-activations are 0
     last = theta[8:].reshape(2, 2)
-    logits = smoothed(problem.objective(), 7.0).logits(theta)
+    logits = smoothed(Objective.of(problem), 7.0).logits(theta)
     torch.testing.assert_close(logits, (last.sum(1) * math.log(2) / 7)[:, None].expand(2, 2))
 
 
@@ -71,7 +72,7 @@ def test_the_sharpness_grows_to_its_last_value():
 def test_the_loss_reported_is_that_of_the_relu_model():
     start = random_start(SMALL, Random(seed=0))
     for state, _ in zip(softplus_continuation(SMALL, start, SoftplusContinuation()), range(8), strict=False):
-        objective = SMALL.objective()
+        objective = Objective.of(SMALL)
         assert state.loss == pytest.approx(float(objective.loss(state.theta)), rel=1e-14)
         assert state.gradient_norm == pytest.approx(float(torch.func.grad(objective.loss)(state.theta).norm()), rel=1e-12)
 

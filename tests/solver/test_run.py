@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from landscape.objective import Objective
 from landscape.point import Outcome
 from landscape.problem import Problem
 from landscape.solver import LBFGS, GradientDescent, Newton, PseudoTransient, solve
@@ -20,7 +21,7 @@ PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
 
 
 def autograd_norm(problem, theta):
-    return float(torch.func.grad(problem.objective().loss)(theta).norm())
+    return float(torch.func.grad(Objective.of(problem).loss)(theta).norm())
 
 
 @pytest.mark.parametrize("method", [PseudoTransient(), GradientDescent(tolerance=1e-7), LBFGS()])
@@ -80,7 +81,7 @@ def test_interrupting_keeps_the_last_state():
     point = solve(SMALL, start, watch=watch)
     assert point.outcome is Outcome.INTERRUPTED
     assert point.steps == 5
-    assert point.loss < float(SMALL.objective().loss(start))
+    assert point.loss < float(Objective.of(SMALL).loss(start))
     assert solve(SMALL, point.theta).outcome is Outcome.CONVERGED
 
 
@@ -110,7 +111,7 @@ def test_newton_polishes_in_place_and_keeps_the_gauge(root):
 def test_newton_without_a_core_goes_through_the_full_space():
     exact = embed(SMALL, analytic(SMALL, Collapse()), gauge=4)
     start = exact + 1e-6 * torch.randn(exact.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    *_, last = _krylov_newton(SMALL.objective(), start)
+    *_, last = _krylov_newton(Objective.of(SMALL), start)
     assert autograd_norm(SMALL, last.theta) < 1e-12
     assert float((last.theta - start).norm()) < 1e-4  # the null space is not walked along
 
