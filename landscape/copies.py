@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.codes import Block, size_of, symmetries_of
+from landscape.problem import Problem
 
 _EQUAL = 1e-6  # of the largest logit: entries closer than this are one value; polished points agree to 1e-12
 
@@ -27,6 +28,19 @@ def copies_of_blocks(blocks: Sequence[tuple[Block, object]], samples: Sequence[i
     group = math.prod(math.factorial(size) for size in sizes.values())
     swaps = math.prod(math.factorial(times) for times in Counter(marked).values())
     return group // (swaps * math.prod(symmetries_of(block) for block, _, _ in marked))
+
+
+def copies_at(problem: Problem, logits: Float[Tensor, "k k"]) -> int:
+    """Returns the number of distinct critical manifolds that relabelling equal classes makes of one.
+
+    Under squared error with linear layers a relabelling is part of the data symmetry, so all copies lie on one manifold. Its
+    volume (`free_energy.log_orbit_volume`) covers them. Otherwise distinct logits are distinct manifolds.
+
+    Args:
+        problem: Linear.
+        logits: Class means, one column per class.
+    """
+    return 1 if problem.loss == "mse" else copies_of_logits(logits, problem.class_sizes)
 
 
 def copies_of_logits(logits: Float[Tensor, "k k"], class_sizes: Sequence[int]) -> int:

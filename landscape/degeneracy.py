@@ -33,7 +33,7 @@ from landscape.routes import (
 from landscape.solver.methods import Newton
 from landscape.solver.newton import polish_core, rank_tolerance
 from landscape.symmetry import Orbit, orbit
-from landscape.theory import orbit_dimension, paper_dimension_at
+from landscape.theory import orbit_dimension_at, paper_dimension_at
 
 _NEGLIGIBLE = 1e-6  # of the largest singular value of the logits: what is smaller adds no rank to a point without a core
 _WEYL = 10  # the smallest non-zero eigenvalue must exceed the change of the Hessian on the way there this many times
@@ -120,7 +120,7 @@ def _report(
 ) -> DegeneracyReport:
     """Puts the measured beside the predicted and decides whether the counts may be stated."""
     rank = core.rank if core else None
-    formula = orbit_dimension(rank, problem.width, problem.depth) if rank is not None else None
+    formula = orbit_dimension_at(problem, _singular(core)) if core else None
     zeros = flatness = arbitration = None
     if measured and orbital:
         spectrum = measured.spectrum
@@ -144,7 +144,7 @@ def _report(
         nullity=zeros.count if zeros and certain else None,
         orbit_dimension=orbital.dimension if orbital else None,
         orbit_formula=formula,
-        paper_dimension=_paper_dimension(problem, core),
+        paper_dimension=paper_dimension_at(problem, _singular(core)) if core else None,
         spectrum=measured.spectrum if measured else None,
         flatness=flatness,
         collapse=CollapseMetrics((), (), (), math.nan),
@@ -282,14 +282,14 @@ def _name(point: CriticalPoint, core: Core | None) -> str:
     return structure_name(point.problem, logits, int((values > _NEGLIGIBLE * values.max()).sum()))
 
 
-def _paper_dimension(problem: Problem, core: Core | None) -> int | None:
-    if core is None:
-        return None
+def _singular(core: Core) -> list[float]:
+    """Returns the non-zero singular values of the class-mean logits times sqrt(class size)."""
     features, *layers = core.objective.split(core.theta)
     product = features
     for layer in layers:
         product = layer @ product
-    return paper_dimension_at(problem, torch.linalg.svdvals(product)[: core.rank].tolist())
+    values: list[float] = torch.linalg.svdvals(product)[: core.rank].tolist()
+    return values
 
 
 def _measured(

@@ -44,8 +44,8 @@ class DegeneracyReport:
         structure: Name of the matching structure.
         index: Negative eigenvalues.
         nullity: Zero eigenvalues.
-        orbit_dimension: Rank of the generators of the gauge group at the point.
-        orbit_formula: L (d r - r (r+1)/2), what that rank must be for linear models.
+        orbit_dimension: Rank of the generators of the gauge group and of the data symmetry at the point.
+        orbit_formula: What that rank must be for linear models, by `theory.orbit_dimension_at`.
         paper_dimension: What Theorem 5 of the paper counts; linear models with width >= classes.
         spectrum: All eigenvalues, or None if the point is too far from critical for the method.
         flatness: Norms, with the spectrum.
@@ -96,7 +96,7 @@ class DegeneracyReport:
 
     @property
     def excess(self) -> int | None:
-        """Zeros that the gauge orbit does not explain."""
+        """Zeros that no symmetry explains: the nullity minus the orbit dimension."""
         if self.nullity is None or self.orbit_dimension is None:
             return None
         return self.nullity - self.orbit_dimension

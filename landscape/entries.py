@@ -10,7 +10,7 @@ from torch import Tensor
 
 from landscape.arbiter import CLUSTER, LARGEST_CORE
 from landscape.codes import Block, size_of
-from landscape.copies import copies_of_blocks, copies_of_logits
+from landscape.copies import copies_at, copies_of_blocks
 from landscape.curvature.nullity import count_zeros
 from landscape.curvature.spectrum import Spectrum
 from landscape.degeneracy import analyse
@@ -22,7 +22,7 @@ from landscape.partitions import Group, group_loss, partition_reduction
 from landscape.problem import Problem
 from landscape.reduction import Core
 from landscape.structures import block_form, factor_values, scale_equation
-from landscape.theory import Root, orbit_dimension, paper_dimension_at
+from landscape.theory import Root, orbit_dimension_at, paper_dimension_at
 
 _LARGEST_COPIES = 20  # classes up to which the relabellings of a point without a name are counted
 
@@ -37,7 +37,7 @@ class Entry:
         loss: With weight decay.
         index: Negative eigenvalues; None is undecided, as for all counts.
         nullity: Zero eigenvalues.
-        orbit_dimension: L (d r - r (r+1)/2).
+        orbit_dimension: Zeros that symmetry explains, as `theory.orbit_dimension_at` has them.
         paper_dimension: What Theorem 5 of the paper counts; None below width K.
         excess: Nullity minus orbit dimension.
         smallest_positive: Eigenvalue.
@@ -48,7 +48,7 @@ class Entry:
         gauss_newton_frobenius: Norm of the data part of the Gauss-Newton matrix.
         gauss_newton_trace: Of the same.
         copies: Distinct relabellings; None where they were not counted.
-        log_volume: Of one copy's gauge orbit.
+        log_volume: Log volume of one copy, the whole orbit of its symmetries.
         log_pdet: Log of the product of the sizes of the non-zero eigenvalues.
         learning_coefficient: (P - nullity) / 2; None at saddles.
         free_energy: At the temperature asked for; None without one, at saddles, and where the excess is not 0.
@@ -118,7 +118,7 @@ def partition_entry(problem: Problem, blocks: Sequence[Marked], scales: Scales |
     singular = [g.scale * math.sqrt(g.samples) for g in scales.groups(ordered) for _ in range(g.size - 1)]
     rank, spectrum = len(singular), reduction.spectrum
     newton = Spectrum.merge(((b.values, b.multiplicity) for b in reduction.gauss_newton), reduction.error)
-    zeros, orbit = count_zeros(spectrum, 0.0), orbit_dimension(rank, problem.width, problem.depth)
+    zeros, orbit = count_zeros(spectrum, 0.0), orbit_dimension_at(problem, singular)
     faint = zeros.smallest_nonzero <= CLUSTER * spectrum.norm
     form_blocks = [block for block, _, _ in ordered]
     core_size = (problem.depth - 1) * rank**2 + 2 * problem.classes * rank
@@ -171,7 +171,7 @@ def core_entry(core: Core, copies: int | None = None, found: int | None = None) 
     """Returns the row of a point given by its core; copies are counted from the logits where they are not given."""
     report, problem = analyse(core, "reduction"), core.problem
     if copies is None and problem.classes <= _LARGEST_COPIES:
-        copies = copies_of_logits(core.class_logits, problem.class_sizes)
+        copies = copies_at(problem, core.class_logits)
     assert report.spectrum is not None
     assert report.flatness is not None
     assert report.zeros is not None
@@ -202,8 +202,8 @@ def _entry(problem: Problem, name: str, loss: float, singular: Tensor, measured:
     spectrum, cutoff = measured.spectrum, measured.cutoff
     index, nullity = measured.counts or (None, None)
     rank, values = singular.numel(), spectrum.values.tolist()
-    orbit = orbit_dimension(rank, problem.width, problem.depth)
     ordered = singular.sort(descending=True).values
+    orbit = orbit_dimension_at(problem, ordered.tolist())
     factors = [part.tolist() for part in factor_values(problem, ordered)]
     return Entry(
         structure=name,

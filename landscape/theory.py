@@ -5,6 +5,7 @@ Keating, arXiv:2410.23169. Where the measured truth differs from the paper, both
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -170,28 +171,34 @@ class ModeCount:
         return self.large * self.small + self.large * self.off + self.small * self.off
 
 
+def mode_of(problem: Problem, singular: float) -> tuple[int, Root]:
+    """Returns the class size and the root of a mode, from its singular value at a critical point under squared error.
+
+    The scaled logits share eigenvectors with diag(sqrt n) at every critical point, and s + N decay s^((1-L)/(L+1)) = sqrt n
+    (proof: docs/mathematics.md). So s alone tells the class size, and s above or below (L-1)/(2L) sqrt n the root. The decay
+    is the geometric mean of the factors' decays.
+
+    Args:
+        problem: Linear, with squared error.
+        singular: Non-zero, of the class-mean logits times sqrt(class size). Where no mode has it, the nearest one is returned.
+    """
+    power, peak = (1 - problem.depth) / (1 + problem.depth), (problem.depth - 1) / (2 * problem.depth)
+    drive = singular + problem.total_samples * problem.mean_decay * singular**power
+    samples = min(problem.class_sizes, key=lambda n: abs(drive - math.sqrt(n)))
+    return samples, "small" if singular < peak * math.sqrt(samples) else "large"
+
+
 def mode_counts(problem: Problem, singular: Sequence[float]) -> tuple[ModeCount, ...]:
     """Returns the modes that are on at a critical point with these singular values, for every set in `equal_classes`.
 
-    Every critical point under squared error consists of modes: its scaled logits share eigenvectors with diag(sqrt n), and a
-    singular value s satisfies s + N decay s^((1-L)/(L+1)) = sqrt n (proof: docs/mathematics.md). So s alone tells the class
-    size, and s above or below (L-1)/(2L) sqrt n the root. The decay is the geometric mean of the factors' decays.
-
     Args:
         problem: The model; one without `equal_classes` has no counts.
-        singular: Of the class-mean logits times sqrt(class size), without zeros.
+        singular: As for `mode_of`.
     """
     sets = equal_classes(problem)
-    if not sets:
-        return ()
-    power, peak = (1 - problem.depth) / (1 + problem.depth), (problem.depth - 1) / (2 * problem.depth)
-    found: dict[int, list[int]] = {n: [0, 0] for n in problem.class_sizes}
-    for value in singular:
-        drive = value + problem.total_samples * problem.mean_decay * value**power
-        samples = min(found, key=lambda n: abs(drive - math.sqrt(n)))
-        found[samples][value < peak * math.sqrt(samples)] += 1
-    kinds = [(problem.class_sizes[members[0]], len(members)) for members in sets]
-    return tuple(ModeCount(n, times, *found[n]) for n, times in kinds)
+    found = Counter(mode_of(problem, value) for value in singular) if sets else Counter()
+    sizes = [(problem.class_sizes[members[0]], len(members)) for members in sets]
+    return tuple(ModeCount(n, times, found[n, "large"], found[n, "small"]) for n, times in sizes)
 
 
 def paper_dimension(multiplicities: Sequence[int], width: int, depth: int) -> int:

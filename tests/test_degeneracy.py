@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from landscape.codes import contrasts
 from landscape.degeneracy import analyse
 from landscape.errors import InputError
-from landscape.objective import Objective, class_means
+from landscape.objective import Objective
 from landscape.point import CriticalPoint, Origin
 from landscape.problem import Problem
 from landscape.reduction import Core, reduce
 from landscape.solver import solve
 from landscape.structures import Apex, Collapse, LogitForm, Pairs, Partition, Random, analytic, embed, random_start
-from landscape.symmetry import generators, relabel, rotate
+from landscape.symmetry import data_generators, generators, relabel, rotate
 from landscape.theory import simplex_equation
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
@@ -292,19 +292,6 @@ def fields(draw):
     }
 
 
-def mode_choices(problem, theta):
-    """Below width K squared error keeps k of the m equally large classes of a size: a Grassmannian of dimension k (m - k)."""
-    if problem.loss == "ce":
-        return 0
-    logits = class_means(problem, Objective.of(problem, theta).logits(theta)).numpy()
-    total = 0
-    for size in set(problem.class_sizes):
-        members = [k for k, n in enumerate(problem.class_sizes) if n == size]
-        kept = int((np.linalg.svd(logits[:, members], compute_uv=False) > 1e-6).sum())
-        total += kept * (len(members) - kept)
-    return total
-
-
 @settings(max_examples=5)
 @given(fields(), st.integers(0, 1000))
 def test_solved_points_of_random_problems(chosen, seed):
@@ -321,11 +308,11 @@ def test_solved_points_of_random_problems(chosen, seed):
         assert flat.frobenius == pytest.approx(np.sqrt((values**2).sum()), rel=1e-10)
         assert flat.trace == pytest.approx(values.sum(), rel=1e-10)
     if reduced.resolved:
-        columns = generators(problem, point.theta).numpy()
+        columns = torch.cat([generators(problem, point.theta), data_generators(problem, point.theta)], dim=1).numpy()
         singular = np.linalg.svd(columns, compute_uv=False) if columns.size else np.zeros(0)
         rank = int((singular > 1e-8).sum())
         assert reduced.orbit_dimension == rank
-        assert reduced.excess == mode_choices(problem, point.theta)
+        assert reduced.excess == 0
         turned = rotate(problem, point.theta, torch.Generator().manual_seed(seed))
         assert counts(problem, turned, "reduction") == (reduced.nullity, reduced.index)
         order = np.random.default_rng(seed).permutation(problem.classes).tolist()

@@ -220,8 +220,8 @@ def test_places_are_symmetric_and_in_scale() -> None:
     ("problem", "structure", "names", "said"),
     [
         (SMALL, Collapse(), ["negative"], "its index is 0"),
-        (SMALL, Collapse(), ["null"], "expected a null direction outside the gauge orbit, got none"),
-        (SMALL, SADDLE, ["null"], "expected a null direction outside the gauge orbit, got none"),
+        (SMALL, Collapse(), ["null"], "expected a null direction that no symmetry explains, got none"),
+        (SMALL, SADDLE, ["null"], "expected a null direction that no symmetry explains, got none"),
         (SMALL, Collapse(), ["gauge", "gauge"], "expected different directions, got gauge,gauge"),
         (SMALL, Collapse(), [], "got none"),
         (SMALL, Partition((1, 1, 1, 1)), ["gauge"], "it has no gauge direction"),

@@ -14,12 +14,13 @@ from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.reduction import Core, reduce
 from landscape.structures import Partition, analytic, embed
-from landscape.symmetry import generators, orbit, rotate
+from landscape.symmetry import data_generators, generators, orbit, rotate
 from landscape.symmetry_projector import orbit_projector
 
 
 def dense_projector(problem: Problem, theta: torch.Tensor) -> np.ndarray:
-    left, values, _ = np.linalg.svd(generators(problem, theta).numpy(), full_matrices=False)
+    columns = torch.cat([generators(problem, theta), data_generators(problem, theta)], dim=1)
+    left, values, _ = np.linalg.svd(columns.numpy(), full_matrices=False)
     left = left[:, values > 1e-9]
     return left @ left.T
 
@@ -51,6 +52,10 @@ def test_at_critical_points_in_any_gauge(depth, groups):
         Problem((1, 1), 5, 3, 0.1),
         Problem((2, 2), 5, 2, 0.1, activation="relu"),
         Problem((2, 2), 5, 1, 0.1, activation="relu"),
+        Problem((2, 2, 2), 5, 2, 0.1, "mse"),
+        Problem((2, 1, 2, 1), 2, 3, (0.1, 0.2, 0.3, 0.4), "mse"),
+        Problem((1, 1, 1), 2, 1, 0.1, "mse"),
+        Problem((2, 2), 5, 2, 0.1, "mse", "relu"),
     ],
     ids=str,
 )

@@ -10,6 +10,7 @@ from landscape.entries import Entry
 from landscape.point import CriticalPoint, Outcome
 from landscape.prevalence import wilson
 from landscape.report.prediction import predicted
+from landscape.theory import equal_classes
 
 UNKNOWN, NONE = "undecided", "–"
 NOT_CRITICAL = "not critical"  # the structure of a point that is too far from critical to have one
@@ -58,11 +59,12 @@ def verdict(report: DegeneracyReport) -> str:
         kind = "a critical point without negative eigenvalues"
     rank = "" if report.rank is None else f" of rank {report.rank}"
     if report.excess == 0:
-        cause = "rotations of the hidden spaces explain all of them"
+        turned = " and of equal classes" if equal_classes(report.problem) else ""
+        cause = f"rotations of the hidden spaces{turned} explain all of them"
     elif report.excess is None:
         cause = "no symmetry was measured"
     else:
-        cause = f"rotations of the hidden spaces explain {report.orbit_dimension}, and {report.excess} have no symmetry"
+        cause = f"symmetries explain {report.orbit_dimension}, and {report.excess} have no symmetry"
     return f"{report.structure}: {kind}{rank}. Exactly {zeros} of the {P} eigenvalues of its Hessian are zero; {cause}."
 
 
@@ -84,10 +86,13 @@ def comparison(report: DegeneracyReport) -> list[Row]:
     critical = report.structure != NOT_CRITICAL  # theory speaks of critical points
     orbit, paper = (report.orbit_formula, report.paper_dimension) if critical else (None, None)
     zeros = ("zero eigenvalues (nullity)", report.nullity, twice[0])
+    formula, orbits = "L (d r - r (r+1)/2)", "the gauge orbit"
+    if equal_classes(report.problem):
+        formula, orbits = f"{formula} + pairs of unlike modes", "the orbit of gauge and equal classes"
     rows = [
-        _counted(*zeros, orbit, "L (d r - r (r+1)/2), the gauge orbit"),
+        _counted(*zeros, orbit, f"{formula}, {orbits}"),
         *([] if paper is None else [_counted(*zeros, paper, "Theorem 5 of the paper")]),
-        _counted("rank of the symmetry generators", report.orbit_dimension, None, orbit, "L (d r - r (r+1)/2)"),
+        _counted("rank of the symmetry generators", report.orbit_dimension, None, orbit, formula),
     ]
     entry = predicted(report)
     if entry is None:
