@@ -95,7 +95,7 @@ def _turn_length(one: np.ndarray, other: np.ndarray) -> float:
     for place, (s, t) in enumerate(zip(one, other, strict=True)):
         rows[2 * place : 2 * place + 2, place] += (s, t)
         rows[2 * place : 2 * place + 2, (place - 1) % (depth + 1)] -= (t, s)
-    return abs(float(np.linalg.qr(rows, mode="r")[-1, -1]))
+    return abs(float(np.linalg.qr(rows).R[-1, -1]))
 
 
 def _distinct(values: np.ndarray) -> tuple[np.ndarray, list[int]]:

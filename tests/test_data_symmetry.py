@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,18 @@ from landscape.problem import Problem
 from landscape.reduction import Core
 from landscape.solver import solve
 from landscape.structures import LogitForm, Random, embed, factor_values, random_start
-from landscape.symmetry import orbit, rotate_classes
+from landscape.symmetry import data_generators, generators, orbit, rotate_classes
 from landscape.symmetry_projector import orbit_projector
-from landscape.theory import ModeCount, Root, equal_classes, mode_counts, mode_equation, mode_of, orbit_dimension_at
+from landscape.theory import (
+    ModeCount,
+    Root,
+    equal_classes,
+    mode_counts,
+    mode_equation,
+    mode_of,
+    orbit_dimension,
+    orbit_dimension_at,
+)
 
 Marks = tuple[Root | None, ...]
 
@@ -261,6 +271,35 @@ def test_one_mode_of_a_model_of_width_one_is_a_sphere(classes: int) -> None:
     sphere = math.log(2) + classes / 2 * math.log(math.pi) - math.lgamma(classes / 2)
     radius = math.sqrt(2) * float(values[0])
     assert log_orbit_volume(problem, [v.tolist() for v in values]) == pytest.approx(sphere + (classes - 1) * math.log(radius))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("sizes", [(2,) * 6, (1, 3, 1, 3, 1, 3)], ids=str)
+def test_lengths_across_the_gauge_orbits_are_gram_determinants(sizes: tuple[int, ...], depth: int) -> None:
+    """Any multiplicities: dense generators of the modes of unlike kind beside those of the gauge group."""
+    problem = Problem(sizes, 5, depth, tuple(3e-3 * (1 + i / 3) for i in range(depth + 1)), "mse")
+    marks: Marks = ("large", "large", "small" if depth > 1 else None, "small" if depth > 1 else "large", "large", None)
+    on = [c for c, mark in enumerate(marks) if mark is not None]
+    scales = [mode_equation(problem, sizes[c]).root(marks[c] or "large") for c in on]
+    singular = torch.tensor([scale * math.sqrt(sizes[c]) for scale, c in zip(scales, on, strict=True)], dtype=torch.float64)
+    basis = torch.eye(6, dtype=torch.float64)[:, on]  # modes are classes, so the generators of the classes turn modes
+    theta = embed(problem, LogitForm(basis, singular, basis.clone()), gauge=2)
+    couples = [pair for members in equal_classes(problem) for pair in itertools.combinations(members, 2)]
+    unlike = [place for place, (j, k) in enumerate(couples) if marks[j] != marks[k]]
+    gauge, moved = generators(problem, theta), data_generators(problem, theta)[:, unlike]
+    frame, sizes_of, _ = torch.linalg.svd(gauge, full_matrices=False)
+    frame = frame[:, sizes_of > 1e-9]
+    across = float(torch.linalg.svdvals(moved - frame @ (frame.T @ moved)).log().sum())
+    # the gauge orbit alone, from cross-entropy, which has no data symmetry
+    values = [v.tolist() for v in factor_values(problem, singular)]
+    added = log_orbit_volume(problem, values) - log_orbit_volume(replace(problem, loss="ce"), values)
+    for members in equal_classes(problem):
+        added -= log_stiefel_volume(len(members), len(members))
+        for kind in ("large", "small", None):
+            times = sum(marks[c] == kind for c in members)
+            added += log_stiefel_volume(times, times)
+    assert added == pytest.approx(across, abs=1e-9)
+    assert len(unlike) == orbit_dimension_at(problem, singular.tolist()) - orbit_dimension(len(on), 5, depth)
 
 
 def test_equal_modes_add_no_volume() -> None:
