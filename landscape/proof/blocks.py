@@ -13,7 +13,8 @@ error: dimension 1); inputs and outputs have besides the constants 1_i of every 
 permutations of classes inside groups and of equal groups (under squared error: with sign changes of single modes), so that it is
 a sum of the following blocks (Schur's lemma). L r (r-1)/2 null vectors, the rotations of the L interfaces, are taken out exactly.
 
-Lemma 4 (inside a group, factors V_i -> V_i, L + 1 coordinates, all ones vector 1).
+Lemma 4 (inside a group, factors V_i -> V_i, L + 1 coordinates, all ones vector 1). Different groups share neither columns nor
+products, so that their trivial blocks do not meet.
   Trivial, once: 2 - 1 1' + E 1 1'. Eigenvalues 2 (L times) and (L+1)(E - k), k = (L-1)/(L+1), that is -(L+1) psi' of
   `landscape.proof.scales`: negative exactly at the small root.
   Antisymmetric, (g-1)(g-2)/2 times: (1 + t near) 1 1': L rotations, and one positive eigenvalue (entry 0 is kept).
