@@ -13,7 +13,7 @@ from flint import arb, arb_mat
 from landscape.errors import InputError
 from landscape.problem import Problem
 from landscape.proof.balls import LADDER, dyadic, enclosure, exact, is_regular, precision, upper
-from landscape.proof.existence import Box, Slice, by_diagonal, by_inverse, prepare
+from landscape.proof.existence import FINE, Box, Slice, by_diagonal, by_inverse, prepare
 from landscape.proof.hessian import CoreModel, CorePoint
 from landscape.proof.inertia import inertia, rotated_inertia
 from landscape.proof.origin import prove_zero
@@ -108,15 +108,15 @@ def _judged(place: Slice, box: Box, bits: int) -> Proof | Unproved:
     negative = inertia(box.hessian)
     if negative is None:
         return Unproved(f"the sign of an eigenvalue is not decided with {bits} bits")
-    zero = model.at(box.zero)
     index, copies = negative, problem.width - rank
     if problem.depth == 1 and copies:
-        per_copy = _complement(zero)
+        per_copy = _complement(model.at(box.zero))
         if per_copy is None:
             return Unproved(f"the sign of an eigenvalue outside the core is not decided with {bits} bits")
         index += copies * per_copy
-    apart = [(value - exact(given)).abs_upper() for value, given in zip(box.zero, place.given, strict=True)]
-    distance, loss = upper(sum((value**2 for value in apart), arb(0)).sqrt()), enclosure(zero.loss)
+    with precision(FINE * bits):
+        apart = [(value - exact(given)).abs_upper() for value, given in zip(box.zero, place.given, strict=True)]
+        distance, loss = upper(sum((value**2 for value in apart), arb(0)).sqrt()), enclosure(model.at(box.zero).loss)
     if not all(map(math.isfinite, (distance, *loss))):
         return Unproved(f"the loss at the critical point is not enclosed with {bits} bits")
     return Proof(

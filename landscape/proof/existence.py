@@ -6,7 +6,8 @@ vanishes at every x. Krawczyk's operator (R. Krawczyk, Computing 4, 1969) in coo
 eigenvectors of N'HN, proves exactly one zero of V'N' grad f in a cube |t_i| <= radius.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +15,7 @@ import scipy.linalg
 from flint import arb, arb_mat
 
 from landscape.display import brief
-from landscape.proof.balls import Array, column, exact, identity, is_regular, matrix, midpoints, upper
+from landscape.proof.balls import Array, column, exact, identity, is_regular, matrix, midpoints, precision, upper
 from landscape.proof.hessian import CoreModel, CorePoint
 from landscape.proof.statement import Unproved
 
@@ -24,8 +25,12 @@ _STILL = 1e-10  # relative length of a Newton step in doubles that is as good as
 _FURTHEST = 0.1  # Newton may move the core by this share of its norm; beyond it, it is on the way to another point
 _STEPS = 15  # Newton steps in doubles; it doubles the digits, so a start that needs more is not near a critical point
 _CHORDS = 60  # Newton steps with one approximate inverse
+FINE = 2  # the gradient at the centre, the zero and the loss there have this multiple of the working precision
 _INVERSES = 16  # approximate inverses at one precision
 _PATIENCE = 4  # of them without a step half as long as the shortest; near a threshold Newton first makes longer ones
+
+
+Solve = Callable[[arb_mat], arb_mat]
 
 
 @dataclass(frozen=True)
@@ -158,33 +163,23 @@ def _transversal(point: CorePoint, size: int) -> tuple[list[int], list[int]] | N
     return sorted(order[: len(columns)].tolist()), columns
 
 
-def by_diagonal(place: Slice, centre: list[arb], bits: int) -> Box | None:
-    """Newton and Krawczyk with C = diag(1/d_ii), the eigenvalues in doubles; no Newton step at 53 bits."""
+def by_diagonal(place: Slice, start: list[arb], bits: int) -> Box | None:
+    """Newton and Krawczyk with C = diag(1/d_ii), d_ii the diagonal of V'N'HNV."""
     if not (place.curvatures != 0).all():
         return None
-    inverse = [1 / exact(value) for value in place.curvatures.tolist()]
-
-    def scaled(gradient: arb_mat) -> arb_mat:
-        return column([a * b for a, b in zip(inverse, gradient.entries(), strict=True)])
-
-    step = scaled(place.reduced_gradient(place.model.at(centre)))
-    for _ in range(_CHORDS if bits > 53 else 0):
-        if not _largest(step) > _target(bits) / 16:
-            break
-        tried = _rounded(place.moved(centre, -step))
-        following = scaled(place.reduced_gradient(place.model.at(tried)))
-        if not _largest(following) < _largest(step) / 2:
-            break
-        centre, step = tried, following
+    centre, length = _chords(place, start, bits, _diagonal([exact(value) for value in place.curvatures.tolist()]), 2)
     if not _is_near(place, centre):
         return None
-    radius = max(8 * _largest(step), _target(bits))
-    whole = place.model.at(_widened(place, centre, radius))
+    whole, radius = _cube(place, centre, length, bits)
     hessian = place.reduced_hessian(whole)
-    off = [[-factor * value for value in row] for factor, row in zip(inverse, hessian.tolist(), strict=True)]
+    scales = [hessian[i, i].mid() for i in range(hessian.nrows())]
+    if any(value.is_zero() for value in scales):
+        return None
+    solve = _diagonal(scales)
+    off = [[-value / scale for value in row] for scale, row in zip(scales, hessian.tolist(), strict=True)]
     for i, row in enumerate(off):
         row[i] += 1
-    return _krawczyk(place, centre, step, radius, (whole, hessian, off))
+    return _krawczyk(place, solve(_push(place, centre, bits)), Box(centre, radius, whole, hessian, centre), off, bits)
 
 
 def by_inverse(place: Slice, start: list[arb], bits: int) -> Box | None:
@@ -193,58 +188,88 @@ def by_inverse(place: Slice, start: list[arb], bits: int) -> Box | None:
     if found is None or not _is_near(place, found[0]):
         return None
     centre, length = found
-    radius = max(8 * length, _target(bits))
-    whole = place.model.at(_widened(place, centre, radius))
+    whole, radius = _cube(place, centre, length, bits)
     hessian = place.reduced_hessian(whole)
     inverse = _inverse(hessian)
     if inverse is None:
         return None
-    step = inverse * place.reduced_gradient(place.model.at(centre))
     off = (identity(len(place.free)) - inverse * hessian).tolist()
-    return _krawczyk(place, centre, step, radius, (whole, hessian, off))
+    return _krawczyk(place, inverse * _push(place, centre, bits), Box(centre, radius, whole, hessian, centre), off, bits)
 
 
 def _newton(place: Slice, centre: list[arb], bits: int) -> tuple[list[arb], float] | None:
     """Returns where Newton's method ends and the length of the step that it would take next."""
-    best, patience = np.inf, _PATIENCE
+    best, patience, length = np.inf, _PATIENCE, np.inf
     for _ in range(_INVERSES):
-        point = place.model.at(centre)
-        inverse = _inverse(place.reduced_hessian(point))
+        inverse = _inverse(place.reduced_hessian(place.model.at(centre)))
         if inverse is None:
             return None
-        step = inverse * place.reduced_gradient(point)
-        for _ in range(_CHORDS):
-            if not _largest(step) > _target(bits) / 16:
-                return centre, _largest(step)
-            tried = _rounded(place.moved(centre, -step))
-            following = inverse * place.reduced_gradient(place.model.at(tried))
-            if not _largest(following) < _largest(step) / 4:
-                break
-            centre, step = tried, following
-        patience = _PATIENCE if _largest(step) < best / 2 else patience - 1
-        best = min(best, _largest(step))
+        centre, length = _chords(place, centre, bits, inverse.__mul__, 4)
+        if length <= _target(FINE * bits):
+            break
+        patience = _PATIENCE if length < best / 2 else patience - 1
+        best = min(best, length)
         if not patience:
             break
-        centre = _rounded(place.moved(centre, -step))
-    return centre, _largest(step)
+        with precision(FINE * bits):
+            centre = _rounded(place.moved(centre, -(inverse * _push(place, centre, bits))))
+    return centre, length
 
 
-def _krawczyk(
-    place: Slice, centre: list[arb], step: arb_mat, radius: float, over: tuple[CorePoint, arb_mat, list[list[arb]]]
-) -> Box | None:
-    """Returns the box if the operator's image, -C F + (1 - C D) Y, lies inside the cube Y."""
-    whole, hessian, off = over
-    half = exact(radius) if np.isfinite(radius) else arb("nan")
-    image = []
+def _chords(place: Slice, centre: list[arb], bits: int, solve: Solve, gain: float) -> tuple[list[arb], float]:
+    """Takes Newton steps with one approximate inverse while each is shorter by the factor `gain`; returns the next length too."""
+    with precision(FINE * bits):
+        step = solve(_push(place, centre, bits))
+        for _ in range(_CHORDS):
+            if _largest(step) <= _target(FINE * bits):
+                break
+            tried = _rounded(place.moved(centre, -step))
+            following = solve(_push(place, tried, bits))
+            if not _largest(following) < _largest(step) / gain:
+                break
+            centre, step = tried, following
+        return centre, _largest(step)
+
+
+def _push(place: Slice, centre: list[arb], bits: int) -> arb_mat:
+    """V'N' grad f at an exact centre, which costs little, so it is enclosed well beyond the working precision."""
+    with precision(FINE * bits):
+        return place.reduced_gradient(place.model.at(centre))
+
+
+def _cube(place: Slice, centre: list[arb], length: float, bits: int) -> tuple[CorePoint, float]:
+    """Returns the core over the cube that Krawczyk's operator is tried on, and the half side of the cube."""
+    radius = max(8 * length, _target(bits))
+    half = arb(0, exact(radius)) if np.isfinite(radius) else arb("nan")
+    return place.model.at(place.moved(centre, column([half] * len(place.free)))), radius
+
+
+def _krawczyk(place: Slice, step: arb_mat, box: Box, off: list[list[arb]], bits: int) -> Box | None:
+    """Returns the box if the operator's image, -C F + (1 - C D) Y, lies inside the cube Y.
+
+    The zero t is a fixed point, so |t| <= |C F| + |1 - C D| |t| in the maximum norm, which bounds it better than the cube does.
+    """
+    half = exact(box.radius) if np.isfinite(box.radius) else arb("nan")
+    spreads, reach, norm = [], arb(0), arb(0)
     for push, row in zip(step.entries(), off, strict=True):
         total = arb(0)
         for value in row:
             total += value.abs_upper()
-        spread = total * half
-        if not push.abs_upper() + spread < half:
+        if not push.abs_upper() + total * half < half:
             return None
-        image.append(-push + arb(0, 1) * spread.upper())
-    return Box(centre, radius, whole, hessian, place.moved(centre, column(image)))
+        spreads.append(total.upper())
+        reach, norm = reach.max(push.abs_upper()), norm.max(total.upper())
+    bound = (reach / (1 - norm)).abs_upper()
+    image = [-push + arb(0, 1) * (spread * bound).upper() for push, spread in zip(step.entries(), spreads, strict=True)]
+    with precision(FINE * bits):
+        return replace(box, zero=place.moved(box.centre, column(image)))
+
+
+def _diagonal(scales: list[arb]) -> Solve:
+    def solve(right: arb_mat) -> arb_mat:
+        return column([value / scale for value, scale in zip(right.entries(), scales, strict=True)])
+
+    return solve
 
 
 def _inverse(hessian: arb_mat) -> arb_mat | None:
@@ -253,12 +278,6 @@ def _inverse(hessian: arb_mat) -> arb_mat | None:
     except ZeroDivisionError:
         return None
     return found if all(value.is_finite() for value in found.entries()) else None
-
-
-def _widened(place: Slice, centre: list[arb], radius: float) -> list[arb]:
-    """Returns a box around the cube of this half side."""
-    half = arb(0, exact(radius)) if np.isfinite(radius) else arb("nan")
-    return place.moved(centre, column([half] * len(place.free)))
 
 
 def _rounded(x: list[arb]) -> list[arb]:
