@@ -1,8 +1,8 @@
 """Proof of a found point: existence, uniqueness up to the symmetries, rank, index and nullity, in a box around its core.
 
-Five steps over one box: the rank, a slice through the orbit, exactly one zero of the gradient on the slice, from the slice to the full
-gradient, the signs of the Hessian. At a critical point the Hessian vanishes on the generators, so in the basis [T, N] it is zero plus
-N'HN: the nullity of the core is the number of independent generators. Outside the core the reduction counts the rest.
+Five steps over one box: the rank, a slice through the orbit, exactly one zero of the gradient on the slice, from the slice to the
+full gradient, the signs of the Hessian. At a critical point the Hessian vanishes on the generators, so in the basis [T, N] it is
+zero plus N'HN: the nullity of the core is the number of independent generators. Outside the core the reduction counts the rest.
 """
 
 import math
@@ -72,7 +72,7 @@ def predicted_seconds(problem: Problem, rank: int, bits: int = LADDER[0]) -> flo
     size = CoreModel(problem, rank).size if rank else 0
     if size > LARGEST:
         return math.inf
-    once = 0.004 + 1.2e-6 * size**2 + 6e-9 * size**3
+    once = 0.004 + 2e-6 * size**2 + 6e-9 * size**3
     return once if bits <= _DIAGONAL_UP_TO else _INVERSIONS * once * bits / _DIAGONAL_UP_TO
 
 

@@ -54,17 +54,15 @@ def from_json(text: str) -> Proof:
         if fields["format"] != FORMAT or set(fields) != {*_COUNTS, *_OTHERS, *_OWN[kind]} or set(fields["problem"]) != _MODEL:
             raise ValueError("the fields are not those of a proof")
         problem = _problem(fields["problem"])
-        lower, upper = map(_double, fields["loss"])
-        counts = {name: _count(fields[name]) for name in _COUNTS}
         if fields["parameters"] != problem.parameters:
             raise ValueError(f"{fields['parameters']} parameters where the problem has {problem.parameters}")
+        lower, upper = map(_double, fields["loss"])
+        rank, nullity, index, bits = (_count(fields[name]) for name in _COUNTS)
         if kind == "point":
-            return Proof(
-                kind, problem, loss=(lower, upper), distance=_double(fields["distance"]), data=dict(fields["core"]), **counts
-            )
-        return Proof(
-            kind, problem, loss=(lower, upper), name=str(fields["name"]), data={"groups": list(fields["groups"])}, **counts
-        )
+            name, distance, data = None, _double(fields["distance"]), dict(fields["core"])
+        else:
+            name, distance, data = str(fields["name"]), None, {"groups": list(fields["groups"])}
+        return Proof(kind, problem, rank, nullity, index, (lower, upper), bits, name, distance, data)
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:

@@ -1,8 +1,8 @@
 """Existence and uniqueness of a critical point in a box: slice through the orbit, Newton, Krawczyk.
 
-The symmetries make critical points come in orbits, with tangents T(x). Holding m coordinates fixed, the rows of T on which are regular,
-leaves one point per orbit: with N the unit vectors of the other coordinates, N' grad f = 0 implies grad f = 0, because T(x)' grad f(x)
-vanishes at every x. Krawczyk's operator (R. Krawczyk, Computing 4, 1969) in coordinates t, x = centre + N V t with V approximate
+The symmetries make critical points come in orbits, with tangents T(x). The slice holds m coordinates fixed, on which the rows of T
+are regular. With N the unit vectors of the others, N' grad f = 0 implies grad f = 0, because T(x)' grad f(x) vanishes at every x.
+Krawczyk's operator (R. Krawczyk, Computing 4, 1969) in coordinates t, x = centre + N V t with V approximate
 eigenvectors of N'HN, proves exactly one zero of V'N' grad f in a cube |t_i| <= radius.
 """
 
@@ -135,7 +135,10 @@ def _prepared(model: CoreModel, given: list[float]) -> Slice | Unproved:
         gradient = np.array([float(value) for value in point.gradient()])[free]
         if not (np.isfinite(hessian).all() and np.isfinite(gradient).all()):
             return Unproved("the loss of the core overflows")
-        curvatures, basis = np.linalg.eigh(hessian)
+        try:
+            curvatures, basis = np.linalg.eigh(hessian)
+        except np.linalg.LinAlgError:
+            return Unproved("the eigenvectors of the core's Hessian are not found in doubles")
         pushes = basis.T @ gradient
         clear = np.abs(curvatures) > _FAINT * np.abs(curvatures).max(initial=0.0)
         step = -basis[:, clear] @ (pushes[clear] / curvatures[clear])
@@ -178,7 +181,7 @@ def by_diagonal(place: Slice, start: list[arb], bits: int) -> Box | None:
     if not (place.curvatures != 0).all():
         return None
     centre, length = _chords(place, start, bits, _diagonal([exact(value) for value in place.curvatures.tolist()]), 2)
-    if not _is_near(place, centre):
+    if not _is_near(place, centre, length):
         return None
     whole, radius = _cube(place, centre, length, bits)
     hessian = place.reduced_hessian(whole)
@@ -202,7 +205,7 @@ def by_inverse(place: Slice, start: list[arb], bits: int) -> Box | Unproved | No
     if not isinstance(found, tuple):
         return found
     centre, length = found
-    if not _is_near(place, centre):
+    if not _is_near(place, centre, length):
         return None
     whole, radius = _cube(place, centre, length, bits)
     hessian = place.reduced_hessian(whole)
@@ -228,7 +231,7 @@ def _newton(place: Slice, centre: list[arb], bits: int) -> tuple[list[arb], floa
             return centre, length
         patience = _PATIENCE if length < best / 2 else patience - 1
         best = min(best, length)
-        if not patience or not _is_near(place, centre):
+        if not patience or not _is_near(place, centre, length):
             break
         with precision(FINE * bits):
             centre = _rounded(place.moved(centre, -(inverse * _push(place, centre, bits))))
@@ -323,7 +326,7 @@ def _target(bits: int) -> float:
     return float(2.0 ** (-0.7 * bits))
 
 
-def _is_near(place: Slice, centre: list[arb]) -> bool:
-    """Whether Newton has stayed near the given core; a matter of meaning, not of proof."""
+def _is_near(place: Slice, centre: list[arb], length: float) -> bool:
+    """Whether Newton has stayed near the given core and would stay there; a matter of meaning, not of proof."""
     moved = np.array([float(value) for value in centre]) - place.given
-    return bool(np.linalg.norm(moved) <= _FURTHEST * np.linalg.norm(place.given))
+    return bool(np.linalg.norm(moved) + length <= _FURTHEST * np.linalg.norm(place.given))
