@@ -16,11 +16,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape import __version__
-from landscape.agreement import rounding_of
 from landscape.display import aligned, table
 from landscape.errors import InputError
 from landscape.objective import Objective
 from landscape.point_file import FORMAT, TRACE_COLUMNS, PointFile, arrays_digest, factor_names, write
+from landscape.point_rounding import rounding_of
 from landscape.problem import Problem
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -63,7 +62,7 @@ class PointFile:
                 header, seal = _opened_header(file.metadata, path)
                 problem = Problem.from_dict(header["problem"])
                 _require_shapes(file, problem, path)
-                arrays = {name: _tensor(file, name) for name in file.layouts}
+                arrays = {name: file.tensor(name) for name in file.layouts}
         except Missing as error:
             raise InputError(f"no such file: {path}") from error
         except Damaged as error:
@@ -112,12 +111,6 @@ def _say_once(text: str) -> None:
     if not _said:
         _said.add(text)
         log.warning(text)
-
-
-def _tensor(file: TensorFile, name: str) -> Tensor:
-    layout, data = file.layouts[name], file.read(name)
-    dtype = getattr(torch, layout.dtype)
-    return torch.frombuffer(data, dtype=dtype).reshape(layout.shape) if data else torch.zeros(layout.shape, dtype=dtype)
 
 
 def _require_shapes(file: TensorFile, problem: Problem, path: Path) -> None:

@@ -1,8 +1,8 @@
 """The one reader of safetensors files: named arrays, and a header that says where each of them is.
 
 Reads ordinary files alone: it waits for no pipe and takes no endless device for a file. The header is bounded, and the arrays must
-fill the rest of the file without gaps, before anything is read from it. Nothing that is in a file is run, and neither torch nor
-safetensors is needed.
+fill the rest of the file without gaps, before anything is read from it. Nothing that is in a file is run. Neither torch nor
+safetensors is loaded, unless a tensor is asked for.
 """
 
 import hashlib
@@ -15,7 +15,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LONGEST_HEADER = 16_000_000  # bytes; a hundred for each array, so that a hundred thousand fit
 _LENGTH = 8  # bytes of the number that says how long the header is
@@ -105,6 +108,18 @@ class TensorFile:
         except OSError as error:
             raise Damaged(f"it cannot be read ({error.strerror})") from error
         return data
+
+    def tensor(self, name: str) -> "Tensor":
+        """Returns an array as a torch tensor on the CPU, in memory of its own.
+
+        Raises:
+            Damaged: If its bytes cannot be read or do not fit in memory.
+        """
+        import torch
+
+        layout, data = self.layouts[name], self.read(name)
+        dtype = getattr(torch, layout.dtype)
+        return torch.frombuffer(data, dtype=dtype).reshape(layout.shape) if data else torch.zeros(layout.shape, dtype=dtype)
 
     def digest(self) -> str:
         """Returns the checksum of all arrays, as `arrays_digest` computes it; one array is in memory at a time.

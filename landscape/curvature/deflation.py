@@ -38,6 +38,7 @@ from landscape.curvature.operator import SymmetricOperator
 from landscape.curvature.projection import Projector
 from landscape.curvature.quotient import Quotient, null_evidence
 from landscape.curvature.spectrum import rounding_radius
+from landscape.tolerances import MISSED
 
 INDEPENDENT = 1e-5  # singular value of unit Ritz vectors above which they count as independent; noise is far below
 POLISH = 12  # steps that may follow a certificate so that the smallest non-zero eigenvalue is known and not just bounded
@@ -135,7 +136,7 @@ class Deflated:
     projector: Projector | None = None
     probes: int = 8
     steps: int = 400
-    delta: float = 1e-9
+    delta: float = MISSED
     index: bool = True
     rounds: int = 40
     memory: float = 4e9

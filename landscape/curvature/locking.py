@@ -9,13 +9,12 @@ memory by `basis` vectors plus what is locked. Convergence inside the spectrum i
 """
 
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -28,6 +27,12 @@ from landscape.curvature.operator import SymmetricOperator
 from landscape.curvature.quotient import Quotient
 from landscape.display import brief
 from landscape.errors import InputError
+from landscape.store import replacing
+from landscape.tensor_file import TensorFile
+from landscape.tolerances import MISSED
+
+_TENSORS = {"locked", "basis", "projected", "residual", "generator"}  # of a checkpoint
+_NUMBERS = {"products", "restarts", "finished", "run"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class BlockLanczos:
     restarts: int = 400
     memory: float = 8e9
     checkpoint: Path | None = None
-    delta: float = 1e-9
+    delta: float = MISSED
     seed: int = 0
 
     def count(self, operator: SymmetricOperator, gradient_radius: float) -> Nullity:
@@ -105,14 +110,18 @@ class State:
 
 
 def save(state: State, path: Path, run: dict[str, str | int]) -> None:
-    """Writes a state whole or not at all; `run` says which search it belongs to."""
-    tensors = {
-        name: getattr(state, name).contiguous().clone() for name in ("locked", "basis", "projected", "residual", "generator")
-    }
+    """Writes a state whole or not at all; `run` says which search it belongs to.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    tensors = {name: getattr(state, name).contiguous().clone() for name in sorted(_TENSORS)}
     numbers = {"products": state.products, "restarts": state.restarts, "finished": state.finished, "run": run}
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={"state": json.dumps(numbers, sort_keys=True)})
-    os.replace(partial, path)
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={"state": json.dumps(numbers, sort_keys=True)})
+        except SafetensorError as error:  # safetensors reports a full disk in its own type
+            raise InputError(f"cannot write {path}: {error}") from error
 
 
 def load(path: Path, run: dict[str, str | int], device: torch.device) -> State:
@@ -122,16 +131,18 @@ def load(path: Path, run: dict[str, str | int], device: torch.device) -> State:
         InputError: If it belongs to another search or cannot be read.
     """
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            numbers = json.loads(file.metadata()["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        with TensorFile.opened(path) as file:
+            numbers = json.loads(file.metadata["state"])
+            tensors = {name: file.tensor(name) for name in file.layouts}
+    except (KeyError, ValueError, RecursionError) as error:
         raise InputError(f"expected a checkpoint of BlockLanczos at {path}, got: {error}") from error
+    if not isinstance(numbers, dict) or set(numbers) != _NUMBERS or set(tensors) != _TENSORS:
+        raise InputError(f"expected a checkpoint of BlockLanczos at {path}, got one of something else: remove it")
     if numbers["run"] != run:
         raise InputError(f"expected a checkpoint of the run {run}, got one of {numbers['run']}: remove {path} or resume that run")
-    generator = tensors.pop("generator")
-    moved = {name: tensor.to(device) for name, tensor in tensors.items()}
-    return State(**moved, generator=generator, **{name: numbers[name] for name in ("products", "restarts", "finished")})
+    locked, basis, projected, residual = (tensors[name].to(device) for name in ("locked", "basis", "projected", "residual"))
+    progress = (numbers["products"], numbers["restarts"], numbers["finished"])
+    return State(locked, basis, projected, residual, tensors["generator"], *progress)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.agreement import rounding_of
 from landscape.objective import Objective
+from landscape.point_rounding import rounding_of
 from landscape.problem import Problem
 from landscape.structures import Partition, Random, analytic, embed, random_start
 
