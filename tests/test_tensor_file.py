@@ -82,3 +82,31 @@ def test_no_descriptor_stays_open(path, tmp_path):
             read_ordinary(tmp_path, 1)
     if before is not None:
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+def entry(start: int, stop: int) -> str:
+    return f'{{"dtype":"F64","shape":[{(stop - start) // 8}],"data_offsets":[{start},{stop}]}}'
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (f'{{"x":{entry(8, 16)}}}', "leave a gap"),
+        (f'{{"x":{entry(0, 8)},"y":{entry(0, 16)}}}', "overlap"),
+        (f'{{"x":{entry(0, 16)},"y":{entry(8, 16)}}}', "overlap"),
+        (f'{{"x":{entry(0, 8)}}}', "longer than its arrays"),
+        (f'{{"x":{entry(0, 24)}}}', "shorter than its arrays"),
+        (f'{{"x":{entry(0, 16)},"x":{entry(0, 16)}}}', "a key twice"),
+        ('{"x":{"dtype":"F64","shape":[3],"data_offsets":[0,16]}}', "not of the size"),
+        ('{"x":{"dtype":"F64","shape":[2],"data_offsets":[0,16],"more":1}}', "does not describe"),
+        ('{"x":{"dtype":"F64","shape":[true,2],"data_offsets":[0,16]}}', "no shape or place"),
+        ('{"__metadata__":{"a":1}}', "metadata are not texts"),
+        ("[]", "no object"),
+        ("{", "not JSON"),
+    ],
+)
+def test_a_header_must_describe_the_whole_file(tmp_path, header, words):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(16))
+    with pytest.raises(Damaged, match=words), TensorFile.opened(path):
+        pass

@@ -217,6 +217,18 @@ def test_scales_whose_squares_leave_the_range_are_refused(plant, name, scale):
             nullity(Matrix(entries), method)
 
 
+def test_an_entry_that_every_product_rounds_to_zero_is_seen():
+    """The smallest number of all, where the probes are below a half."""
+    size = 400
+    probes = random_block(Matrix(torch.zeros(size, size, dtype=torch.float64)), 4, seeded(0, "symmetry"))
+    row = int(probes.abs().amax(1).argmin())
+    entries = torch.zeros(size, size, dtype=torch.float64)
+    entries[row, row] = 5e-324
+    assert not (entries @ probes).any()
+    with pytest.raises(InputError, match="scale it"):
+        nullity(Matrix(entries), Dense())
+
+
 def tried(draw: random.Random, plant: Callable[[list[float], int], Matrix], name: str, trial: int) -> tuple[str, int | None]:
     """Returns the kind of lie, and how wrong a resolved count is; None where it is refused or undecided."""
     zeros = draw.choice([0, 1, 2, 5, 8])
