@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from landscape.display import brief
 from landscape.errors import InputError
 from landscape.problem import Problem
 from landscape.seal import METADATA_KEY, SEAL, canonical_json, seal_of, sealed
@@ -49,6 +50,8 @@ class PointFile:
     problem: Problem
     arrays: dict[str, Tensor]
     seal: str | None
+
+    __repr__ = brief
 
     @classmethod
     def read(cls, path: Path) -> "PointFile":

@@ -38,8 +38,9 @@ def require_symmetric(operator: SymmetricOperator, seed: int = 0) -> None:
     require_finite(images)
     kind = torch.finfo(images.dtype)
     low, high = kind.tiny**_RANGE, kind.max**_RANGE
-    largest = float(images.abs().max()) or float((operator @ (high * probes)).abs().max()) / high
-    if largest and not low < largest < high:
+    largest = float(images.abs().max())
+    is_zero = not largest and not bool((operator @ (high * probes)).any())
+    if not is_zero and not low < largest < high:
         raise InputError(f"expected an operator of norm between {low:.0e} and {high:.0e}, got about {largest:.0e}: scale it")
     form = probes.mT @ images
     asymmetry = float((form - form.mT).abs().max())
