@@ -10,8 +10,7 @@ from torch import Tensor
 
 from landscape.codes import Block, size_of, symmetries_of
 from landscape.problem import Problem
-
-_EQUAL = 1e-6  # of the largest logit: entries closer than this are one value; polished points agree to 1e-12
+from landscape.tolerances import SAME_LOGITS
 
 
 def copies_of_blocks(blocks: Sequence[tuple[Block, object]], samples: Sequence[int]) -> int:
@@ -51,7 +50,7 @@ def copies_of_logits(logits: Float[Tensor, "k k"], class_sizes: Sequence[int]) -
     K <= 20.
     """
     size = len(class_sizes)
-    step = _EQUAL * max(float(logits.abs().max()), 1e-300)
+    step = SAME_LOGITS * max(float(logits.abs().max()), 1e-300)
     table = torch.round(logits / step / 2).to(torch.int64).tolist()
     rows = [tuple(sorted(zip(table[i], [row[i] for row in table], class_sizes, strict=True))) for i in range(size)]
     colours = [(class_sizes[i], table[i][i], rows[i]) for i in range(size)]

@@ -124,7 +124,7 @@ def _log_pair(one: np.ndarray, other: np.ndarray) -> float:
 
 def log_pseudo_determinant(spectrum: Spectrum, cutoff: float) -> float:
     """Returns the sum of the logs of the sizes of all eigenvalues above `cutoff` in size."""
-    return math.fsum(times * math.log(abs(value)) for value, times in spectrum.pairs() if abs(value) > cutoff)
+    return math.fsum(times * math.log(abs(value)) for value, times in spectrum.pairs() if not abs(value) <= cutoff)
 
 
 def free_energy(loss: float, temperature: float, transverse: int, log_copies: float, log_volume: float, log_pdet: float) -> float:

@@ -7,14 +7,16 @@ is null.
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.counting import Counting, Inertia, nullity, require_symmetric
+from landscape.curvature.checks import require_symmetric
+from landscape.curvature.counted import Counted
+from landscape.curvature.counting import Counting, Inertia, nullity
 from landscape.curvature.deflation import Deflated
 from landscape.curvature.locking import BlockLanczos
 from landscape.curvature.lowrank import LowRank
@@ -150,9 +152,10 @@ def measure(problem: Problem, theta: Float[Tensor, " p"], route: Route, toleranc
     operator = hessian_at(problem, theta)
     if route == "lowrank":
         method = LowRank(problem.mean_decay, memory=half_of_memory(theta.device))
-        require_symmetric(operator)
-        whole = method.spectrum(operator)
-        return Measurement(whole.spectrum, gauss_newton_norms(problem, theta), method.zeros(whole, operator, radius))
+        counted = Counted.of(operator)
+        require_symmetric(counted)
+        zeros = method.zeros(whole := method.spectrum(counted), operator, radius)
+        return Measurement(whole.spectrum, gauss_newton_norms(problem, theta), replace(zeros, products=counted.products))
     return Measurement(None, None, nullity(operator, _counting(problem, theta, route, tolerance), radius))
 
 

@@ -33,7 +33,7 @@ class OrbitProjector:
             Where equal classes can be rotated the first starts with their indicator vectors and the last is the identity.
         rows: Of each interface, the orthonormal rows that the cross part moves along.
         support: Orthonormal basis of the part inside the used directions, in the frames' coordinates.
-        rank: The dimension of the orbit.
+        rank: The dimension of the orbit; `curvature.projection.require_projector` compares it with the trace.
     """
 
     objective: Objective
@@ -43,6 +43,17 @@ class OrbitProjector:
     rank: int
 
     __repr__ = brief
+
+    @property
+    def trace(self) -> float:
+        """The trace, from the sizes of the factors that `apply` multiplies with, which are orthonormal up to rounding.
+
+        A cross part is (I - frame frame') on one side and row' row on the other, so its trace is the product of both.
+        """
+        width = float(self.objective.shapes[0][0])
+        pairs = zip(self.rows, self.frames[1:], strict=False)
+        cross = sum((width - float(frame.square().sum())) * float(row.square().sum()) for row, frame in pairs)
+        return cross + float(self.support.square().sum())
 
     def apply(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
         """Returns the components of the columns along the orbit."""

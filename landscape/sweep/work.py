@@ -222,10 +222,11 @@ def packed(end: "EndPoint", point: "CriticalPoint | None", seconds: float, devic
     """Returns the header and the arrays of a record; with a point it is a file of that point too."""
     import torch
 
-    from landscape.point import Origin, arrays_digest
+    from landscape.point import Origin
+    from landscape.point_file import arrays_digest
 
     result = {name: value for name, value in asdict(end).items() if name not in ("record", "seed")}
-    header: dict[str, Any] = {"format": FORMAT}
+    header: dict[str, Any] = {}
     ranks = torch.tensor([row[3] for row in end.record], dtype=torch.float64)
     if point is not None and end.outcome != "DIVERGED":
         header, arrays = point.contents()
@@ -242,7 +243,7 @@ def packed(end: "EndPoint", point: "CriticalPoint | None", seconds: float, devic
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": Origin("").versions,
     }
-    return {**header, "result": result, "provenance": provenance, "sha256": arrays_digest(arrays)}, arrays
+    return {**header, "format": FORMAT, "result": result, "provenance": provenance, "sha256": arrays_digest(arrays)}, arrays
 
 
 def compute(jobs: tuple[Job, ...], device: str, size: int | None) -> "Iterator[tuple[Job, EndPoint, CriticalPoint | None]]":
