@@ -20,6 +20,10 @@ from landscape.objective import Objective, class_means
 from landscape.problem import Problem
 from landscape.structures import LogitForm, factor_values
 
+_GAP = 3.0  # no singular value within this factor of the tolerance, which is ten times what the gradient allows: half of that, in decades
+_SMALL = 0.1  # of the largest singular value of each factor: a larger tolerance could hide a direction that the point uses
+_LINEAR = 0.1  # relative error up to which the gradient is that of the loss expanded at zero, so that zero is the point next to it
+
 
 @dataclass(frozen=True)
 class Core:
@@ -78,6 +82,56 @@ class Core:
         return torch.cat([part.flatten() for part in parts])
 
 
+def accepted_rank(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> int:
+    """Returns the rank of every factor at the critical point next to a nearly critical point of a linear model.
+
+    By balance the factors of a critical point share one rank. A direction that it does not use has gradient decay * s at a
+    singular value s, as long as the data pull on it less than decay does: their pull has the order s^L. The rank is accepted
+    only if three conditions hold, so that neither side of the tolerance is a guess:
+
+    1. The factors have equally many singular values above the tolerance.
+    2. None is within a factor `_GAP` of it: those below are zeros of the critical point, those above are not.
+    3. The tolerance is at most `_SMALL` of the largest singular value of each factor. Rank 0, which has none to compare with,
+       is accepted where the gradient is that of the loss expanded at the zero point; then zero is the nearest critical point.
+
+    Only ratios count, so small-root points, whose singular values are small as a whole, are judged alike.
+
+    Args:
+        problem: A linear model.
+        theta: The point.
+        tolerance: Singular values of a factor up to this are zero (absolute).
+
+    Raises:
+        InputError: If a condition fails, which says that the point is not close enough to a critical one.
+    """
+    factors = Objective.of(problem, theta).split(theta)
+    values = [torch.linalg.svdvals(factor) for factor in factors]
+    ranks = [int((part > tolerance).sum()) for part in values]
+    solve_first = "run landscape solve --start FILE first"
+    if len(set(ranks)) > 1:
+        raise InputError(f"expected one rank in all factors, as at a critical point, got {ranks}: {solve_first}")
+    close = [float(s) for part in values for s in part if not (s * _GAP <= tolerance or s >= _GAP * tolerance)]
+    if close:
+        raise InputError(
+            f"expected a gap in the singular values around the tolerance {tolerance:.1e}, got {close[0]:.1e}: {solve_first}"
+        )
+    if ranks[0] and not all(tolerance <= _SMALL * float(part[0]) for part in values):
+        raise InputError(
+            f"expected a tolerance of at most {_SMALL:g} of the factors, got {tolerance:.1e} at {float(min(p[0] for p in values)):.1e}: "
+            f"{solve_first}"
+        )
+    if not ranks[0] and not _next_to_zero(problem, theta):
+        raise InputError(f"expected singular values above the tolerance, got none above {tolerance:.1e}: {solve_first}")
+    return ranks[0]
+
+
+def _next_to_zero(problem: Problem, theta: Tensor) -> bool:
+    """Whether the gradient is the Hessian at zero times the point, so that one Newton step from zero's side explains it."""
+    objective = Objective.of(problem, theta)
+    expanded = objective.linearize(torch.zeros_like(theta))(theta)
+    return bool((objective.gradient(theta) - expanded).norm() <= _LINEAR * expanded.norm())
+
+
 def compress(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> tuple[Core, list[Float[Tensor, "d r"]]]:
     """Returns the core of a (nearly) critical point and the frames that `Core.embed` needs to write it back.
 
@@ -89,15 +143,12 @@ def compress(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> 
         tolerance: Singular values of a factor up to this are zero (absolute).
 
     Raises:
-        InputError: If the model is not linear or its factors have different ranks, so that the point is not close to critical.
+        InputError: If the model is not linear or no rank can be accepted (`accepted_rank`).
     """
     if not problem.is_linear:
         raise InputError(f"expected linear layers for the reduction, got {problem.activation}: use the dense method")
     factors = Objective.of(problem, theta).split(theta)
-    ranks = [int((torch.linalg.svdvals(factor) > tolerance).sum()) for factor in factors]
-    if len(set(ranks)) > 1:
-        raise InputError(f"expected one rank in all factors, as at a critical point, got {ranks}: solve or polish the point first")
-    rank = ranks[0]
+    rank = accepted_rank(problem, theta, tolerance)
     frames = [torch.linalg.svd(factor, full_matrices=False)[0][:, :rank] for factor in factors[:-1]]
     sizes = torch.tensor(problem.class_sizes, dtype=theta.dtype, device=theta.device)
     small = [frames[0].mT @ class_means(problem, factors[0]) * sizes.sqrt()]

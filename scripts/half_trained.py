@@ -1,0 +1,88 @@
+"""Where weights go that plain float32 descent was stopped on: the flow of `solve --start`, and the descent itself, continued.
+
+Paper setting, one seed, stopped after 2000 to 40 000 steps. `import --polish` must end where both of these end.
+"""
+
+import csv
+import io
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import torch
+
+from landscape.objective import Objective
+from landscape.point import CriticalPoint, Origin, Outcome
+from landscape.problem import Problem
+from landscape.solver import GradientDescent, Newton, Place, solve
+from landscape.store import replacing
+from landscape.structures import Random, random_start
+
+PAPER = Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2.0**-10)
+SMALL = Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+STOPS = (2_000, 5_000, 10_000, 20_000, 40_000)
+LEARNING_RATE = 0.5
+SEEDS = range(3)
+TABLE = Path(__file__).resolve().parent.parent / "figures" / "data" / "half_trained.csv"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stop of one seed: the weights there, and where three ways of going on end."""
+
+    seed: int
+    steps: int
+    loss: float
+    gradient_norm: float
+    before: str
+    polished: str
+    polished_loss: float
+    outcome: str
+    moved: float
+    continued: str
+    continued_loss: float
+
+
+def trained(problem: Problem, seed: int, stops: tuple[int, ...]) -> dict[int, torch.Tensor]:
+    """Returns the float32 weights of plain descent at these steps, widened to float64 as an import widens them."""
+    theta = random_start(problem, Random(seed=seed)).float()
+    objective, kept = Objective.of(problem, theta), {}
+    for step in range(max(stops) + 1):
+        if step in stops:
+            kept[step] = theta.double()
+        theta = theta - LEARNING_RATE * objective.gradient(theta)
+    return kept
+
+
+def row(problem: Problem, seed: int, steps: int, theta: torch.Tensor) -> Row:
+    """Follows the flow and the descent from the weights, and names both ends."""
+    start = CriticalPoint.at(problem, theta, Origin("plain float32 descent", seed=seed))
+    before = Place.of(start)
+    polished = solve(problem, theta)
+    after = Place.of(polished)
+    descent = solve(problem, theta, (GradientDescent(LEARNING_RATE, tolerance=1e-7), Newton()))
+    end = Place.of(descent)
+    assert descent.outcome is Outcome.CONVERGED
+    moved = float((polished.theta - theta).norm())
+    return Row(
+        seed, steps, start.loss, start.gradient_norm, before.structure, after.structure, polished.loss,
+        polished.outcome.name.lower(), moved, end.structure, descent.loss,
+    )  # fmt: skip
+
+
+def write(rows: list[Row]) -> None:
+    """Writes the table, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([field.name for field in fields(Row)])
+    writer.writerows(astuple(one) for one in rows)
+    with replacing(TABLE) as temporary:
+        temporary.write_text(text.getvalue())
+
+
+if __name__ == "__main__":
+    table: list[Row] = []
+    for seed in SEEDS:
+        for steps, theta in trained(PAPER, seed, STOPS).items():
+            table.append(row(PAPER, seed, steps, theta))
+            print(*astuple(table[-1]), flush=True)
+            write(table)
