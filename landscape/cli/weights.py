@@ -60,5 +60,5 @@ def import_weights(
     if report and not report.resolved:
         warn(report.reason)
     elif move.after.structure == NOT_CRITICAL:
-        warn(f"not critical: the gradient norm is {point.gradient_norm:.1e}: import with --polish, or run landscape solve --start {out}")
+        warn(f"not critical: gradient norm {point.gradient_norm:.1e}: import with --polish, or run landscape solve --start {out}")
     return DONE

@@ -11,6 +11,7 @@ from landscape.solver.newton import critical_core
 from landscape.solver.run import CRITICAL
 
 NOT_CRITICAL = "not critical"  # stands where a structure would, since only critical points have one
+_NEAR = 1e-2  # of the norm of the parameters: how far from a critical point of known structure a point may be called by its name
 NO_RANK = "no accepted rank"  # the same at a small gradient whose decay is smaller still
 
 
@@ -21,7 +22,7 @@ class Place:
     Attributes:
         loss: With weight decay; None where it is not finite.
         gradient_norm: Euclidean; None where it is not finite.
-        structure: The name of the critical point that trusted Newton steps lead to; `NOT_CRITICAL` where they lead to none.
+        structure: The name of the critical point that trusted Newton steps lead to, if it is near; `NOT_CRITICAL` otherwise.
     """
 
     loss: float | None
@@ -66,7 +67,11 @@ class Move:
 
     def rows(self) -> list[tuple[str, str]]:
         """Returns the lines that a command prints, as name and value."""
-        far = "nowhere: the end is not finite" if self.distance is None else f"{self.distance:.2e} in parameters of norm {self.length:.2e}"
+        far = (
+            "nowhere: the end is not finite"
+            if self.distance is None
+            else f"{self.distance:.2e} in parameters of norm {self.length:.2e}"
+        )
         return [("before", str(self.before)), ("after", str(self.after)), ("moved", far)]
 
     def as_dict(self) -> dict[str, Any]:
@@ -77,10 +82,12 @@ class Move:
 def _structure(point: CriticalPoint) -> str:
     problem, small = point.problem, point.gradient_norm <= CRITICAL
     if problem.is_linear:
-        core = critical_core(problem, point.theta, CRITICAL)
-        if core is None:
+        found = critical_core(problem, point.theta, CRITICAL)
+        if found is None:
             return NO_RANK if small else NOT_CRITICAL
-        return structure_name(problem, core.class_logits, core.rank)
+        core, nearest = found
+        near = small or float((nearest - point.theta).norm()) <= _NEAR * float(point.theta.norm())
+        return structure_name(problem, core.class_logits, core.rank) if near else NOT_CRITICAL
     if not small:
         return NOT_CRITICAL
     logits = class_means(problem, Objective.of(problem, point.theta).logits(point.theta))

@@ -23,13 +23,15 @@ from landscape.reduction import Core, compress
 from landscape.solver.methods import Newton, State
 from landscape.solver.transient import loss_slack
 
-_MODEL = 0.5  # of the gradient norm: error of the linear model up to which a step is taken; at a fold it is a quarter
+_MODEL = 0.3  # error of the linear model, of the gradient and as a share of the step: Kantorovich's 1/4, attained at a fold
 _REACH = 2.5  # first steps that all steps together may span: Kantorovich's 2, which a fold attains, and a rest for rounding
+_FAR = 0.1  # of the norm of the parameters: what would have to move further was not close, and is left to descent
 _KEPT = 0.5  # of itself at the start that a singular value in use must keep, or the point has begun to lose a rank
+_SOLVED = 1e-4  # residual of MINRES beside the gradient
 _ROUNDING = 1e3  # units of rounding of the parameters, as far as they are felt in singular values, distances and the gradient
 
 Apply = Callable[[Tensor], Tensor]
-StepRule = Callable[[Apply, Tensor], Tensor]  # from the product with the Hessian and the gradient to the step
+Rule = Callable[[Apply, Tensor, float], Apply]  # from the product with H, the gradient and `_gauge_radius` to that with H^-1
 
 
 def rank_tolerance(problem: Problem, theta: Float[Tensor, " p"], gradient_norm: float) -> float:
@@ -75,8 +77,10 @@ def newton(problem: Problem, theta: Float[Tensor, " p"]) -> Iterator[State]:
         yield State(place.theta, place.loss, place.norm, state.steps + 1, state.stalled)
 
 
-def critical_core(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> Core | None:
-    """Returns the core of the critical point next to a point of a linear model, or None where trusted steps lead to none.
+def critical_core(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> tuple[Core, Float[Tensor, " p"]] | None:
+    """Returns the core of the critical point next to a point of a linear model, and that critical point in the point's own frames.
+
+    None where trusted steps lead to none, or the point has no accepted rank.
 
     Args:
         problem: A linear model; for others there is no core.
@@ -91,7 +95,8 @@ def critical_core(problem: Problem, theta: Float[Tensor, " p"], tolerance: float
     if found is None:
         return None
     core = polish_core(found[0], Newton())
-    return core if float(core.objective.gradient(core.theta).norm()) <= tolerance else None
+    critical = float(core.objective.gradient(core.theta).norm()) <= tolerance
+    return (core, core.embed(found[1])) if critical else None
 
 
 @dataclass(frozen=True)
@@ -117,8 +122,8 @@ class _Place:
     def predicts(self, apply: Apply, other: "_Place", blur: float) -> bool:
         """Whether the quadratic model here explains loss and gradient there, at minima and saddles alike.
 
-        The model's error in the gradient is e; along a step s that of the loss is then e |s| / 3 to leading order. So a loss that
-        rises or falls otherwise than the model says, by more than e |s|, was met on another branch.
+        The model's error in the gradient is e; along a step s that of the loss is then at most e |s| / 3 to leading order. So a
+        loss that rises or falls otherwise than the model says, by more than e |s| / 2, was met on another branch.
 
         Args:
             apply: The product with the Hessian here.
@@ -130,7 +135,7 @@ class _Place:
         error = float((other.gradient - self.gradient - bent).norm())
         change = float(self.gradient @ step + step @ bent / 2)
         slack = float(loss_slack(torch.tensor(self.loss)))
-        return error <= _MODEL * self.norm + blur and abs(other.loss - self.loss - change) <= error * float(step.norm()) + slack
+        return error <= _MODEL * self.norm + blur and abs(other.loss - self.loss - change) <= error * float(step.norm()) / 2 + slack
 
 
 def _rounding(theta: Tensor) -> float:
@@ -154,32 +159,51 @@ def _trusted_core(
     return (core, frames) if near and start.predicts(objective.linearize(start.theta), place, blur) else None
 
 
-def _steps(objective: Objective, theta: Tensor, rule: StepRule, tolerance: float) -> Iterator[State]:
+def _steps(objective: Objective, theta: Tensor, rule: Rule, tolerance: float) -> Iterator[State]:
     """Yields the state after every step that can be trusted; the last one is stalled.
 
-    A step must lower the gradient norm, be explained by the quadratic model, keep all steps within `_REACH` times the first, and
-    change no rank: every singular value above the tolerance keeps `_KEPT` of what it was at the start, none below it rises above.
+    A step must lower the gradient norm, be explained by the quadratic model, keep all steps within `_REACH` times the first and
+    `_FAR` of the parameters, and change no rank: every singular value above the tolerance keeps `_KEPT` of what it was at the start, none below it rises above.
     """
     here, steps, first = _Place.at(objective, theta), 0, None
-    used = _singular_values(objective, theta) if here.finite else []
+    values = used = _singular_values(objective, theta) if here.finite else []
     while True:
-        moved = _next(objective, here, rule) if here.finite and objective.size else None
+        radius = _gauge_radius(values, tolerance, here.norm)
+        moved = _next(objective, here, rule, radius) if here.finite and objective.size else None
         if moved is not None:
-            reach = float((moved.theta - theta).norm())
+            values, reach = _singular_values(objective, moved.theta), float((moved.theta - theta).norm())
             first = reach if first is None else first
-            keeps = _same_rank(used, _singular_values(objective, moved.theta), tolerance)
-            moved = moved if keeps and reach <= _REACH * first + _rounding(theta) else None
+            bound = min(_REACH * first + _rounding(theta), _FAR * float(theta.norm()))
+            if not (_same_rank(used, values, tolerance) and reach <= bound):
+                moved = None
         yield State(here.theta, here.loss, here.norm, steps, stalled=moved is None)
         if moved is None:
             return
         here, steps = moved, steps + 1
 
 
-def _next(objective: Objective, here: _Place, rule: StepRule) -> _Place | None:
-    """Returns where a rule's step leads, or None where the quadratic model does not hold so far."""
+def _gauge_radius(values: list[Tensor], tolerance: float, norm: float) -> float:
+    """Returns how far from zero the eigenvalues of rotations may be at a gradient norm.
+
+    A rotation moves the factors by at least its own size times their smallest singular value in use, and the Hessian sends
+    that move to the rotated gradient; twice, because a move is shared by two factors.
+    """
+    smallest = [float(part[part > tolerance].min()) for part in values if bool((part > tolerance).any())]
+    return 2 * norm / min([1.0, *smallest])
+
+
+def _next(objective: Objective, here: _Place, rule: Rule, radius: float) -> _Place | None:
+    """Returns where a rule's step leads, or None where the quadratic model does not hold so far.
+
+    Beside `_Place.predicts`, the same inverse applied to the new gradient, an estimate of the next step, must be short.
+    """
     apply = objective.linearize(here.theta)
-    moved = _Place.at(objective, here.theta + rule(apply, here.gradient))
-    return moved if moved.norm < here.norm and here.predicts(apply, moved, 0.0) else None
+    inverse = rule(apply, here.gradient, radius)
+    step = -inverse(here.gradient)
+    moved = _Place.at(objective, here.theta + step)
+    if not (moved.norm < here.norm and here.predicts(apply, moved, 0.0)):
+        return None
+    return moved if float(inverse(moved.gradient).norm()) <= _MODEL * float(step.norm()) else None
 
 
 def _singular_values(objective: Objective, theta: Tensor) -> list[Tensor]:
@@ -191,20 +215,22 @@ def _same_rank(before: list[Tensor], after: list[Tensor], tolerance: float) -> b
     return all(bool(torch.where(old > tolerance, new >= _KEPT * old, new <= tolerance).all()) for old, new in bounds)
 
 
-def _pseudo_inverse(apply: Apply, gradient: Tensor) -> Tensor:
-    """The step from the eigendecomposition; eigenvalues within reach of the gauge zeros are left alone."""
+def _pseudo_inverse(apply: Apply, gradient: Tensor, radius: float) -> Apply:
+    """By the eigendecomposition; eigenvalues within reach of the gauge zeros are left alone."""
     values, vectors = torch.linalg.eigh(dense(Product(apply, gradient)))
-    cutoff = max(rounding_radius(len(gradient), float(values.abs().max())), float(gradient.norm()))
+    cutoff = max(rounding_radius(len(gradient), float(values.abs().max())), radius)
     inverse = torch.where(values.abs() > cutoff, 1 / values, 0.0)
-    return -vectors @ (inverse * (vectors.mT @ gradient))
+    return lambda vector: vectors @ (inverse * (vectors.mT @ vector))
 
 
-def _minimum_residual(apply: Apply, gradient: Tensor) -> Tensor:
-    """The minimum-norm step by MINRES, which has no component along directions that the gradient does not see."""
+def _minimum_residual(apply: Apply, gradient: Tensor, radius: float) -> Apply:
+    """By MINRES: the minimum-norm solution, which has no component along directions that the gradient does not see.
+
+    Solved to a share of the gradient far above rounding: a tighter one would divide rounding by the gauge eigenvalues (`radius`).
+    """
 
     def on_host(vector: np.ndarray) -> np.ndarray:
         return apply(torch.from_numpy(vector).to(gradient)).cpu().numpy()
 
     operator = LinearOperator((len(gradient), len(gradient)), matvec=on_host, dtype="float64")
-    step, _ = minres(operator, -gradient.cpu().numpy(), rtol=min(1e-3, float(gradient.norm())), maxiter=2000)
-    return torch.from_numpy(step).to(gradient)
+    return lambda vector: torch.from_numpy(minres(operator, vector.cpu().numpy(), rtol=_SOLVED, maxiter=2000)[0]).to(gradient)
