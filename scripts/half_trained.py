@@ -3,9 +3,7 @@
 Paper setting, one seed, stopped after 2000 to 40 000 steps. `import --polish` must end where both of these end.
 """
 
-import csv
-import io
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import torch
@@ -14,11 +12,10 @@ from landscape.objective import Objective
 from landscape.point import CriticalPoint, Origin, Outcome
 from landscape.problem import Problem
 from landscape.solver import GradientDescent, Newton, Place, solve
-from landscape.store import replacing
 from landscape.structures import Random, random_start
+from landscape.survey import read_table, write_table
 
 PAPER = Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2.0**-10)
-SMALL = Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
 STOPS = (2_000, 5_000, 10_000, 20_000, 40_000)
 LEARNING_RATE = 0.5
 SEEDS = range(3)
@@ -69,14 +66,9 @@ def row(problem: Problem, seed: int, steps: int, theta: torch.Tensor) -> Row:
     )  # fmt: skip
 
 
-def write(rows: list[Row]) -> None:
-    """Writes the table, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(Row)])
-    writer.writerows(astuple(one) for one in rows)
-    with replacing(TABLE) as temporary:
-        temporary.write_text(text.getvalue())
+def read() -> list[Row]:
+    """Returns the committed table."""
+    return read_table(TABLE, Row)
 
 
 if __name__ == "__main__":
@@ -85,4 +77,4 @@ if __name__ == "__main__":
         for steps, theta in trained(PAPER, seed, STOPS).items():
             table.append(row(PAPER, seed, steps, theta))
             print(*astuple(table[-1]), flush=True)
-            write(table)
+            write_table(table, TABLE)

@@ -163,7 +163,8 @@ def _steps(objective: Objective, theta: Tensor, rule: Rule, tolerance: float) ->
     """Yields the state after every step that can be trusted; the last one is stalled.
 
     A step must lower the gradient norm, be explained by the quadratic model, keep all steps within `_REACH` times the first and
-    `_FAR` of the parameters, and change no rank: every singular value above the tolerance keeps `_KEPT` of what it was at the start, none below it rises above.
+    `_FAR` of the parameters, and change no rank: every singular value above the tolerance keeps `_KEPT` of what it was at the
+    start, and none below it rises above.
     """
     here, steps, first = _Place.at(objective, theta), 0, None
     values = used = _singular_values(objective, theta) if here.finite else []
