@@ -1,6 +1,6 @@
 """Where weights go that plain float32 descent was stopped on: the flow of `solve --start`, and the descent itself, continued.
 
-Paper setting, one seed, stopped after 2000 to 40 000 steps. `import --polish` must end where both of these end.
+Paper setting, three seeds, stopped after 2000 to 40 000 steps. `import --polish` must end where both of these end.
 """
 
 from dataclasses import astuple, dataclass
@@ -50,18 +50,21 @@ def trained(problem: Problem, seed: int, stops: tuple[int, ...]) -> dict[int, to
     return kept
 
 
-def row(problem: Problem, seed: int, steps: int, theta: torch.Tensor) -> Row:
-    """Follows the flow and the descent from the weights, and names both ends."""
+def continued(problem: Problem, theta: torch.Tensor) -> CriticalPoint:
+    """Returns where plain descent in float64 ends from the weights."""
+    end = solve(problem, theta, (GradientDescent(LEARNING_RATE, tolerance=1e-7), Newton()))
+    assert end.outcome is Outcome.CONVERGED
+    return end
+
+
+def row(problem: Problem, seed: int, steps: int, theta: torch.Tensor, descent: CriticalPoint) -> Row:
+    """Follows the flow from the weights, and names its end and that of the descent."""
     start = CriticalPoint.at(problem, theta, Origin("plain float32 descent", seed=seed))
-    before = Place.of(start)
     polished = solve(problem, theta)
-    after = Place.of(polished)
-    descent = solve(problem, theta, (GradientDescent(LEARNING_RATE, tolerance=1e-7), Newton()))
-    end = Place.of(descent)
-    assert descent.outcome is Outcome.CONVERGED
+    after, end = Place.of(polished), Place.of(descent)
     moved = float((polished.theta - theta).norm())
     return Row(
-        seed, steps, start.loss, start.gradient_norm, before.structure, after.structure, polished.loss,
+        seed, steps, start.loss, start.gradient_norm, Place.of(start).structure, after.structure, polished.loss,
         polished.outcome.name.lower(), moved, end.structure, descent.loss,
     )  # fmt: skip
 
@@ -75,6 +78,6 @@ if __name__ == "__main__":
     table: list[Row] = []
     for seed in SEEDS:
         for steps, theta in trained(PAPER, seed, STOPS).items():
-            table.append(row(PAPER, seed, steps, theta))
+            table.append(row(PAPER, seed, steps, theta, continued(PAPER, theta)))
             print(*astuple(table[-1]), flush=True)
             write_table(table, TABLE)

@@ -50,7 +50,7 @@ def test_the_committed_table_has_every_stop_and_no_zero_point() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_small_model_stopped_anywhere(seed: int) -> None:
     for steps, theta in half_trained.trained(SMALL, seed, (50, 200, 800)).items():
-        row = half_trained.row(SMALL, seed, steps, theta)
+        row = half_trained.row(SMALL, seed, steps, theta, half_trained.continued(SMALL, theta))
         check(row)
         assert row.before == "not critical"
         assert row.polished in ("DNC", "pairs")
@@ -60,8 +60,10 @@ def test_a_small_model_stopped_anywhere(seed: int) -> None:
 @pytest.mark.slow
 def test_the_paper_setting_again() -> None:
     table = {(row.seed, row.steps): row for row in half_trained.read()}
-    for steps, theta in half_trained.trained(half_trained.PAPER, 2, half_trained.STOPS).items():
-        row = half_trained.row(half_trained.PAPER, 2, steps, theta)
+    stops = half_trained.trained(half_trained.PAPER, 2, half_trained.STOPS)
+    end = half_trained.continued(half_trained.PAPER, stops[max(stops)])
+    for steps, theta in stops.items():
+        row = half_trained.row(half_trained.PAPER, 2, steps, theta, end)
         check(row)
         assert row.polished == table[2, steps].polished
         assert row.loss == pytest.approx(table[2, steps].loss, rel=1e-3)  # float32 rounding depends on the machine
