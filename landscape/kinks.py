@@ -23,6 +23,7 @@ from landscape.objective import Objective
 from landscape.problem import Problem
 
 LARGEST_MANIFOLD = 2_000  # parameters up to which the Hessian along the kinks is formed
+_GAP = 3.0  # no pre-activation may be within this factor of the tolerance, or which units are at a kink is a guess
 _MOST_SLOPES = 512  # kinks whose two sides are tried; each needs a vector of all parameters
 
 
@@ -37,7 +38,8 @@ class Kinks:
         smallest_slope: The smallest one-sided derivative along a unit normal of a kink, either side; None without kinks or
             normals. A negative one is a way down, so the point is no minimum.
         manifold: Zero and negative eigenvalues of the Hessian along the manifold on which every kink stays a kink; None if the
-            kinks depend on each other, so that they cut out no manifold to first order, or there are too many parameters.
+            kinks depend on each other, so that they cut out no manifold to first order, if the tolerance does not tell kinks
+            from other pre-activations, or there are too many parameters.
     """
 
     count: int
@@ -75,7 +77,8 @@ def kinks(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> Kin
     units = (normals / sizes.clamp(min=torch.finfo(theta.dtype).tiny).unsqueeze(1))[sizes > 0][:_MOST_SLOPES]
     slopes = one_sided_slopes(problem, theta, torch.cat([units, -units]), opened, places) if len(units) else None
     manifold = None
-    if problem.parameters <= LARGEST_MANIFOLD:
+    apart = all(bool(((signal.abs() * _GAP <= tolerance) | (signal.abs() >= _GAP * tolerance)).all()) for signal in hidden)
+    if apart and problem.parameters <= LARGEST_MANIFOLD:
         manifold = _along(problem, theta, _gates(opened, places, masks), normals, residual)
     return Kinks(count, smallest, residual, float(slopes.min()) if slopes is not None else None, manifold)
 

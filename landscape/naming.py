@@ -14,6 +14,7 @@ from landscape.structures import Apex, analytic, scale_equation
 from landscape.theory import Root
 
 MATCH = 1e-6  # relative error of the logits up to which a structure is recognised; polished points match to 1e-12
+_NEGLIGIBLE = 1e-6  # of the largest singular value of the logits: what is smaller adds no rank to a point without a core
 _COUPLINGS = (1e-12, 1e-10, 1e-8, 1e-6)  # small-root blocks may be 1e-8 of the others, so the split is tried at several scales
 
 
@@ -48,6 +49,12 @@ def structure_name(problem: Problem, logits: Float[Tensor, "k k"], rank: int) ->
     if problem.classes % 2 and rank == (problem.classes + 1) // 2 and problem.is_balanced and _is_apex(problem, logits):
         return "pairs+apex"
     return f"unnamed rank {rank}"
+
+
+def rank_of_logits(logits: Float[Tensor, "k k"]) -> int:
+    """Returns the rank of class-mean logits for `structure_name`, at points that have no core (ReLU models)."""
+    values = torch.linalg.svdvals(logits)
+    return int((values > _NEGLIGIBLE * values.max()).sum())
 
 
 def _blocks_name(blocks: list[Block], roots: set[Root]) -> str:

@@ -26,6 +26,7 @@ from landscape.display import brief
 from landscape.errors import InputError
 from landscape.objective import Objective
 from landscape.problem import Problem
+from landscape.reduction import accepted_rank
 from landscape.routes import gradient_radius, hessian_at
 from landscape.solver.newton import rank_tolerance
 from landscape.symmetry import interfaces, orbit
@@ -180,11 +181,14 @@ class _Frame:
 
 
 def _require_critical(frame: _Frame, name: Along, norm: float) -> None:
+    """Refuses a point whose gradient hides the orbit: without an accepted rank the projector would leave gauge directions in."""
     if UNDECIDED_FACTOR * frame.radius > norm:
         raise InputError(
             f"expected a critical point for the direction {name}, got one where the gradient moves eigenvalues by up to "
             f"{frame.radius:.1e} (largest {norm:.1e}): polish it, or use stiffest or gauge"
         )
+    if frame.problem.is_linear:
+        accepted_rank(Objective.of(frame.problem, frame.theta), frame.theta, frame.tolerance)
 
 
 def _direction(frame: _Frame, name: Along, ends: BothEnds | None) -> Direction:

@@ -115,6 +115,16 @@ def test_a_critical_kink_worked_out_by_hand():
     assert told["manifold"] == {"nullity": 0, "index": found.manifold.negative}
 
 
+def test_a_tolerance_among_the_preactivations_has_no_manifold():
+    """What lies above it could be a kink as well as what lies below."""
+    problem, theta, _ = by_hand(1e-2)
+    sizes = torch.cat([part.abs().flatten() for part in Objective.of(problem, theta).preactivations(theta)[:-1]]).sort().values
+    least = float(sizes[sizes > 0][0])
+    for factor in (0.4, 0.9, 1.1, 2.9):
+        assert kinks(problem, theta, factor * least).manifold is None
+    assert kinks(problem, theta, 0.3 * least).manifold is not None
+
+
 def test_dependent_kinks_have_no_manifold():
     """At 0 every pre-activation is 0 to second order."""
     theta = torch.zeros(PROBLEM.parameters, dtype=torch.float64)

@@ -242,6 +242,16 @@ def test_far_from_critical_no_eigenvalue_is_called_negative_by_chance() -> None:
     assert found.curvature == pytest.approx(float(torch.linalg.eigvalsh(hessian(SMALL, theta + 0.3 * noise))[-1]), rel=1e-10)
 
 
+def test_a_gradient_that_hides_the_orbit_has_no_null_direction() -> None:
+    """At a small decay a small gradient says nothing of the singular values; a rotation would pass for a direction outside."""
+    problem = Problem.balanced(4, 2, 6, 2, 1e-5, "mse")
+    theta = at(problem, Collapse())
+    noise = torch.randn(theta.shape, generator=torch.Generator().manual_seed(0), dtype=theta.dtype)
+    for size in (1e-5, 1e-4):
+        with pytest.raises(InputError, match="solve --start FILE first"):
+            directions(problem, theta + size * noise, ["null"])
+
+
 def test_a_random_relu_point_has_a_stiffest_direction() -> None:
     problem = Problem.balanced(3, 2, 5, 3, 1e-3, activation="relu")
     theta = random_start(problem, Random(seed=1))
