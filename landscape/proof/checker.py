@@ -10,39 +10,28 @@ from fractions import Fraction
 
 from flint import arb, arb_mat, ctx, fmpq
 
-FORMAT = "landscape-proof/1"
+FORMAT, ROOTS = "landscape-proof/1", ("large", "small", "off")
 LONGEST_TEXT, MOST_LISTS = 48_000_000, 20_000  # characters, lists and objects in the text, before anything is read
-LARGEST_CORE, LARGEST_WORK, LARGEST_BITS = 1_200, 3e11, 4_096  # coordinates; coordinates cubed times bits: some minutes
+LARGEST_CORE, LARGEST_WORK, LARGEST_BITS = 1_200, 4e11, 4_096  # coordinates; coordinates cubed times bits: some minutes
 MOST_CLASSES, DEEPEST, MOST_KINDS = 10_000, 1_000, 24  # kinds: groups of one size, samples and root
 LADDER = (128, 512, 2_048, 8_192)  # bits at which the signs of a structure are tried
-
 PROBLEM: dict[str, object] = {"class_sizes": [int], "width": int, "depth": int, "loss": str, "decays": [float]}
-COMMON: dict[str, object] = {
-    "format": str,
-    "kind": str,
-    "problem": PROBLEM,
-    "rank": int,
-    "nullity": int,
-    "index": int,
-    "parameters": int,
-}
-COMMON |= {"loss": [float], "bits": int}
+COMMON: dict[str, object] = dict.fromkeys(("rank", "nullity", "index", "parameters", "bits"), int)
+COMMON |= {"format": str, "kind": str, "problem": PROBLEM, "loss": [float]}
 CORE: dict[str, object] = {"given": [float], "centre": [arb], "radius": float, "fixed": [int], "basis": [[float]], "inverse": None}
 POINT: dict[str, object] = {"core": CORE | {"nullity": int, "index": int}, "distance": float}
 STRUCTURE: dict[str, object] = {"name": str, "groups": [{"size": int, "samples": int, "root": str, "scale": [float]}]}
 Found = tuple[str, int, int, arb, int]  # words; index and nullity of the core; loss; for L = 1 the index of an unused direction
+Groups = dict[tuple[int, int, str, float, float], int]  # size, samples, root and ends of the scale; how many
 
 
 def check(text: str) -> str:
-    """Returns what a proof file proves, in two sentences.
-
-    Args:
-        text: The content of the file.
+    """Returns what the text of a proof file proves, in two sentences.
 
     Raises:
         ValueError: If it is not a valid proof, with one line that says why. Nothing else is raised.
     """
-    before = ctx.prec
+    before, ctx.prec = ctx.prec, LADDER[0]
     try:
         return _Proof(text).statement()
     except (json.JSONDecodeError, ZeroDivisionError, OverflowError, MemoryError, RecursionError) as error:
@@ -58,8 +47,8 @@ def _require(met: bool, reason: str) -> None:
 
 def _read(value: object, shape: object, where: str) -> object:
     """Returns a value that has a shape: an object or list of shapes, int, str, float (hexadecimal) or arb (mantissa, exponent)."""
-    if isinstance(shape, dict) and isinstance(value, tuple) and len(value) == len(shape) == len(found := dict(value)):
-        return {key: _read(found.get(key), part, key) for key, part in shape.items()}
+    if isinstance(shape, dict) and isinstance(value, tuple) and sorted(key for key, _ in value) == sorted(shape):
+        return {key: _read(part, shape[key], key) for key, part in value}
     if isinstance(shape, list) and isinstance(value, list):
         return [_read(entry, shape[0], where) for entry in value]
     if (shape is int and type(value) is int and value >= 0) or (shape is str and isinstance(value, str)) or shape is None:
@@ -67,8 +56,7 @@ def _read(value: object, shape: object, where: str) -> object:
     if shape is float and isinstance(value, str) and math.isfinite(number := float.fromhex(value)) and number.hex() == value:
         return number
     if shape is arb and isinstance(value, list) and [isinstance(part, str) for part in value] == [True, True]:
-        plain = all(part.removeprefix("-").isdecimal() and len(part) < most for part, most in zip(value, (2_500, 6), strict=True))
-        _require(plain, f"expected mantissa and exponent as whole numbers in {where}")
+        _require(len(value[0]) < 2_500 and len(value[1]) < 6, f"expected shorter numbers in {where}")
         return arb((int(value[0]), int(value[1])))
     kind = f"an object of {', '.join(shape)} alone" if isinstance(shape, dict) else getattr(shape, "__name__", "list")
     raise ValueError(f"expected {where} as {kind} (doubles are hexadecimal text, exact numbers [mantissa, exponent] in text)")
@@ -77,7 +65,7 @@ def _read(value: object, shape: object, where: str) -> object:
 def _spreads(product: arb_mat) -> list[arb]:
     """Row sums of |1 - product|: all below 1 prove that every matrix of `product` is regular."""
     off = (arb_mat(product.nrows(), product.nrows(), 1) - product).tolist()
-    return [sum((entry.abs_upper() for entry in row), arb(0)) for row in off]
+    return [sum((entry.abs_upper() for entry in row), arb(0)).abs_upper() for row in off]
 
 
 def _is_regular(balls: arb_mat) -> bool:
@@ -86,15 +74,11 @@ def _is_regular(balls: arb_mat) -> bool:
     return all(spread < 1 for spread in _spreads(balls * (mid.transpose() * (mid * mid.transpose()).inv()).mid()))
 
 
-def _is_negative(value: arb) -> int:
-    return 1 if value < 0 else 0 if value > 0 else 1 // 0
-
-
 def _index(balls: arb_mat) -> int:
     """Negative eigenvalues of every symmetric matrix in a ball matrix, by Schur complements; ZeroDivisionError if undecided."""
     n = balls.nrows()
     if n == 1:
-        return _is_negative(balls[0, 0])
+        return 1 if balls[0, 0] < 0 else 0 if balls[0, 0] > 0 else 1 // 0
     order = sorted(range(n), key=lambda i: balls[i, i].abs_lower(), reverse=True)
     head, tail = order[: n // 2], order[n // 2 :]
     side, corner = _part(balls, head, tail), _part(balls, head, head)
@@ -105,21 +89,10 @@ def _part(balls: arb_mat, rows: list[int], columns: list[int]) -> arb_mat:
     return arb_mat(len(rows), len(columns), [balls[i, j] for i in rows for j in columns])
 
 
-def _newton(curved: arb_mat, slope: arb_mat) -> tuple[list[arb], list[arb], int]:
-    """Newton's step C slope, the row sums of |1 - C curved| and the index, with C diagonal if that contracts."""
-    n, scales = curved.nrows(), [curved[i, i].mid() for i in range(curved.nrows())]
-    inverse = arb_mat(n, n, [0 if i != j or scales[i].is_zero() else (1 / scales[i]).mid() for i in range(n) for j in range(n)])
-    spreads, index = _spreads(inverse * curved), sum(bool(scale < 0) for scale in scales)
-    if not all(spread < 1 for spread in spreads):
-        inverse = curved.mid().inv().mid()
-        spreads, index = _spreads(inverse * curved), _index(curved.mid())
-    return (inverse * slope).entries(), spreads, index
-
-
-def _bordered(rows: list[list[arb]], ties: list[tuple[int, list[arb], list[list[arb]]]]) -> int:
-    """Index when the last variables are eliminated, which stand for a product of two sums; ties are counted blocks beside `rows`."""
+def _bordered(rows: list[list[arb]], ties: list[tuple[int, arb, arb, arb, list[list[arb]]]]) -> int:
+    """Index of `rows` with counted 2 x 2 blocks tied to it, less one: its last two variables stand for a product of two sums."""
     index, rest = -1, arb_mat(rows)
-    for count, (one, cross, other), side in ties:
+    for count, one, cross, other, side in ties:
         block = arb_mat([[one, cross], [cross, other]])
         index += count * _index(block)
         rest -= arb_mat(side).transpose() * block.solve(arb_mat(side)) * count
@@ -130,27 +103,23 @@ class _Proof:
     """A file that was read: a problem with a rank r, class sizes, width d, depth L, K classes, N samples, and its evidence."""
 
     def __init__(self, text: str) -> None:
-        small = isinstance(text, str) and len(text) <= LONGEST_TEXT and max(text.count("["), text.count("{")) <= MOST_LISTS
+        small = len(text) <= LONGEST_TEXT and max(text.count("["), text.count("{")) <= MOST_LISTS
         _require(small, f"not a proof file: expected text of at most {LONGEST_TEXT} characters and {MOST_LISTS} lists")
         self.file = json.loads(text, object_pairs_hook=tuple, parse_float=str, parse_constant=str)
-        kind = dict(self.file).get("kind") if isinstance(self.file, tuple) else None
-        _require(kind in ("point", "structure"), "not a proof file: expected an object of kind point or structure")
-        self.file = _read(self.file, COMMON | (POINT if kind == "point" else STRUCTURE), "the file")
+        top = dict(self.file) if isinstance(self.file, tuple) else {}
+        known = top.get("format") == FORMAT and top.get("kind") in ("point", "structure")
+        _require(known, f"not a proof file: expected an object of format {FORMAT}, kind point or structure")
+        self.file = _read(self.file, COMMON | (POINT if top["kind"] == "point" else STRUCTURE), "the file")
         problem, self.r = self.file["problem"], self.file["rank"]
         self.sizes, self.d, self.L, self.decays = (problem[key] for key in ("class_sizes", "width", "depth", "decays"))
         self.squared, self.K, self.N = problem["loss"] == "mse", len(self.sizes), sum(self.sizes)
         sized = 2 <= self.K <= MOST_CLASSES and min(self.sizes) >= 1 <= self.d and 1 <= self.L <= DEEPEST
         sized = sized and len(self.decays) == self.L + 1 and min(self.decays) > 0 and problem["loss"] in ("ce", "mse")
-        _require(
-            sized, f"expected 2 to {MOST_CLASSES} classes with samples, depth 1 to {DEEPEST}, L + 1 positive decays, loss ce or mse"
-        )
+        _require(sized, f"expected 2 to {MOST_CLASSES} classes, depth 1 to {DEEPEST}, positive decays, loss ce or mse")
         fits = self.r <= min(self.d, self.K) and 2 <= self.file["bits"] <= LARGEST_BITS and len(self.file["loss"]) == 2
-        _require(
-            fits and self.file["format"] == FORMAT, f"expected {FORMAT}, a rank up to width and classes, 2 to {LARGEST_BITS} bits"
-        )
+        _require(fits, f"expected a rank up to width and classes, 2 to {LARGEST_BITS} bits and two bounds of the loss")
 
     def statement(self) -> str:
-        """Returns the theorem, after every number of the file has been compared with what is proved."""
         r, d, K, L, file, sizes, decays = self.r, self.d, self.K, self.L, self.file, self.sizes, self.decays
         words, index, null, loss, unused = self.point() if file["kind"] == "point" else self.structure()
         nullity, index, P = L * r * (d - r) + null, index + (d - r) * unused, d * (self.N + K + (L - 1) * d)
@@ -159,12 +128,12 @@ class _Proof:
         low, high = file["loss"]
         _require(loss >= low and loss <= high, f"the loss {loss.str(15)} is not proved to lie between {low!r} and {high!r}")
         each = f"{sizes[0]} samples each" if len(set(sizes)) == 1 else f"{','.join(map(str, sizes))} samples"
+        each += f", depth {L}, {'squared error' if self.squared else 'cross-entropy'}"
         decay = ", ".join(map(repr, decays if len(set(decays)) > 1 else decays[:1]))
         span = f" (for every width d >= {r}: nullity {L * r} (d - {r}) + {null}, index {index})" if L > 1 and r else ""
         return (
-            f"The linear model of {K} classes with {each}, depth {L}, {'squared error' if self.squared else 'cross-entropy'} and decay "
-            f"{decay} has {words}. At width {d} its Hessian has exactly {nullity} zero and {index} negative eigenvalues among {P}{span}, "
-            f"and its loss lies between {low!r} and {high!r}."
+            f"The linear model of {K} classes with {each} and decay {decay} has {words}. At width {d} its Hessian has exactly "
+            f"{nullity} zero and {index} negative eigenvalues among {P}{span}, and its loss lies between {low!r} and {high!r}."
         )
 
     def point(self) -> Found:
@@ -172,86 +141,70 @@ class _Proof:
         core, r, n, bits = self.file["core"], self.r, (self.L - 1) * self.r**2 + 2 * self.K * self.r, self.file["bits"]
         _require(n <= LARGEST_CORE and n**3 * bits <= LARGEST_WORK, f"not checked: {n} coordinates at {bits} bits are too many")
         ctx.prec, given, centre, half, fixed = 2 * bits + 32, core["given"], core["centre"], core["radius"], core["fixed"]
-        free = sorted(set(range(n)) - set(fixed))
-        m = len(free)
+        held, m = set(fixed), n - len(fixed)
         sized = len(given) == len(centre) == n and [len(row) for row in core["basis"]] == [m] * m
-        _require(
-            sized and fixed == sorted(set(range(n)) - set(free)), f"expected {n} coordinates, ascending fixed ones, a square basis"
-        )
+        sized = sized and fixed == sorted(held & set(range(n))) and (r > 0 or core["nullity"] == core["index"] == 0)
+        _require(sized, f"expected {n} coordinates, the fixed ones ascending, and a square basis of the others")
         if r == 0:
             return self.zero()
-        basis = arb_mat(m, m, [arb(entry) for row in core["basis"] for entry in row])
-
-        def around(reach: list[arb]) -> list[arb]:
-            moves = dict(zip(free, (basis * arb_mat(m, 1, [arb(0, part) for part in reach])).entries(), strict=True))
-            return [entry + moves.get(place, 0) for place, entry in enumerate(centre)]
-
-        turned = (basis.transpose() * _part(arb_mat(_Core(self, around([half] * m)).hessian()), free, free) * basis).tolist()
+        rows = iter(core["basis"])
+        basis = arb_mat(n, m, [arb(entry) for i in range(n) for entry in ([0] * m if i in held else next(rows))])
+        whole = [entry + move for entry, move in zip(centre, (basis * arb_mat(m, 1, [arb(0, half)] * m)).entries(), strict=True)]
+        turned = (basis.transpose() * arb_mat(_Core(self, whole).hessian()) * basis).tolist()
         curved = arb_mat([[turned[min(i, j)][max(i, j)] for j in range(m)] for i in range(m)])  # the Hessian is symmetric
-        middle = _Core(self, centre)
-        gradient = middle.gradient()
-        slope = basis.transpose() * arb_mat(m, 1, [gradient[place] for place in free])
-        step, spreads, index = _newton(curved, slope)
+        middle, scales = _Core(self, centre), [curved[i, i].mid() for i in range(m)]
+        slope = basis.transpose() * arb_mat(n, 1, middle.gradient)
+        inverse = arb_mat(m, m, [0 if i != j or scales[i].is_zero() else (1 / scales[i]).mid() for i in range(m) for j in range(m)])
+        spreads, index = _spreads(inverse * curved), sum(bool(scale < 0) for scale in scales)
+        if not all(spread < 1 for spread in spreads):
+            inverse = curved.mid().inv().mid()
+            spreads, index = _spreads(inverse * curved), _index(curved.mid())
+        step = (inverse * slope).entries()
         contracts = all(spread < 1 and move.abs_upper() + spread * half < half for move, spread in zip(step, spreads, strict=True))
         _require(contracts, "not proved: Newton's map does not contract the box into itself")
         most = (max(move.abs_upper() for move in step) / (1 - max(spreads))).abs_upper()  # of the zero, a fixed point of the map
-        reach = [(move.abs_upper() + spread * most).abs_upper() for move, spread in zip(step, spreads, strict=True)]
-        there = _Core(self, around(reach))
+        reach = [arb(0, (move.abs_upper() + spread * most).upper()) for move, spread in zip(step, spreads, strict=True)]
+        span = arb_mat(m, 1, reach)
+        zero = [entry + move for entry, move in zip(centre, (basis * span).entries(), strict=True)]
+        there = _Core(self, zero)
         _require(_is_regular(there.factors[1].transpose()), f"not proved: the factors may have a rank below {r}")
         _require(not fixed or _is_regular(there.tangents(fixed)), "not proved: the symmetries may leave fixed coordinates in place")
-        proved = f"nullity {len(fixed)} and index {index} are proved in the core, the file claims other counts"
-        _require((core["nullity"], core["index"]) == (len(fixed), index), proved)
-        gaps = [(entry - arb(number)).abs_upper() for entry, number in zip(around(reach), given, strict=True)]
+        counted = (core["nullity"], core["index"]) == (len(fixed), index)
+        _require(counted, f"nullity {len(fixed)} and index {index} are proved in the core, the file claims other counts")
+        gaps = [(entry - arb(number)).abs_upper() for entry, number in zip(zero, given, strict=True)]
         away = sum((gap * gap for gap in gaps), arb(0)).sqrt().upper()
-        _require(
-            away <= arb(self.file["distance"]) * arb(1.000001), f"the point may be {away.str(3)} away, which is more than claimed"
-        )
-        span = arb_mat(m, 1, [arb(0, part) for part in reach])
+        close = away <= arb(self.file["distance"]) * arb(1.000001)
+        _require(close, f"the critical point may be {away.str(3)} away from the given core, more than claimed")
         loss = middle.loss + (slope.transpose() * span + span.transpose() * curved * span * arb(0.5))[0, 0]
-        bound = math.nextafter(float(away), math.inf)
-        words = (
-            f"exactly one critical point in the box of this proof, of rank {r} and at most {bound!r} away from the core in the file"
-        )
+        words = f"exactly one critical point in the box of this proof, of rank {r} and at most"
+        words += f" {math.nextafter(float(away), math.inf)!r} away from the core in the file"
         return words, index, len(fixed), loss, there.unused() if self.L == 1 and self.d > r else 0
 
     def zero(self) -> Found:
         """The zero point, in rationals: decays alone for L >= 2; for L = 1 diag(a), with cross-entropy diag(a) + 11'/K, d times."""
-        product, counts = Fraction(self.decays[0]) * Fraction(self.decays[1]) * self.N**2, {}
-        _require(len(set(self.sizes)) <= 100, "not checked: more than 100 different class sizes at the zero point")
-        for size in set(self.sizes):
-            counts[product / size - 1] = self.sizes.count(size)
+        loss, product = arb(0.5) if self.squared else arb(self.K).log(), Fraction(self.decays[0]) * Fraction(self.decays[1])
+        counts = {product * self.N**2 / size - 1: self.sizes.count(size) for size in sorted(set(self.sizes))[:100]}
+        _require(sum(counts.values()) == self.K, "not checked: more than 100 different class sizes at the zero point")
         index, null = sum(count for a, count in counts.items() if a < 0), counts.get(Fraction(0), 0)
-        if not self.squared and not null:
-            secular = self.K + sum((count / a for a, count in counts.items()), Fraction(0))
-            index, null = index - (secular <= 0), int(secular == 0)
-        elif not self.squared:
-            null -= 1
-        loss, one = arb(0.5) if self.squared else arb(self.K).log(), int(self.L == 1)
-        return "the critical point zero, of rank 0", 0, self.d * null * one, loss, index * one
+        secular = self.K + sum((count / a for a, count in counts.items() if a), Fraction(0))
+        if not self.squared:
+            index, null = (index, null - 1) if null else (index - (secular <= 0), int(secular == 0))
+        return "the critical point zero, of rank 0", 0, self.d * null * (self.L == 1), loss, index * (self.L == 1)
 
     def structure(self) -> Found:
         """Checks a named structure: its scales, then the signs of the reduced loss on the matrices of its rank."""
-        counts: dict[tuple[int, int, str, float, float], int] = {}
+        counts: Groups = {}
         place, alone = 0, 0 if self.squared else 1
         for group in self.file["groups"]:
             g, n, root, ends = group["size"], group["samples"], group["root"], group["scale"]
-            kinds = (
-                (("large", "small", "off") if self.squared else ("off",)) if g == 1 else () if self.squared else ("large", "small")
-            )
-            sound = root in kinds and g >= 1 and self.sizes[place : place + g] == [n] * g and len(ends) == 2
-            _require(
-                sound, "expected groups of equal classes in class order, at the root large or small, or off for a single class"
-            )
+            named = (g == 1) == self.squared if root in ("large", "small") else (root, g) == ("off", 1)
+            sound = named and g >= 1 and self.sizes[place : place + g] == [n] * g and len(ends) == 2
+            _require(sound, "expected groups of equal classes in class order, at a root large or small, or off for single classes")
             key = (g, n, root, *(ends if root != "off" else (0.0, 0.0)))
             counts[key], place = counts.get(key, 0) + 1, place + g
         r = sum(count * (key[0] - alone) for key, count in counts.items() if key[2] != "off")
-        _require(
-            place == self.K and r == self.r and len(counts) <= MOST_KINDS,
-            f"expected at most {MOST_KINDS} kinds of groups, rank {r}",
-        )
-        name = self.name(counts)
-        _require(self.file["name"] == name, f"the file claims another name than {name}, that of its groups")
-        small = sum(count for key, count in counts.items() if key[2] == "small")
+        fits, name = place == self.K and r == self.r and len(counts) <= MOST_KINDS, self.name(counts) if r else "zero"
+        _require(fits and self.file["name"] == name, f"expected up to {MOST_KINDS} kinds of groups of rank {self.r}, named {name}")
         for bits in LADDER if r else ():
             ctx.prec = bits
             try:
@@ -263,21 +216,18 @@ class _Proof:
                 continue
             shares = [k.fit * k.n + k.stiff * k.s * k.s * k.dim * (self.L + 1) / 2 for k in on + off]
             loss = sum((share * k.count for share, k in zip(shares, on + off, strict=True)), arb(0)) / self.N
-            return f"the critical point {name}, of rank {r}", index + small, null + self.L * r * (r - 1) // 2, loss, unused
+            index += sum(count for key, count in counts.items() if key[2] == "small")  # along the scale itself
+            return f"the critical point {name}, of rank {r}", index, null + self.L * r * (r - 1) // 2, loss, unused
         _require(r == 0, f"not proved: no such root between the ends of a scale, or a sign that {LADDER[-1]} bits do not decide")
         return self.zero()
 
-    def name(self, counts: dict[tuple[int, int, str, float, float], int]) -> str:
-        """Returns the name of groups."""
-        size = {
-            k: sorted((g for (g, _, root, *_), c in counts.items() if root == k for _ in range(c)), reverse=True) for k in ROOTS
-        }
+    def name(self, counts: Groups) -> str:
+        flat = [(root, g) for (g, _, root, *_), count in counts.items() for _ in range(count)]
+        size = {root: sorted((g for k, g in flat if k == root), reverse=True) for root in ROOTS}
         present = [k for k in ROOTS if size[k] and (k != "off" or self.squared)]
-        if present in ([], ["off"]):
-            return "zero"
         if self.squared and len(present) > 1:
             return f"modes ({', '.join(f'{len(size[k])} {k}' for k in present)})"
-        every = sorted(size["large"] + size["small"] + size["off"], reverse=True)
+        every = sorted((g for _, g in flat), reverse=True)
         name = "pairs" if set(every) == {2} else f"partition ({','.join(map(str, every))})"
         name = "DNC" if self.squared or len(every) == 1 else name
         some = f" with ({','.join(map(str, size['small']))})" if "large" in present else ""
@@ -285,12 +235,10 @@ class _Proof:
 
     def scale(self, g: int, n: int, root: str, *ends: float) -> arb:
         """Encloses the one root of a group's scale equation between two ends, on the side of the peak that its name says."""
-
         low, high, sign = arb(ends[0]), arb(ends[1]), 1 if root == "small" else -1
         a = low.union(high)
-        values = [_Kind(self, 1, g, n, end).value * sign for end in (low, high)]
-        if not (low > 0 and _Kind(self, 1, g, n, a).slope * sign > 0 and values[0] < 0 and values[1] > 0):
-            raise ZeroDivisionError
+        below, above = (_Kind(self, 1, g, n, end).value * sign for end in (low, high))
+        _require(low > 0 and _Kind(self, 1, g, n, a).slope * sign > 0 and below < 0 and above > 0, "no such root")
         for _ in range(100):
             before, middle = a.rad(), a.mid()
             a = (middle - _Kind(self, 1, g, n, middle).value / _Kind(self, 1, g, n, a).slope).intersection(a)
@@ -303,9 +251,9 @@ class _Proof:
         q, index, null = arb(fmpq(self.L - 1, self.L + 1)), 0, 0
         for i, one in enumerate(on):
             if one.g > 3:  # symmetric, zero diagonal
-                index += one.count * (one.g * (one.g - 3) // 2) * _is_negative(one.near - q * one.stiff)
+                index += one.count * (one.g * (one.g - 3) // 2) * _index(arb_mat([[one.near - q * one.stiff]]))
             if one.count > 1:  # between equal groups
-                index += one.count * (one.count - 1) // 2 * one.dim**2 * _is_negative(one.far - q * one.stiff)
+                index += one.count * (one.count - 1) // 2 * one.dim**2 * _index(arb_mat([[one.far - q * one.stiff]]))
             for other in on[i + 1 :]:
                 number = one.count * other.count * one.dim * other.dim
                 if self.squared and one.n == other.n:  # a symmetry turns one into the other
@@ -314,50 +262,36 @@ class _Proof:
                 even = (one.stiff * one.s - other.stiff * other.s) / (one.s - other.s) / 2
                 odd = (one.stiff * one.s + other.stiff * other.s) / (one.s + other.s) / 2
                 index += number * _index(arb_mat([[other.far + even + odd, even - odd], [even - odd, one.far + even + odd]]))
-            for other in off if self.squared else []:
-                index += one.count * other.count * (other.n > one.n)
-                null += one.count * other.count * (other.n == one.n)
+            index += sum(one.count * other.count * (other.n > one.n) for other in off if self.squared)
+            null += sum(one.count * other.count * (other.n == one.n) for other in off if self.squared)
             index += 0 if self.squared else one.count * one.dim * self.standard(one, on + off)
         return index, null
 
     def standard(self, own: "_Kind", kinds: list["_Kind"]) -> int:
-        """Index of the block of one contrast of one group: x inside, y and w constant on its rows or columns, mean, two for a product."""
-        g, root, q, f = own.g, arb(own.g).sqrt(), fmpq(self.L - 1, self.L + 1), own.far * arb(own.n).sqrt()
-        flat, one, none = 1 / root, arb(1), arb(0)
-        squares = [(own.same, [arb(fmpq(g - 2, g)), flat, flat, -one]), (own.near, [none, flat, -flat, -one])]
-        squares.append((own.near * (g - 2), [arb(fmpq(-1, g)), flat, none, -one]))
-        squares.append((own.near * (g - 2), [arb(fmpq(-1, g)), none, flat, none]))
-        table = {(0, 0): -arb(q * fmpq(g - 2, g)) * own.stiff, (1, 1): own.stiff, (2, 2): own.stiff, (3, 3): own.far * (self.K - g)}
-        table |= {(1, 2): -self.K * f / own.s, (1, 4): root, (2, 5): root * f, (4, 5): -own.s}
-        keep = range(int(g == 2), 6)  # two classes have no x
-        products = {(1, 2): -self.K * f / own.s, (1, 4): root, (2, 5): root * f, (4, 5): -own.s}
-        rows = [[table.get((min(i, j), max(i, j)), none) for j in keep] for i in keep]
-        for i in keep[:-2]:
-            for j in keep[:-2]:
-                rows[i - keep[0]][j - keep[0]] += sum((weight * form[i] * form[j] for weight, form in squares), none)
+        """Index of the block of one contrast of a group: x inside, y and w on rows and columns, the mean, two for a product."""
+        g, flat, share, no, one = own.g, 1 / own.edge, arb(fmpq(1, own.g)), arb(0), arb(1)
+        weights = (own.same, own.near, own.near * (g - 2), own.near * (g - 2))
+        forms = ([1 - 2 * share, flat, flat, -one], [no, flat, -flat, -one], [-share, flat, no, -one], [-share, no, flat, no])
+        inside = -arb(fmpq((self.L - 1) * (g - 2), (self.L + 1) * g)) * own.stiff if g > 2 else arb(1)  # two classes have no x
+        table = {(0, 0): inside, (1, 1): own.stiff, (2, 2): own.stiff, (3, 3): own.far * (self.K - g)}
+        table |= {(1, 2): -self.K * own.tug / own.s, (1, 4): own.edge, (2, 5): own.edge * own.tug, (4, 5): -own.s}
+        rows = [[table.get((min(i, j), max(i, j)), no) for j in range(6)] for i in range(6)]
+        for i, j in ((i, j) for i in range(4) for j in range(4)):
+            rows[i][j] += sum((weight * form[i] * form[j] for weight, form in zip(weights, forms, strict=True)), no)
         ties = []
         for k in (k for k in kinds if k.count > (k is own)):
-            edge, pull = arb(k.g).sqrt(), k.far * arb(k.n).sqrt()
-            side = [
-                [none, none, none, -own.far * edge, edge, none][keep[0] :],
-                [none, none, none, none, none, pull * edge][keep[0] :],
-            ]
-            ties.append((k.count - (k is own), [own.far + own.stiff, -self.K * pull / own.s, k.far + own.stiff], side))
+            side = [[no, no, no, -own.far * k.edge, k.edge, no], [no, no, no, no, no, k.tug * k.edge]]
+            ties.append((k.count - (k is own), own.far + own.stiff, -self.K * k.tug / own.s, k.far + own.stiff, side))
         return _bordered(rows, ties)
 
     def unused(self, on: list["_Kind"], off: list["_Kind"]) -> int:
         """Index of an unused direction of the inner space for L = 1: [[decay_1, G], [G', decay_0]] on what the groups leave."""
         first, last = map(arb, self.decays)
         if self.squared:
-            return sum(k.count * _is_negative(first * last - arb(fmpq(k.n, self.N**2))) for k in off)
-        ties, none, one = [], arb(0), arb(1)
-        for k in on + off:
-            edge, pull = arb(k.g).sqrt(), k.far * arb(k.n).sqrt() / self.N
-            ties.append((k.count, [last, -self.K * pull, first], [[edge, none], [none, edge * pull]]))
-        return _bordered([[none, -one], [-one, none]], ties)
-
-
-ROOTS = ("large", "small", "off")
+            return sum(k.count * _index(arb_mat([[first * last - arb(fmpq(k.n, self.N**2))]])) for k in off)
+        no, N = arb(0), self.N
+        ties = [(k.count, last, -self.K * k.tug / N, first, [[k.edge, no], [no, k.edge * k.tug / N]]) for k in on + off]
+        return _bordered([[no, arb(-1)], [arb(-1), no]], ties)
 
 
 class _Kind:
@@ -375,6 +309,7 @@ class _Kind:
             self.same, self.near, self.far = 1 / total, near / total, (-a * t).exp() / total
             self.pull, self.fit = (g * near + outside) / total, g * total.log()
             spread = (g * near + t * outside) / total / self.pull - t * self.pull if g > 1 else arb(0)
+        self.edge, self.tug = arb(g).sqrt(), self.far * arb(n).sqrt()
         L, logs = proof.L, sum((arb(decay).log() for decay in proof.decays), arb(n).log())
         self.stiff = self.pull / a if a > 0 else arb(0)  # what the decay weighs per unit, times N, if the scale equation holds
         self.value = (L + 1) * (self.pull * n / proof.N).log() + (L - 1) * a.log() - logs  # the scale equation
@@ -401,6 +336,9 @@ class _Core:
             pulls.append([entry * arb(n).sqrt() / proof.N for entry in pull])
             self.bends.append(bend / proof.N)
         self.pull = arb_mat(pulls).transpose()
+        parts = zip(self.above, self.below, self.factors, proof.decays, strict=True)
+        slopes = [up.transpose() * self.pull * down.transpose() + factor * arb(decay) for up, down, factor, decay in parts]
+        self.gradient = [entry for part in slopes for entry in part.entries()]
 
     def fit(self, z: list[arb], c: int) -> tuple[arb, list[arb], arb_mat]:
         """Loss, gradient and curvature of one sample of class c in its logits."""
@@ -414,12 +352,6 @@ class _Core:
         miss = [sum(p[:k] + p[k + 1 :], arb(0)) for k in range(K)]
         rho = [[p[i] * (miss[i] if i == j else -p[j]) for j in range(K)] for i in range(K)]
         return total.log(), [-miss[c] if k == c else entry for k, entry in enumerate(p)], arb_mat(rho)
-
-    def gradient(self) -> list[arb]:
-        """Returns the gradient, factor by factor and row by row."""
-        parts = zip(self.above, self.below, self.factors, self.proof.decays, strict=True)
-        made = (up.transpose() * self.pull * down.transpose() + factor * arb(decay) for up, down, factor, decay in parts)
-        return [entry for part in made for entry in part.entries()]
 
     def hessian(self) -> list[list[arb]]:
         """The curvature of the logits, class by class; then the pull on changes of two factors, and the decay."""
@@ -447,16 +379,15 @@ class _Core:
 
     def tangents(self, fixed: list[int]) -> arb_mat:
         """Rows `fixed` of the generators of the symmetries: turns between factors, and of equal classes (squared error)."""
-        columns, count = [], len(self.factors)
+        columns, sizes, count = [], self.proof.sizes, len(self.factors)
         for a, factor in enumerate(self.factors):
-            for p, q in [(p, q) for p in range(factor.nrows()) for q in range(p)]:
-                if a + 1 < count or (self.proof.squared and self.proof.sizes[p] == self.proof.sizes[q]):
-                    turn = arb_mat(factor.nrows(), factor.nrows())
-                    turn[p, q], turn[q, p] = 1, -1
-                    moved = [arb_mat(f.nrows(), f.ncols()) for f in self.factors]
-                    moved[a], moved[(a + 1) % count] = turn * factor, -(self.factors[(a + 1) % count] * turn)
-                    column = [entry for f in moved for entry in f.entries()]
-                    columns.append([column[place] for place in fixed])
+            n, after = factor.nrows(), (a + 1) % count
+            for p, q in ((i, j) for i in range(n) for j in range(i) if after or (self.proof.squared and sizes[i] == sizes[j])):
+                moved = [arb_mat(f.nrows(), f.ncols()) for f in self.factors]
+                turn = arb_mat(n, n, [(i == p and j == q) - (i == q and j == p) for i in range(n) for j in range(n)])
+                moved[a], moved[after] = turn * factor, -(self.factors[after] * turn)
+                column = [entry for f in moved for entry in f.entries()]
+                columns.append([column[place] for place in fixed])
         return arb_mat(columns).transpose()
 
     def unused(self) -> int:
