@@ -13,7 +13,12 @@ from flint import arb, arb_mat, ctx, fmpq
 FORMAT, ROOTS = "landscape-proof/1", ("large", "small", "off")
 LONGEST_TEXT, MOST_LISTS = 48_000_000, 20_000  # characters, lists and objects in the text, before anything is read
 LARGEST_CORE, LARGEST_WORK, LARGEST_BITS = 1_200, 4e11, 4_096  # coordinates; coordinates cubed times bits: some minutes
-MOST_CLASSES, DEEPEST, MOST_KINDS = 10_000, 1_000, 24  # kinds: groups of one size, samples and root
+MOST_CLASSES, DEEPEST, MOST_KINDS, SLACK = (
+    10_000,
+    1_000,
+    24,
+    1e-6,
+)  # relative, of the distance claimed; kinds: groups of one size, samples and root
 LADDER = (128, 512, 2_048, 8_192)  # bits at which the signs of a structure are tried
 PROBLEM: dict[str, object] = {"class_sizes": [int], "width": int, "depth": int, "loss": str, "decays": [float]}
 COMMON: dict[str, object] = dict.fromkeys(("rank", "nullity", "index", "parameters", "bits"), int)
@@ -173,7 +178,7 @@ class _Proof:
         _require(counted, f"nullity {len(fixed)} and index {index} are proved in the core, the file claims other counts")
         gaps = [(entry - arb(number)).abs_upper() for entry, number in zip(zero, given, strict=True)]
         away = sum((gap * gap for gap in gaps), arb(0)).sqrt().upper()
-        close = away <= arb(self.file["distance"]) * arb(1.000001)
+        close = away <= arb(self.file["distance"]) * arb(1 + SLACK)
         _require(close, f"the critical point may be {away.str(3)} away from the given core, more than claimed")
         loss = middle.loss + (slope.transpose() * span + span.transpose() * curved * span * arb(0.5))[0, 0]
         words = f"exactly one critical point in the box of this proof, of rank {r} and at most"
