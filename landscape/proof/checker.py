@@ -13,12 +13,7 @@ from flint import arb, arb_mat, ctx, fmpq
 FORMAT, ROOTS = "landscape-proof/1", ("large", "small", "off")
 LONGEST_TEXT, MOST_LISTS = 48_000_000, 20_000  # characters, lists and objects in the text, before anything is read
 LARGEST_CORE, LARGEST_WORK, LARGEST_BITS = 1_200, 4e11, 4_096  # coordinates; coordinates cubed times bits: some minutes
-MOST_CLASSES, DEEPEST, MOST_KINDS, SLACK = (
-    10_000,
-    1_000,
-    24,
-    1e-6,
-)  # relative, of the distance claimed; kinds: groups of one size, samples and root
+MOST_CLASSES, DEEPEST, MOST_KINDS, SLACK = 10_000, 1_000, 24, 1e-6  # kinds of groups; relative slack of the distance claimed
 LADDER = (128, 512, 2_048, 8_192)  # bits at which the signs of a structure are tried
 PROBLEM: dict[str, object] = {"class_sizes": [int], "width": int, "depth": int, "loss": str, "decays": [float]}
 COMMON: dict[str, object] = dict.fromkeys(("rank", "nullity", "index", "parameters", "bits"), int)
@@ -56,7 +51,7 @@ def _read(value: object, shape: object, where: str) -> object:
         return {key: _read(part, shape[key], key) for key, part in value}
     if isinstance(shape, list) and isinstance(value, list):
         return [_read(entry, shape[0], where) for entry in value]
-    if (shape is int and type(value) is int and value >= 0) or (shape is str and isinstance(value, str)) or shape is None:
+    if (shape is int and type(value) is int and 0 <= value < 10**60) or (shape is str and isinstance(value, str)) or shape is None:
         return value
     if shape is float and isinstance(value, str) and math.isfinite(number := float.fromhex(value)) and number.hex() == value:
         return number
@@ -76,7 +71,7 @@ def _spreads(product: arb_mat) -> list[arb]:
 def _is_regular(balls: arb_mat) -> bool:
     """Whether every matrix of a ball matrix is proved to have full row rank, by a right inverse of the midpoint."""
     mid = balls.mid()
-    return all(spread < 1 for spread in _spreads(balls * (mid.transpose() * (mid * mid.transpose()).inv()).mid()))
+    return all(spread < 1 for spread in _spreads(balls * (mid.transpose() * (mid * mid.transpose()).inv(nonstop=True)).mid()))
 
 
 def _index(balls: arb_mat) -> int:
@@ -203,7 +198,7 @@ class _Proof:
         for group in self.file["groups"]:
             g, n, root, ends = group["size"], group["samples"], group["root"], group["scale"]
             named = (g == 1) == self.squared if root in ("large", "small") else (root, g) == ("off", 1)
-            sound = named and g >= 1 and self.sizes[place : place + g] == [n] * g and len(ends) == 2
+            sound = named and 1 <= g <= self.K - place and set(self.sizes[place : place + g]) == {n} and len(ends) == 2
             _require(sound, "expected groups of equal classes in class order, at a root large or small, or off for single classes")
             key = (g, n, root, *(ends if root != "off" else (0.0, 0.0)))
             counts[key], place = counts.get(key, 0) + 1, place + g
@@ -393,7 +388,7 @@ class _Core:
                 moved[a], moved[after] = turn * factor, -(self.factors[after] * turn)
                 column = [entry for f in moved for entry in f.entries()]
                 columns.append([column[place] for place in fixed])
-        return arb_mat(columns).transpose()
+        return arb_mat(len(fixed), len(columns), [column[i] for i in range(len(fixed)) for column in columns])
 
     def unused(self) -> int:
         """Index of [[decay_1, G], [G', decay_0]], the Hessian in one unused direction for L = 1, whose null vectors are known."""
