@@ -74,6 +74,25 @@ def test_real_proofs_are_accepted(points: dict[str, str], structures: dict[str, 
         assert f"exactly {claims['nullity']} zero and {claims['index']} negative" in said
 
 
+def test_two_derivations_agree_on_random_structures() -> None:
+    """Blocks with a row for each factor (the prover) and the reduced loss on matrices of one rank (the checker)."""
+    draw, counted = Random(7), 0
+    for _ in range(120):
+        loss, depth = draw.choice(["ce", "ce", "mse"]), draw.choice([1, 2, 3, 4])
+        roots = ["large"] if depth == 1 else ["large", "small"]
+        groups = [
+            Group(draw.choice([1, 2, 3, 4]) if loss == "ce" else 1, draw.choice([1, 2, 3]), draw.choice(roots))
+            for _ in range(draw.choice([2, 3, 4]))
+        ]
+        sizes = tuple(group.samples for group in groups for _ in range(group.size))
+        decays = tuple(10 ** draw.uniform(-6, -2) for _ in range(depth + 1))
+        proof = prove_structure(Problem(sizes, len(sizes) + draw.choice([0, 2]), depth, decays, loss), groups)
+        if isinstance(proof, Proof):
+            counted += 1
+            assert f"exactly {proof.nullity} zero and {proof.index} negative" in check(to_json(proof))
+    assert counted > 60
+
+
 def test_known_integers_are_what_is_proved(structures: dict[str, str]) -> None:
     assert "exactly 35964000 zero and 498500 negative" in check(structures["many"])
     assert "exactly 18 zero and 3 negative" in check(structures["faint"])
