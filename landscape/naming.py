@@ -1,7 +1,9 @@
-"""The name of the known structure that a point's class-mean logits match, up to relabelling of the classes."""
+"""The known structure that a point's class-mean logits match, up to relabelling of the classes: its parts, and its name."""
 
+import math
 from collections.abc import Sequence
-from typing import cast, get_args
+from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from jaxtyping import Float
@@ -17,8 +19,48 @@ MATCH = 1e-6  # relative error of the logits up to which a structure is recognis
 _COUPLINGS = (1e-12, 1e-10, 1e-8, 1e-6)  # small-root blocks may be 1e-8 of the others, so the split is tried at several scales
 
 
+@dataclass(frozen=True)
+class Part:
+    """One block of a recognised structure.
+
+    Attributes:
+        members: The classes of the block, ascending.
+        block: What the block is.
+        root: Root of the scale equation that the block's scale is closest to; None for a single class.
+        distance: Relative Frobenius distance of the block's logits from those of the exact structure; 0 for a single class.
+    """
+
+    members: tuple[int, ...]
+    block: Block
+    root: Root | None
+    distance: float
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What a point's logits were recognised as.
+
+    Attributes:
+        name: "DNC", "pairs", "partition (6,2,2)", "blocks polygon5+3", "pairs+apex", "zero" or "unnamed rank r".
+        parts: Blocks of the structure; empty where it does not consist of blocks.
+    """
+
+    name: str
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def distance(self) -> float:
+        """The largest relative distance of a block's logits from the exact structure."""
+        return max((part.distance for part in self.parts), default=math.inf)
+
+
 def structure_name(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> str:
-    """Returns "DNC", "pairs", "partition (6,2,2)", "blocks polygon5+3", "pairs+apex", "zero" or "unnamed rank r".
+    """Returns the name of the structure that `recognise` finds."""
+    return recognise(problem, logits, rank).name
+
+
+def recognise(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> Recognised:
+    """Returns the known structure that class-mean logits match.
 
     The root is added where it is small. A block is recognised by its zero pattern, by its scale, which must be a root of the
     block's own equation, and for polygons and codes by being a projector with the right entries in every row (for T(8) and words
@@ -31,23 +73,25 @@ def structure_name(problem: Problem, logits: Float[Tensor, "k k"], rank: int) ->
         rank: Of the logits.
     """
     if rank == 0:
-        return "zero"
+        return Recognised("zero")
+    unnamed = Recognised(f"unnamed rank {rank}")
     if not problem.is_linear:
         centred = logits - logits.mean(0, keepdim=True)
-        return "DNC" if _is_simplex(centred) else f"unnamed rank {rank}"
+        return Recognised("DNC") if _is_simplex(centred) else unnamed
     if problem.loss == "mse":
         off = logits - logits.diagonal().diag()
         modes = rank == problem.classes and bool(off.abs().max() <= MATCH * logits.abs().max())
-        return "DNC" if modes else f"unnamed rank {rank}"
+        return Recognised("DNC") if modes else unnamed
     for coupling in _COUPLINGS:
         groups = _components(logits.abs() > coupling * logits.abs().max())
         matches = [_match(problem, logits, group) for group in groups]
-        known = [match for match in matches if match is not None]
-        if len(known) == len(groups) and sum(basis_of(block).shape[1] for block, _ in known) == rank:
-            return _blocks_name([block for block, _ in known], {root for _, root in known if root is not None})
+        known = tuple(match for match in matches if match is not None)
+        if len(known) == len(groups) and sum(basis_of(part.block).shape[1] for part in known) == rank:
+            name = _blocks_name([part.block for part in known], {part.root for part in known if part.root is not None})
+            return Recognised(name, known)
     if problem.classes % 2 and rank == (problem.classes + 1) // 2 and problem.is_balanced and _is_apex(problem, logits):
-        return "pairs+apex"
-    return f"unnamed rank {rank}"
+        return Recognised("pairs+apex")
+    return unnamed
 
 
 def _blocks_name(blocks: list[Block], roots: set[Root]) -> str:
@@ -99,11 +143,11 @@ def _is_code(block: Tensor, code: Block) -> bool:
     return bool(scale > 0) and bool(rows <= MATCH * scale) and bool((block @ block - scale * block).abs().max() <= MATCH * scale**2)
 
 
-def _match(problem: Problem, logits: Tensor, group: list[int]) -> tuple[Block, Root | None] | None:
-    """Returns the block that a group of classes forms and the root it sits at (none for one class), or None if there is none."""
+def _match(problem: Problem, logits: Tensor, group: list[int]) -> Part | None:
+    """Returns the block that a group of classes forms, at the root of its scale that is closest, or None if it forms none."""
     size, samples = len(group), {problem.class_sizes[member] for member in group}
     if size == 1:
-        return Simplex(1), None
+        return Part(tuple(group), Simplex(1), None, 0.0)
     block = logits[group][:, group]
     if len(samples) > 1:
         return None
@@ -118,11 +162,16 @@ def _match(problem: Problem, logits: Tensor, group: list[int]) -> tuple[Block, R
     basis = basis_of(found)
     scale = float(block.diagonal().mean() / basis[0].square().sum())
     equation = scale_equation(problem, found, samples.pop())
-    for which in get_args(Root):
-        root = equation.root(which)
-        if root is not None and abs(scale - root) <= MATCH * root:
-            return found, cast(Root, which)
-    return None
+    roots = [(abs(scale - root), which, root) for which in get_args(Root) if (root := equation.root(which)) is not None]
+    if not roots:
+        return None
+    apart, which, root = min(roots)
+    if apart > MATCH * root:
+        return None
+    if isinstance(found, Simplex):
+        exact = root * (torch.eye(size, dtype=block.dtype, device=block.device) - 1 / size)
+        return Part(tuple(group), found, which, float((block - exact).norm() / exact.norm()))
+    return Part(tuple(group), found, which, apart / root)
 
 
 def _is_apex(problem: Problem, logits: Tensor) -> bool:
