@@ -1,1 +1,1 @@
-"""Index and nullity proved in ball arithmetic: statements, proofs of found points and of named structures, certificates. No torch."""
+"""Index and nullity proved in ball arithmetic: of found points, and of named structures. Imports no torch."""
