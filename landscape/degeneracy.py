@@ -229,7 +229,7 @@ def _confirmed(place: _Located, zeros: Nullity | None, verdict: Verdict, choice:
     """Returns the verdict after a second route, which can say nothing where double precision had to be helped by a proof."""
     if choice.second is None or not verdict.certain or zeros is None or place.orbital is None:
         return verdict, None
-    if verdict.proof is not None and is_faint(zeros):
+    if is_faint(zeros) or (zeros.count, zeros.negative) != (verdict.nullity, verdict.index):
         return verdict, None
     second = second_opinion(place.problem, place.written_out(), choice.second, place.tolerance, place.orbital)
     return confirmed(verdict, zeros, choice.first, second), second

@@ -146,7 +146,9 @@ class DegeneracyReport:
 
     @property
     def _command(self) -> str:
-        return "landscape prove" if self.problem.is_linear and self.critical else ""
+        if not self.critical:
+            return "the point is not critical enough"
+        return "run landscape prove" if self.problem.is_linear else "nothing is proved for ReLU models"
 
     @property
     def _apart(self) -> float | None:
@@ -170,7 +172,7 @@ class DegeneracyReport:
             ("nullity", _or_unknown(self.nullity)),
             ("index", _or_unknown(self.index)),
             ("proved", self.proved),
-            ("near zero", near_zero_in_words(self.verdict)),
+            *([("near zero", near_zero_in_words(self.verdict))] if self.resolved else []),
             ("orbit dimension", f"{_or_unknown(self.orbit_dimension)} (formula {_or_unknown(self.orbit_formula)})"),
             ("paper dimension", f"{_or_unknown(self.paper_dimension)} (Theorem 5)"),
             ("excess", _or_unknown(self.excess)),

@@ -122,7 +122,7 @@ class Entry:
             "free_energy": self.free_energy,
             "found": self.found,
             "reason": self.reason,
-            **proof_as_dict(self.verdict, "landscape prove"),
+            **proof_as_dict(self.verdict, "run landscape prove"),
         }
 
 
@@ -149,9 +149,7 @@ class Scales:
         return [Group(size_of(block), n, cast(float, self.of(block, n, root))) for block, n, root in blocks]
 
 
-def partition_entry(
-    problem: Problem, blocks: Sequence[Marked], scales: Scales | None = None, effort: Effort = "doubtful"
-) -> Entry:
+def partition_entry(problem: Problem, blocks: Sequence[Marked], scales: Scales | None = None, effort: Effort = "doubtful") -> Entry:
     """Returns the row of a partition point, from its symmetry blocks; doubtful counts are proved.
 
     Args:

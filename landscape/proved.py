@@ -11,27 +11,19 @@ from landscape.codes import Simplex, size_of
 from landscape.curvature.spectrum import Spectrum
 from landscape.judgement import Doubt, Verdict, judge_spectrum, weighed
 from landscape.naming import Recognised
-from landscape.partitions import Group, partition_reduction
 from landscape.problem import Problem
+from landscape.proof.scales import Group
 from landscape.proof.statement import NoPoint, Proof, Unproved
 from landscape.reduction import Core
-from landscape.structures import Collapse, Coded, Pairs, Partition, Structure, scale_equation
+from landscape.structures import Coded, Collapse, Pairs, Partition, Structure
 from landscape.theory import Root, orbit_dimension
 
 Effort = Literal["doubtful", "named", "small", "any"]  # what is proved: doubtful counts; named structures too; small cores too; all
+LAST_PLACES = 4  # by which the decays are moved to see what is nearly zero: a decay computed by a formula is off by a few
 LARGEST_DOUBTFUL = 300  # core parameters up to which a doubtful count is proved unasked: half a second at 53 bits
 _COMMAND_SECONDS = 1.6  # of `landscape degeneracy` on a small point, nearly all of it the start of the interpreter and of torch
 _SHARE = 0.15  # of that time which an unasked proof of an undoubted count may take
-_SAME_POINT = 1e-12  # relative distance of logits up to which a point is taken for the named structure; solved points are within 1e-13
-
-
-@dataclass(frozen=True)
-class NamedGroup:
-    """A group of classes of a partition structure, as its name gives it."""
-
-    size: int
-    samples: int
-    root: Literal["large", "small", "off"]
+_SAME_POINT = 1e-12  # relative distance of logits up to which a point is the named structure; solved points are within 1e-13
 
 
 @dataclass(frozen=True)
@@ -44,16 +36,17 @@ class Wanted:
     """
 
     effort: Effort = "doubtful"
-    groups: tuple[NamedGroup, ...] | None = None
+    groups: tuple[Group, ...] | None = None
 
 
-def named_groups(problem: Problem, structure: Structure) -> tuple[NamedGroup, ...] | None:
+def named_groups(problem: Problem, structure: Structure) -> tuple[Group, ...] | None:
     """Returns the groups of a partition structure in class order, or None for any other structure."""
     if not problem.is_linear:
         return None
     if problem.loss == "mse":
-        modes = isinstance(structure, Collapse)
-        return tuple(NamedGroup(1, samples, structure.root) for samples in problem.class_sizes) if modes else None
+        if not isinstance(structure, Collapse):
+            return None
+        return tuple(Group(1, samples, structure.root) for samples in problem.class_sizes)
     match structure:
         case Partition(sizes, root):
             pass
@@ -69,35 +62,24 @@ def named_groups(problem: Problem, structure: Structure) -> tuple[NamedGroup, ..
     return tuple(partition_group(size, problem.class_sizes[place], root) for size, place in zip(sizes, places, strict=True))
 
 
-def recognised_groups(problem: Problem, found: Recognised) -> tuple[NamedGroup, ...] | None:
+def recognised_groups(problem: Problem, found: Recognised) -> tuple[Group, ...] | None:
     """Returns the groups of a point that was recognised as a partition structure to rounding, or None."""
     if not found.parts or not all(isinstance(part.block, Simplex) for part in found.parts) or not found.distance <= _SAME_POINT:
         return None
     return tuple(partition_group(len(part.members), problem.class_sizes[part.members[0]], part.root) for part in found.parts)
 
 
-def partitionpartition_group(size: int, samples: int, root: Root | None) -> NamedGroup:
+def partition_group(size: int, samples: int, root: Root | None) -> Group:
     """Returns a group of classes under cross-entropy; a single class has zero logits and no root."""
-    return NamedGroup(size, samples, root if size > 1 and root is not None else "off")
+    return Group(size, samples, root if size > 1 and root is not None else "off")
 
 
-def in_order_of(problem: Problem, groups: Sequence[NamedGroup]) -> Problem:
+def in_order_of(problem: Problem, groups: Sequence[Group]) -> Problem:
     """Returns the problem with its classes in the order of the groups; only classes of unequal size move."""
     return replace(problem, class_sizes=tuple(group.samples for group in groups for _ in range(group.size)))
 
 
-def partition_spectrum(problem: Problem, groups: Sequence[NamedGroup]) -> Spectrum | None:
-    """Returns the spectrum of a partition structure, or None where double precision finds no scale for a group."""
-    placed = []
-    for group in groups:
-        scale = 0.0 if group.root == "off" else scale_equation(problem, Simplex(group.size), group.samples).root(group.root)
-        if scale is None:
-            return None
-        placed.append(Group(group.size, group.samples, scale))
-    return partition_reduction(problem, placed).spectrum
-
-
-def judge_partition(problem: Problem, groups: Sequence[NamedGroup], spectrum: Spectrum, effort: Effort = "doubtful") -> Verdict:
+def judge_partition(problem: Problem, groups: Sequence[Group], spectrum: Spectrum, effort: Effort = "doubtful") -> Verdict:
     """Returns the verdict on a partition structure: the one that atlas rows, phase cells and claims state.
 
     Args:
@@ -110,10 +92,10 @@ def judge_partition(problem: Problem, groups: Sequence[NamedGroup], spectrum: Sp
     first = judge_spectrum(spectrum, orbit_dimension(rank, problem.width, problem.depth))
     if first.certain and effort == "doubtful":
         return first
-    return weighed(first, structure_proof(problem, groups))
+    return weighed(first, structure_proof(problem, groups, not first.certain))
 
 
-def with_proof(first: Verdict, core: Core, groups: Sequence[NamedGroup] | None, effort: Effort) -> Verdict:
+def with_proof(first: Verdict, core: Core, groups: Sequence[Group] | None, effort: Effort) -> Verdict:
     """Returns the verdict on a point after the proof that applies to it, where that is wanted and affordable.
 
     Args:
@@ -125,42 +107,56 @@ def with_proof(first: Verdict, core: Core, groups: Sequence[NamedGroup] | None, 
     if first.doubt not in (None, Doubt.TOO_FAINT) or (first.certain and effort == "doubtful"):
         return first
     if groups is not None:
-        return weighed(first, structure_proof(core.problem, groups))
-    size = core.objective.size
-    largest = size if effort == "any" else LARGEST_DOUBTFUL if not first.certain else largest_unasked() if effort == "small" else 0
-    if size > largest:
+        return weighed(first, structure_proof(core.problem, groups, not first.certain))
+    if effort != "any" and not _affordable(core, first, effort):
         return first
-    return weighed(first, point_proof(core))
+    return weighed(first, point_proof(core, not first.certain))
 
 
-def structure_proof(problem: Problem, groups: Sequence[NamedGroup]) -> Proof | Unproved | NoPoint:
-    """Returns the proof of a partition structure by its blocks."""
-    from landscape.proof.structures import prove_structure
+def structure_proof(problem: Problem, groups: Sequence[Group], nearby: bool) -> Proof | Unproved | NoPoint:
+    """Returns the proof of a named structure by its blocks.
 
-    return prove_structure(in_order_of(problem, groups), groups)
-
-
-def point_proof(core: Core) -> Proof | Unproved:
-    """Returns the proof of the critical point next to a core by the box around it."""
-    from landscape.proof.box import prove_point
-
-    return prove_point(core.problem, core.rank, core.theta.tolist())
-
-
-def predicted_seconds(size: int) -> float:
-    """Returns how long the box of a core takes at 53 bits on one core of a CPU, to a factor of two.
-
-    Fitted to 0.09 s at 96 parameters, 0.37 s at 261, 1.5 s at 504 and 4.3 s at 705.
+    Args:
+        problem: The model; its classes need not be in the order of the groups.
+        groups: The structure.
+        nearby: Whether to count too what a decay within a few last places would make zero.
     """
-    return 0.05 + 0.35 * (size / 261) ** 2.5
+    from landscape.proof.structures import Nearby, near_zero, prove_structure
+
+    ordered = in_order_of(problem, groups)
+    proof = prove_structure(ordered, groups)
+    if not nearby or not isinstance(proof, Proof):
+        return proof
+    close = near_zero(ordered, groups)
+    return replace(proof, near_zero=close.count if isinstance(close, Nearby) else None)
 
 
-def largest_unasked() -> int:
-    """Returns the largest core whose undoubted count is proved unasked."""
-    size = 0
-    while predicted_seconds(size + 1) <= _SHARE * _COMMAND_SECONDS:
-        size += 1
-    return size
+def point_proof(core: Core, nearby: bool) -> Proof | Unproved:
+    """Returns the proof of the critical point next to a core by the box around it; arguments as for `structure_proof`."""
+    from landscape.proof.box import prove_point
+    from landscape.proof.scales import shifted
+
+    given = core.theta.tolist()
+    proof = prove_point(core.problem, core.rank, given)
+    if not nearby or not isinstance(proof, Proof):
+        return proof
+    ends = [
+        prove_point(replace(core.problem, decay=tuple(shifted(decay, places) for decay in core.problem.decays)), core.rank, given)
+        for places in (-LAST_PLACES, LAST_PLACES)
+    ]
+    indices = [end.index for end in (proof, *ends) if isinstance(end, Proof)]
+    return replace(proof, near_zero=max(indices) - min(indices) if len(indices) == 1 + len(ends) else None)
+
+
+def _affordable(core: Core, first: Verdict, effort: Effort) -> bool:
+    """Whether a box may be tried unasked: for a doubtful count up to a size, for a certain one within a share of the command."""
+    if not first.certain:
+        return core.objective.size <= LARGEST_DOUBTFUL
+    if effort != "small":
+        return False
+    from landscape.proof.box import predicted_seconds
+
+    return predicted_seconds(core.problem, core.rank) <= _SHARE * _COMMAND_SECONDS
 
 
 def proved_in_words(verdict: Verdict, command: str, apart: float | None = None) -> str:
@@ -168,14 +164,14 @@ def proved_in_words(verdict: Verdict, command: str, apart: float | None = None) 
 
     Args:
         verdict: The verdict.
-        command: What proves it; empty where nothing does.
+        command: What proves it, or why nothing does.
         apart: Distance from what was proved: relative, of the logits, for a structure; absolute for a critical point.
     """
     proof = verdict.proof
     if proof is None:
-        return f"no: {verdict.unproved or (f'see {command}' if command else 'there is no proof for such a point')}"
+        return f"no: {verdict.unproved or command}"
     if proof.kind == "structure":
-        away = "" if apart is None else f"; the class logits are {apart:.1e} from its, relative"
+        away = "" if apart is None else f"; its class logits are within {apart:.1e} (relative) of the point's"
         return f"yes, at {proof.bits} bits, for {proof.name} at these decays{away}"
     return f"yes, at {proof.bits} bits, for a critical point within {proof.distance if apart is None else apart:.1e} of this one"
 
@@ -184,7 +180,7 @@ def near_zero_in_words(verdict: Verdict) -> str:
     """Returns how many eigenvalues a decay within a few last places would make zero."""
     if verdict.near_zero is None:
         return "undecided"
-    return f"{verdict.near_zero} more at a decay within a few last places"
+    return f"{verdict.near_zero} eigenvalues at decays within {LAST_PLACES} last places"
 
 
 def proof_as_dict(verdict: Verdict, command: str, apart: float | None = None) -> dict[str, Any]:

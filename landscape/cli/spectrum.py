@@ -86,7 +86,13 @@ def _atoms(report: "DegeneracyReport") -> list[tuple[float, int]]:
 
 def _as_dict(report: "DegeneracyReport") -> dict[str, object]:
     spectrum = None if report.spectrum is None else [list(atom) for atom in _atoms(report)]
-    return {"structure": report.structure, "critical": report.critical, "method": report.method, "resolved": report.resolved, "spectrum": spectrum}
+    return {
+        "structure": report.structure,
+        "critical": report.critical,
+        "method": report.method,
+        "resolved": report.resolved,
+        "spectrum": spectrum,
+    }
 
 
 def _write(atoms: list[tuple[float, int]], path: Path) -> None:
