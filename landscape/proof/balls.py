@@ -95,6 +95,11 @@ def sign(value: arb) -> int | None:
     return 0 if value.is_zero() else None
 
 
+def square(value: arb) -> arb:
+    """Returns value * value; `**` on a ball whose midpoint is zero is NaN in python-flint 0.9."""
+    return value * value
+
+
 def matrix(rows: Array | Sequence[Sequence[Any]]) -> arb_mat:
     """Returns a ball matrix of exact doubles, or of the balls given."""
     return arb_mat(rows.tolist() if isinstance(rows, np.ndarray) else [list(row) for row in rows])

@@ -12,7 +12,7 @@ from flint import arb, arb_mat
 
 from landscape.errors import InputError
 from landscape.problem import Problem
-from landscape.proof.balls import LADDER, dyadic, enclosure, exact, is_regular, precision, upper
+from landscape.proof.balls import LADDER, dyadic, enclosure, exact, is_regular, precision, square, upper
 from landscape.proof.existence import FINE, Box, Slice, by_diagonal, by_inverse, prepare
 from landscape.proof.hessian import CoreModel, CorePoint
 from landscape.proof.inertia import inertia, rotated_inertia
@@ -116,7 +116,7 @@ def _judged(place: Slice, box: Box, bits: int) -> Proof | Unproved:
         index += copies * per_copy
     with precision(FINE * bits):
         apart = [(value - exact(given)).abs_upper() for value, given in zip(box.zero, place.given, strict=True)]
-        distance, loss = upper(sum((value**2 for value in apart), arb(0)).sqrt()), enclosure(model.at(box.zero).loss)
+        distance, loss = upper(sum(map(square, apart), arb(0)).abs_upper().sqrt()), enclosure(model.at(box.zero).loss)
     if not all(map(math.isfinite, (distance, *loss))):
         return Unproved(f"the loss at the critical point is not enclosed with {bits} bits")
     return Proof(

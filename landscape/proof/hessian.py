@@ -14,7 +14,7 @@ from flint import arb, arb_mat
 
 from landscape.display import brief
 from landscape.problem import Problem
-from landscape.proof.balls import exact, identity
+from landscape.proof.balls import exact, identity, square
 
 Place = tuple[int, int, int]  # position in the matrix that is built, row and column in the factor
 Generator = dict[int, arb]  # coordinate -> entry; all others are zero
@@ -130,12 +130,12 @@ class CorePoint:
         for label, size in enumerate(problem.class_sizes):
             row = self.logits[label]
             if problem.loss == "mse":
-                fit = _total((value - int(i == label)) ** 2 for i, value in enumerate(row)) / 2
+                fit = _total(square(value - int(i == label)) for i, value in enumerate(row)) / 2
             else:
                 fit = _total((value - row[label]).exp() for i, value in enumerate(row) if i != label).log1p()
             total += fit * size / problem.total_samples
         for decay, factor in zip(problem.decays, self.factors, strict=True):
-            total += exact(decay) * _total(value**2 for value in factor.entries()) / 2
+            total += exact(decay) * _total(square(value) for value in factor.entries()) / 2
         return total
 
     def gradient(self) -> list[arb]:
