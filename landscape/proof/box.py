@@ -1,8 +1,8 @@
 """Proof of a found point: existence, uniqueness up to the symmetries, rank, index and nullity, in a box around its core.
 
-Five steps over one box: the rank, a slice through the orbit, exactly one zero of the gradient on the slice, from the slice to the full
-gradient, the signs of the Hessian. At a critical point the Hessian vanishes on the generators, so in the basis [T, N] it is zero plus
-N'HN: the nullity of the core is the number of independent generators. Outside the core the reduction counts the rest.
+Five steps over one box: the rank, a slice through the orbit, exactly one zero of the gradient on the slice, from the slice to the
+full gradient, the signs of the Hessian. At a critical point the Hessian vanishes on the generators, so in the basis [T, N] it is
+zero plus N'HN: the nullity of the core is the number of independent generators. Outside the core the reduction counts the rest.
 """
 
 import math
@@ -20,10 +20,15 @@ from landscape.proof.origin import prove_zero
 from landscape.proof.statement import Proof, Unproved
 
 LARGEST = 1_100  # coordinates of a core: 13 s and half a gigabyte there, growing with the cube and the square
+PATIENCE = 120.0  # seconds of CPU time that one precision may be predicted to take
+_INVERSIONS = 4  # what Newton with full inverses costs against a proof at the first precision
+_FINAL = 256  # bits at which the box is so small that an open rank or slice stays open
 _DIAGONAL_UP_TO = 64  # bits; what a diagonal approximate inverse cannot decide there needs a full one, not more bits
 
 
-def prove_point(problem: Problem, rank: int, core: Sequence[float], most_bits: int = LADDER[-1]) -> Proof | Unproved:
+def prove_point(
+    problem: Problem, rank: int, core: Sequence[float], most_bits: int = LADDER[-1], seconds: float = PATIENCE
+) -> Proof | Unproved:
     """Proves that exactly one critical point, up to the symmetries, lies near a core, and its rank, index and nullity.
 
     The numbers are those of the proved point, which `Proof.distance` bounds away from the core; another one may be closer.
@@ -33,6 +38,7 @@ def prove_point(problem: Problem, rank: int, core: Sequence[float], most_bits: i
         rank: Width of the core.
         core: H, W_1, .., W_L of the core, row by row.
         most_bits: Working precision beyond which nothing is tried.
+        seconds: CPU time that one precision may be predicted to take.
 
     Returns:
         The proof, or the step that failed; nothing is proved then, neither for nor against.
@@ -55,13 +61,19 @@ def prove_point(problem: Problem, rank: int, core: Sequence[float], most_bits: i
         place = prepare(model, given)
     if isinstance(place, Unproved):
         return place
-    return _climbed(place, most_bits)
+    return _climbed(place, most_bits, seconds)
 
 
-def predicted_seconds(problem: Problem, rank: int) -> float:
-    """Returns the CPU seconds that a proof at the first precision takes, within a factor of two; infinity beyond the largest core."""
+def predicted_seconds(problem: Problem, rank: int, bits: int = LADDER[0]) -> float:
+    """Returns the CPU seconds that a proof takes at one precision, within a factor of two or so; infinity beyond the largest core.
+
+    Calibrated on one core at 3 GHz. Nearly all found minima need the first precision alone.
+    """
     size = CoreModel(problem, rank).size if rank else 0
-    return math.inf if size > LARGEST else 0.01 + 2e-6 * size**2 + 1e-8 * size**3
+    if size > LARGEST:
+        return math.inf
+    once = 0.004 + 2e-6 * size**2 + 6e-9 * size**3
+    return once if bits <= _DIAGONAL_UP_TO else _INVERSIONS * once * bits / _DIAGONAL_UP_TO
 
 
 def _require_core(problem: Problem, rank: int, coordinates: int) -> None:
@@ -72,39 +84,52 @@ def _require_core(problem: Problem, rank: int, coordinates: int) -> None:
         raise InputError(f"expected a rank from 0 to {most}, got {rank}: pass the rank of the core")
     expected = (problem.depth - 1) * rank**2 + 2 * problem.classes * rank
     if coordinates != expected:
-        raise InputError(f"expected {expected} coordinates for a core of rank {rank}, got {coordinates}: pass the core of this problem")
+        raise InputError(
+            f"expected {expected} coordinates for a core of rank {rank}, got {coordinates}: pass the core of this problem"
+        )
 
 
-def _climbed(place: Slice, most_bits: int) -> Proof | Unproved:
+def _climbed(place: Slice, most_bits: int, seconds: float) -> Proof | Unproved:
     """Tries one precision after the other."""
-    reason = f"no precision up to {most_bits} bits is tried"
+    model = place.model
+    reason = f"nothing is tried with {most_bits} bits"
     for bits in LADDER:
         if bits > most_bits:
             break
+        if not predicted_seconds(model.problem, model.rank, bits) <= seconds:
+            return Unproved(f"{reason}, and more bits are predicted to take over {seconds:g} s")
         with precision(bits):
             centre = [exact(value) for value in place.start]
             for find, first, last in ((by_diagonal, 0, _DIAGONAL_UP_TO), (by_inverse, LADDER[1], math.inf)):
                 if not first <= bits <= last:
                     continue
-                found = find(place, centre, bits)
-                if found is None:
+                box = find(place, centre, bits)
+                if isinstance(box, Unproved):
+                    return box
+                if box is None:
                     reason = f"existence of a critical point is not decided with {bits} bits"
                     continue
-                result = _judged(place, found, bits)
+                flaw = _flaw(place, box)
+                if flaw and bits >= _FINAL:
+                    return Unproved(f"{flaw} is not decided with {bits} bits")
+                result = Unproved(f"{flaw} is not decided with {bits} bits") if flaw else _counted(place, box, bits)
                 if isinstance(result, Proof):
                     return result
                 reason = result.reason
     return Unproved(reason)
 
 
-def _judged(place: Slice, box: Box, bits: int) -> Proof | Unproved:
-    """Decides rank, slice and signs over a box that holds exactly one zero."""
+def _flaw(place: Slice, box: Box) -> str | None:
+    """Returns what more bits do not help with, as long as the box is small against the core."""
+    if not _has_full_rank(box.whole):
+        return f"rank {place.model.rank}"
+    return None if place.is_transversal(box.whole) else "the slice through the orbit"
+
+
+def _counted(place: Slice, box: Box, bits: int) -> Proof | Unproved:
+    """Decides the signs over a box that holds exactly one critical point of that rank."""
     model = place.model
     problem, rank = model.problem, model.rank
-    if not _has_full_rank(box.whole):
-        return Unproved(f"rank {rank} is not decided with {bits} bits")
-    if not place.is_transversal(box.whole):
-        return Unproved(f"the slice through the orbit is not decided with {bits} bits")
     negative = inertia(box.hessian)
     if negative is None:
         return Unproved(f"the sign of an eigenvalue is not decided with {bits} bits")

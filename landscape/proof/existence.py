@@ -1,8 +1,8 @@
 """Existence and uniqueness of a critical point in a box: slice through the orbit, Newton, Krawczyk.
 
-The symmetries make critical points come in orbits, with tangents T(x). Holding m coordinates fixed, the rows of T on which are regular,
-leaves one point per orbit: with N the unit vectors of the other coordinates, N' grad f = 0 implies grad f = 0, because T(x)' grad f(x)
-vanishes at every x. Krawczyk's operator (R. Krawczyk, Computing 4, 1969) in coordinates t, x = centre + N V t with V approximate
+The symmetries make critical points come in orbits, with tangents T(x). The slice holds m coordinates fixed, on which the rows of T
+are regular. With N the unit vectors of the others, N' grad f = 0 implies grad f = 0, because T(x)' grad f(x) vanishes at every x.
+Krawczyk's operator (R. Krawczyk, Computing 4, 1969) in coordinates t, x = centre + N V t with V approximate
 eigenvectors of N'HN, proves exactly one zero of V'N' grad f in a cube |t_i| <= radius.
 """
 
@@ -19,14 +19,17 @@ from landscape.proof.balls import Array, column, exact, identity, is_regular, ma
 from landscape.proof.hessian import CoreModel, CorePoint
 from landscape.proof.statement import Unproved
 
-_DEPENDENT = 1e-10  # pivot of a generator relative to the largest, up to which it depends on the others; a wrong guess proves nothing
+_DEPENDENT = 1e-12  # pivot relative to the core's norm up to which a generator depends on the others; a wrong guess proves nothing
 _FAINT = 1e-8  # eigenvalues up to this share of the largest are left to Newton in balls
 _STILL = 1e-10  # relative length of a Newton step in doubles that is as good as none
+_CLOSE = 1e-3  # relative length of a Newton step that doubles cannot shorten, up to which balls go on
 _FURTHEST = 0.1  # Newton may move the core by this share of its norm; beyond it, it is on the way to another point
 _STEPS = 15  # Newton steps in doubles; it doubles the digits, so a start that needs more is not near a critical point
 _CHORDS = 60  # Newton steps with one approximate inverse
 FINE = 2  # the gradient at the centre, the zero and the loss there have this multiple of the working precision
 _INVERSES = 16  # approximate inverses at one precision
+_GOOD = 2.0**-20  # radius of an inverse against its largest entry
+_SETTLED = 128  # bits from which Newton's failure with good inverses is final
 _PATIENCE = 4  # of them without a step half as long as the shortest; near a threshold Newton first makes longer ones
 
 
@@ -114,8 +117,13 @@ class Box:
 
 def prepare(model: CoreModel, given: list[float]) -> Slice | Unproved:
     """Chooses slice and basis in doubles, after Newton steps there if the core is not critical to rounding."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _prepared(model, given)
+
+
+def _prepared(model: CoreModel, given: list[float]) -> Slice | Unproved:
     x = np.array(given)
-    chosen = _transversal(model.at([exact(value) for value in given]), model.size)
+    chosen = _transversal(model.at([exact(value) for value in given]), float(np.linalg.norm(x)))
     if chosen is None:
         return Unproved("the core is too large or too small for doubles")
     fixed, columns = chosen
@@ -127,7 +135,10 @@ def prepare(model: CoreModel, given: list[float]) -> Slice | Unproved:
         gradient = np.array([float(value) for value in point.gradient()])[free]
         if not (np.isfinite(hessian).all() and np.isfinite(gradient).all()):
             return Unproved("the loss of the core overflows")
-        curvatures, basis = np.linalg.eigh(hessian)
+        try:
+            curvatures, basis = np.linalg.eigh(hessian)
+        except np.linalg.LinAlgError:
+            return Unproved("the eigenvectors of the core's Hessian are not found in doubles")
         pushes = basis.T @ gradient
         clear = np.abs(curvatures) > _FAINT * np.abs(curvatures).max(initial=0.0)
         step = -basis[:, clear] @ (pushes[clear] / curvatures[clear])
@@ -135,6 +146,8 @@ def prepare(model: CoreModel, given: list[float]) -> Slice | Unproved:
         if length <= _STILL * float(np.linalg.norm(x)):
             return Slice(model, given, x.tolist(), fixed, columns, basis, curvatures)
         if not length < before / 2:
+            if length <= _CLOSE * float(np.linalg.norm(x)):  # beside a fold doubles get no closer; balls may
+                return Slice(model, given, x.tolist(), fixed, columns, basis, curvatures)
             break
         x[free] += step
         before = length
@@ -143,10 +156,10 @@ def prepare(model: CoreModel, given: list[float]) -> Slice | Unproved:
     return Unproved("Newton's method finds no critical point near the given core")
 
 
-def _transversal(point: CorePoint, size: int) -> tuple[list[int], list[int]] | None:
+def _transversal(point: CorePoint, norm: float) -> tuple[list[int], list[int]] | None:
     """Returns coordinates and as many generators whose rows there are well conditioned, from two pivoted QR decompositions."""
     generators = point.generators()
-    tangents = np.zeros((size, len(generators)))
+    tangents = np.zeros((point.model.size, len(generators)))
     for j, entries in enumerate(generators):
         for i, value in entries.items():
             tangents[i, j] = float(value)
@@ -158,7 +171,7 @@ def _transversal(point: CorePoint, size: int) -> tuple[list[int], list[int]] | N
     if point.model.twins:
         triangle, order = scipy.linalg.qr(tangents, mode="r", pivoting=True)
         pivots = np.abs(np.diag(triangle))
-        columns = sorted(order[: int((pivots > _DEPENDENT * pivots.max(initial=0.0)).sum())].tolist())
+        columns = sorted(order[: int((pivots > _DEPENDENT * norm).sum())].tolist())
     order = scipy.linalg.qr(tangents[:, columns].T, mode="r", pivoting=True)[1]
     return sorted(order[: len(columns)].tolist()), columns
 
@@ -168,7 +181,7 @@ def by_diagonal(place: Slice, start: list[arb], bits: int) -> Box | None:
     if not (place.curvatures != 0).all():
         return None
     centre, length = _chords(place, start, bits, _diagonal([exact(value) for value in place.curvatures.tolist()]), 2)
-    if not _is_near(place, centre):
+    if not _is_near(place, centre, length):
         return None
     whole, radius = _cube(place, centre, length, bits)
     hessian = place.reduced_hessian(whole)
@@ -182,37 +195,48 @@ def by_diagonal(place: Slice, start: list[arb], bits: int) -> Box | None:
     return _krawczyk(place, solve(_push(place, centre, bits)), Box(centre, radius, whole, hessian, centre), off, bits)
 
 
-def by_inverse(place: Slice, start: list[arb], bits: int) -> Box | None:
-    """Newton and Krawczyk with C the inverse of the midpoint at working precision."""
+def by_inverse(place: Slice, start: list[arb], bits: int) -> Box | Unproved | None:
+    """Newton and Krawczyk with C the inverse of the midpoint at working precision.
+
+    Returns:
+        The box; None where more bits may help; the reason where Newton has good inverses and does not settle near the core.
+    """
     found = _newton(place, start, bits)
-    if found is None or not _is_near(place, found[0]):
-        return None
+    if not isinstance(found, tuple):
+        return found
     centre, length = found
+    if not _is_near(place, centre, length):
+        return None
     whole, radius = _cube(place, centre, length, bits)
     hessian = place.reduced_hessian(whole)
     inverse = _inverse(hessian)
     if inverse is None:
         return None
+    inverse = inverse.mid()
     off = (identity(len(place.free)) - inverse * hessian).tolist()
     return _krawczyk(place, inverse * _push(place, centre, bits), Box(centre, radius, whole, hessian, centre), off, bits)
 
 
-def _newton(place: Slice, centre: list[arb], bits: int) -> tuple[list[arb], float] | None:
+def _newton(place: Slice, centre: list[arb], bits: int) -> tuple[list[arb], float] | Unproved | None:
     """Returns where Newton's method ends and the length of the step that it would take next."""
-    best, patience, length = np.inf, _PATIENCE, np.inf
+    best, patience, length, good = np.inf, _PATIENCE, np.inf, True
     for _ in range(_INVERSES):
         inverse = _inverse(place.reduced_hessian(place.model.at(centre)))
         if inverse is None:
             return None
+        good = good and _is_good(inverse)
+        inverse = inverse.mid()
         centre, length = _chords(place, centre, bits, inverse.__mul__, 4)
-        if length <= _target(FINE * bits):
-            break
+        if length <= _target(bits):
+            return centre, length
         patience = _PATIENCE if length < best / 2 else patience - 1
         best = min(best, length)
-        if not patience:
+        if not patience or not _is_near(place, centre, length):
             break
         with precision(FINE * bits):
             centre = _rounded(place.moved(centre, -(inverse * _push(place, centre, bits))))
+    if good and bits >= _SETTLED:
+        return Unproved(f"Newton's method settles at no critical point near the given core, with {bits} bits")
     return centre, length
 
 
@@ -273,11 +297,19 @@ def _diagonal(scales: list[arb]) -> Solve:
 
 
 def _inverse(hessian: arb_mat) -> arb_mat | None:
+    """Returns a ball matrix around the inverse of the midpoint."""
     try:
-        found = hessian.mid().inv().mid()
+        found = hessian.mid().inv()
     except ZeroDivisionError:
         return None
     return found if all(value.is_finite() for value in found.entries()) else None
+
+
+def _is_good(inverse: arb_mat) -> bool:
+    """Whether the radii are small against the largest entry, so that more bits would not change a Newton step much."""
+    entries = inverse.entries()
+    largest = max((value.mid().abs_upper() for value in entries), default=arb(0))
+    return all(value.rad() <= _GOOD * largest for value in entries)
 
 
 def _rounded(x: list[arb]) -> list[arb]:
@@ -294,7 +326,7 @@ def _target(bits: int) -> float:
     return float(2.0 ** (-0.7 * bits))
 
 
-def _is_near(place: Slice, centre: list[arb]) -> bool:
-    """Whether Newton has stayed near the given core; a matter of meaning, not of proof."""
+def _is_near(place: Slice, centre: list[arb], length: float) -> bool:
+    """Whether Newton has stayed near the given core and would stay there; a matter of meaning, not of proof."""
     moved = np.array([float(value) for value in centre]) - place.given
-    return bool(np.linalg.norm(moved) <= _FURTHEST * np.linalg.norm(place.given))
+    return bool(np.linalg.norm(moved) + length <= _FURTHEST * np.linalg.norm(place.given))

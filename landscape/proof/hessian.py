@@ -1,7 +1,7 @@
 """The core in balls: loss, gradient, Hessian and symmetry generators of the width-r model with one column per class.
 
-Coordinates: H (r x K), W_1 .. W_{L-1} (r x r), W_L (K x r), each row by row. With M = W_L .. W_1 H the logits of class c are column c
-of M over sqrt(n_c), and the loss is sum_c (n_c/N) fit(z_c, c) + sum_l decay_l/2 |W_l|^2 (derivation of the reduction:
+Coordinates: H (r x K), W_1 .. W_{L-1} (r x r), W_L (K x r), each row by row. With M = W_L .. W_1 H the logits of class c are
+column c of M over sqrt(n_c), and the loss is sum_c (n_c/N) fit(z_c, c) + sum_l decay_l/2 |W_l|^2 (derivation of the reduction:
 docs/architecture.md, "The reduction"). A point is a list of balls, so every result holds for all points of a box.
 """
 
@@ -158,7 +158,7 @@ class CorePoint:
         return first.transpose() * arb_mat(classes * classes, len(free), bent) + self._second(places, len(free))
 
     def generators(self) -> list[Generator]:
-        """Returns tangents to the orbit of the symmetries: the gauge groups O(r), then rotations of equal classes (`CoreModel.twins`)."""
+        """Returns tangents to the orbit of the symmetries: gauge groups O(r), then rotations of equal classes."""
         found = [self._gauge(i, a, b) for i in range(self.model.problem.depth) for a, b in combinations(range(self.model.rank), 2)]
         return found + [self._twist(a, b) for a, b in self.model.twins]
 

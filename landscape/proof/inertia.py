@@ -32,7 +32,10 @@ def rotated_inertia(balls: arb_mat) -> int | None:
     centre = midpoints(balls)
     if not np.isfinite(centre).all():
         return None
-    basis = matrix(np.linalg.eigh((centre + centre.T) / 2)[1])
+    try:
+        basis = matrix(np.linalg.eigh((centre + centre.T) / 2)[1])
+    except np.linalg.LinAlgError:
+        return None
     return inertia(basis.transpose() * balls * basis)
 
 

@@ -20,7 +20,16 @@ def prove_zero(problem: Problem) -> Proof:
     negative, null = _pulled(problem) if problem.depth == 1 else (0, 0)
     with precision(LADDER[0]):
         loss = enclosure(arb(problem.classes).log() if problem.loss == "ce" else arb(0.5))
-    data: dict[str, Any] = {"given": [], "centre": [], "radius": 0.0.hex(), "fixed": [], "basis": [], "inverse": None, "nullity": 0, "index": 0}
+    data: dict[str, Any] = {
+        "given": [],
+        "centre": [],
+        "radius": (0.0).hex(),
+        "fixed": [],
+        "basis": [],
+        "inverse": None,
+        "nullity": 0,
+        "index": 0,
+    }
     return Proof(
         kind="point",
         problem=problem,
