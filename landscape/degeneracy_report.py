@@ -52,8 +52,8 @@ class DegeneracyReport:
         orbit_dimension: Rank of the generators of the gauge group at the point.
         orbit_formula: L (d r - r (r+1)/2), what that rank must be for linear models.
         paper_dimension: What Theorem 5 of the paper counts; linear models with width >= classes.
-        spectrum: All eigenvalues at the critical point, or, where the point is not critical enough, of the Hessian at the point itself;
-            None where they are too many or the method only counts.
+        spectrum: All eigenvalues at the critical point; where the point is not critical enough, those of the Hessian at the point
+            itself; None where they are too many or the method only counts.
         flatness: Norms, with the spectrum of a critical point.
         zeros: The count in double precision with its evidence; None where nothing was counted.
         second: What an independent route counted; None if there was none.

@@ -1,7 +1,7 @@
 """The one judge: whether a count of zero and negative eigenvalues may be stated, and if not, why and what to do.
 
-Every nullity, index and verdict "minimum" or "saddle" of the package is a `Verdict` made here. It is a value: counts, or a doubt with
-its remedy. Sentences are made from it for people; no code reads them again.
+Every nullity, index and verdict "minimum" or "saddle" of the package is a `Verdict` made here. It is a value: counts, or a doubt
+with its remedy. Sentences are made from it for people; no code reads them again.
 """
 
 from dataclasses import dataclass, replace
@@ -49,8 +49,9 @@ class Verdict:
         doubt: Reason of a missing count, as a value; None where the counts are certain.
         detail: Evidence for the doubt, in words for people.
         proof: Proof of the counts in ball arithmetic; None where they rest on double precision.
-        near_zero: Eigenvalues that a decay within a few last places would make zero; they are not in the nullity. None if not known.
+        near_zero: Eigenvalues, not in the nullity, that a decay within a few last places would make zero; None if not known.
         unproved: Why a proof that was tried proves nothing; empty where none was tried or it succeeded.
+        smallest_positive: Smallest positive eigenvalue where it is known from a proof; None where double precision is asked.
     """
 
     nullity: int | None
@@ -60,6 +61,7 @@ class Verdict:
     proof: Proof | None = None
     near_zero: int | None = None
     unproved: str = ""
+    smallest_positive: float | None = None
 
     __repr__ = brief
 
@@ -91,7 +93,7 @@ def judge(
 
     Args:
         zeros: The count with its evidence.
-        explained: Zeros that symmetries explain, measured at the point; None where no symmetry is known, so that nothing is compared.
+        explained: Zeros that symmetries explain, measured at the point; None where no symmetry is known and nothing is compared.
         formula: Zeros that theory says they explain; None where there is no theory, as for ReLU models.
         gradient_norm: Of the point, for the words of the doubt.
         smallest: Smallest size among the non-zero eigenvalues, where the count itself has only a bound.
@@ -119,6 +121,7 @@ def counted(spectrum: Spectrum, radius: float = 0.0) -> Nullity:
 
 
 def _doubt(zeros: Nullity, explained: int | None, formula: int | None, smallest: float | None) -> tuple[str, Doubt | None]:
+    """Returns the first doubt about a count with its evidence: an incomplete proof, a point that is not critical, faint values."""
     if not zeros.undecided:
         if not zeros.certified:
             return f"{zeros.method} has no proof: {zeros.reason}", Doubt.UNCERTIFIED
@@ -126,21 +129,23 @@ def _doubt(zeros: Nullity, explained: int | None, formula: int | None, smallest:
             return f"{zeros.method} counts {zeros.count} zero eigenvalues but cannot tell how many are negative", Doubt.UNCERTIFIED
     swamped = not UNDECIDED_FACTOR * zeros.cutoff <= zeros.norm
     if (zeros.undecided or swamped) and not zeros.cutoff <= 2 * zeros.rounding:
-        if swamped:
-            return f"the zero radius {zeros.cutoff:.1e} that it implies swamps the spectrum", Doubt.NOT_CRITICAL
-        return f"{zeros.undecided} eigenvalues are too close to the zero radius {zeros.cutoff:.1e}", Doubt.NOT_CRITICAL
-    faint = Doubt.UNEXPLAINED if formula is None and explained is not None else Doubt.TOO_FAINT
+        told = "that it implies swamps the spectrum" if swamped else f"is too close to {zeros.undecided} eigenvalues"
+        return f"the zero radius {zeros.cutoff:.1e} {told}", Doubt.NOT_CRITICAL
+    faint = _faint(zeros, explained, formula, smallest)
+    return faint, (Doubt.UNEXPLAINED if formula is None and explained is not None else Doubt.TOO_FAINT) if faint else None
+
+
+def _faint(zeros: Nullity, explained: int | None, formula: int | None, smallest: float | None) -> str:
+    """Returns why rounding may hide a zero or make one up, or nothing."""
     if zeros.undecided:
-        return f"{zeros.undecided} eigenvalues are too close to the rounding error {zeros.cutoff:.1e}", faint
+        return f"{zeros.undecided} eigenvalues are too close to the rounding error {zeros.cutoff:.1e}"
     if explained is None:
-        return "", None
+        return ""
     if formula is not None and explained != formula:
-        return f"the generators have rank {explained}, but a critical point of this rank has {formula}", faint
+        return f"the generators have rank {explained}, but a critical point of this rank has {formula}"
     if zeros.count != explained:
-        return f"{zeros.count} eigenvalues are below {zeros.cutoff:.1e} but symmetry explains {explained}", faint
-    if is_faint(zeros, smallest):
-        return f"an eigenvalue has the size {smallest_nonzero(zeros, smallest):.1e}", faint
-    return "", None
+        return f"{zeros.count} eigenvalues are below {zeros.cutoff:.1e} but symmetry explains {explained}"
+    return f"an eigenvalue has the size {smallest_nonzero(zeros, smallest):.1e}" if is_faint(zeros, smallest) else ""
 
 
 def smallest_nonzero(zeros: Nullity, smallest: float | None = None) -> float:
@@ -181,7 +186,8 @@ def weighed(first: Verdict, proved: Proof | Unproved | NoPoint) -> Verdict:
     match proved:
         case Proof():
             if first.certain and (first.nullity, first.index) != (proved.nullity, proved.index):
-                detail = f"double precision counts nullity {first.nullity}, index {first.index}, a proof {proved.nullity}, {proved.index}"
+                detail = f"double precision counts {first.nullity} zero and {first.index} negative eigenvalues"
+                detail += f", a proof {proved.nullity} and {proved.index}"
                 return Verdict.doubtful(Doubt.DISAGREEMENT, detail)
             near_zero = first.near_zero if first.certain else proved.near_zero
             return Verdict(proved.nullity, proved.index, proof=proved, near_zero=near_zero)
@@ -199,7 +205,9 @@ def not_critical(gradient_norm: float, evidence: str) -> Verdict:
 
 
 def known_smallest_positive(verdict: Verdict, zeros: Nullity, spectrum: Spectrum) -> float | None:
-    """Returns the smallest positive eigenvalue, or None where double precision does not see it apart from the zeros."""
+    """Returns the smallest positive eigenvalue, or None where neither a proof nor double precision tells it from the zeros."""
+    if verdict.smallest_positive is not None:
+        return verdict.smallest_positive
     agree = (zeros.count, zeros.negative, zeros.undecided) == (verdict.nullity, verdict.index, 0)
     if not verdict.certain or not agree:
         return None

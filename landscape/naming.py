@@ -72,16 +72,11 @@ def recognise(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> Reco
         logits: Class-mean logits, one column per class.
         rank: Of the logits.
     """
+    unnamed = Recognised(f"unnamed rank {rank}")
     if rank == 0:
         return Recognised("zero")
-    unnamed = Recognised(f"unnamed rank {rank}")
-    if not problem.is_linear:
-        centred = logits - logits.mean(0, keepdim=True)
-        return Recognised("DNC") if _is_simplex(centred) else unnamed
-    if problem.loss == "mse":
-        off = logits - logits.diagonal().diag()
-        modes = rank == problem.classes and bool(off.abs().max() <= MATCH * logits.abs().max())
-        return Recognised("DNC") if modes else unnamed
+    if not problem.is_linear or problem.loss == "mse":
+        return Recognised("DNC") if _is_collapse(problem, logits, rank) else unnamed
     for coupling in _COUPLINGS:
         groups = _components(logits.abs() > coupling * logits.abs().max())
         matches = [_match(problem, logits, group) for group in groups]
@@ -92,6 +87,14 @@ def recognise(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> Reco
     if problem.classes % 2 and rank == (problem.classes + 1) // 2 and problem.is_balanced and _is_apex(problem, logits):
         return Recognised("pairs+apex")
     return unnamed
+
+
+def _is_collapse(problem: Problem, logits: Tensor, rank: int) -> bool:
+    """Whether logits are those of DNC where no scale equation is asked: a simplex up to shifts, or one mode for each class."""
+    if not problem.is_linear:
+        return _is_simplex(logits - logits.mean(0, keepdim=True))
+    off = logits - logits.diagonal().diag()
+    return rank == problem.classes and bool(off.abs().max() <= MATCH * logits.abs().max())
 
 
 def _blocks_name(blocks: list[Block], roots: set[Root]) -> str:
@@ -143,30 +146,31 @@ def _is_code(block: Tensor, code: Block) -> bool:
     return bool(scale > 0) and bool(rows <= MATCH * scale) and bool((block @ block - scale * block).abs().max() <= MATCH * scale**2)
 
 
+def _shape(block: Tensor) -> Block | None:
+    """Returns the simplex, polygon or code that a block of logits is a multiple of."""
+    size = block.shape[0]
+    codes = [*([Polygon(size)] if size > 4 else []), *codes_of_size(size)]
+    return Simplex(size) if _is_simplex(block) else next((code for code in codes if _is_code(block, code)), None)
+
+
 def _match(problem: Problem, logits: Tensor, group: list[int]) -> Part | None:
     """Returns the block that a group of classes forms, at the root of its scale that is closest, or None if it forms none."""
     size, samples = len(group), {problem.class_sizes[member] for member in group}
     if size == 1:
         return Part(tuple(group), Simplex(1), None, 0.0)
     block = logits[group][:, group]
-    if len(samples) > 1:
+    found = _shape(block) if len(samples) == 1 else None
+    if found is None:
         return None
-    if _is_simplex(block):
-        found: Block = Simplex(size)
-    else:
-        codes = [*([Polygon(size)] if size > 4 else []), *codes_of_size(size)]
-        matching = [code for code in codes if _is_code(block, code)]
-        if not matching:
-            return None
-        found = matching[0]
     basis = basis_of(found)
     scale = float(block.diagonal().mean() / basis[0].square().sum())
     equation = scale_equation(problem, found, samples.pop())
-    roots = [(abs(scale - root), which, root) for which in get_args(Root) if (root := equation.root(which)) is not None]
-    if not roots:
-        return None
-    apart, which, root = min(roots)
-    if apart > MATCH * root:
+    nowhere: tuple[float, Root, float] = (math.inf, "large", 0.0)
+    roots: list[tuple[float, Root, float]] = [
+        (abs(scale - root), which, root) for which in get_args(Root) if (root := equation.root(which)) is not None
+    ]
+    apart, which, root = min(roots, default=nowhere)
+    if not apart <= MATCH * root:
         return None
     if isinstance(found, Simplex):
         exact = root * (torch.eye(size, dtype=block.dtype, device=block.device) - 1 / size)

@@ -19,7 +19,6 @@ from landscape.structures import Coded, Collapse, Pairs, Partition, Structure
 from landscape.theory import Root, orbit_dimension
 
 Effort = Literal["doubtful", "named", "small", "any"]  # what is proved: doubtful counts; named structures too; small cores too; all
-LAST_PLACES = 4  # by which the decays are moved to see what is nearly zero: a decay computed by a formula is off by a few
 LARGEST_DOUBTFUL = 300  # core parameters up to which a doubtful count is proved unasked: half a second at 53 bits
 _COMMAND_SECONDS = 1.6  # of `landscape degeneracy` on a small point, nearly all of it the start of the interpreter and of torch
 _SHARE = 0.15  # of that time which an unasked proof of an undoubted count may take
@@ -92,7 +91,7 @@ def judge_partition(problem: Problem, groups: Sequence[Group], spectrum: Spectru
     first = judge_spectrum(spectrum, orbit_dimension(rank, problem.width, problem.depth))
     if first.certain and effort == "doubtful":
         return first
-    return weighed(first, structure_proof(problem, groups, not first.certain))
+    return _by_name(first, problem, groups)
 
 
 def with_proof(first: Verdict, core: Core, groups: Sequence[Group] | None, effort: Effort) -> Verdict:
@@ -107,10 +106,18 @@ def with_proof(first: Verdict, core: Core, groups: Sequence[Group] | None, effor
     if first.doubt not in (None, Doubt.TOO_FAINT) or (first.certain and effort == "doubtful"):
         return first
     if groups is not None:
-        return weighed(first, structure_proof(core.problem, groups, not first.certain))
+        return _by_name(first, core.problem, groups)
     if effort != "any" and not _affordable(core, first, effort):
         return first
     return weighed(first, point_proof(core, not first.certain))
+
+
+def _by_name(first: Verdict, problem: Problem, groups: Sequence[Group]) -> Verdict:
+    """Returns the verdict after the proof of a named structure, with what double precision cannot see where that is in doubt."""
+    verdict = weighed(first, structure_proof(problem, groups, not first.certain))
+    if first.certain or not verdict.certain:
+        return verdict
+    return replace(verdict, smallest_positive=smallest_positive(problem, groups))
 
 
 def structure_proof(problem: Problem, groups: Sequence[Group], nearby: bool) -> Proof | Unproved | NoPoint:
@@ -131,21 +138,24 @@ def structure_proof(problem: Problem, groups: Sequence[Group], nearby: bool) -> 
     return replace(proof, near_zero=close.count if isinstance(close, Nearby) else None)
 
 
+def smallest_positive(problem: Problem, groups: Sequence[Group]) -> float | None:
+    """Returns the smallest positive eigenvalue of a named structure, from enclosures of all; None where they are not decided."""
+    from landscape.proof.eigenvalues import eigenvalues
+
+    found = eigenvalues(in_order_of(problem, groups), groups)
+    return min((value.upper for value in found if value.lower > 0), default=None) if isinstance(found, tuple) else None
+
+
 def point_proof(core: Core, nearby: bool) -> Proof | Unproved:
     """Returns the proof of the critical point next to a core by the box around it; arguments as for `structure_proof`."""
     from landscape.proof.box import prove_point
-    from landscape.proof.scales import shifted
+    from landscape.proof.neighbours import near_zero
 
-    given = core.theta.tolist()
-    proof = prove_point(core.problem, core.rank, given)
-    if not nearby or not isinstance(proof, Proof):
+    proof = prove_point(core.problem, core.rank, core.theta.tolist())
+    if not nearby or not isinstance(proof, Proof) or not core.rank:
         return proof
-    ends = [
-        prove_point(replace(core.problem, decay=tuple(shifted(decay, places) for decay in core.problem.decays)), core.rank, given)
-        for places in (-LAST_PLACES, LAST_PLACES)
-    ]
-    indices = [end.index for end in (proof, *ends) if isinstance(end, Proof)]
-    return replace(proof, near_zero=max(indices) - min(indices) if len(indices) == 1 + len(ends) else None)
+    close = near_zero(proof)
+    return replace(proof, near_zero=close if isinstance(close, int) else None)
 
 
 def _affordable(core: Core, first: Verdict, effort: Effort) -> bool:
@@ -180,7 +190,7 @@ def near_zero_in_words(verdict: Verdict) -> str:
     """Returns how many eigenvalues a decay within a few last places would make zero."""
     if verdict.near_zero is None:
         return "undecided"
-    return f"{verdict.near_zero} eigenvalues at decays within {LAST_PLACES} last places"
+    return f"{verdict.near_zero} eigenvalues at decays within a few last places"
 
 
 def proof_as_dict(verdict: Verdict, command: str, apart: float | None = None) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from landscape.curvature.operator import Hessian, Matrix
 from landscape.curvature.spectrum import Spectrum
 from landscape.degeneracy import analyse
 from landscape.display import aligned, brief, table
-from landscape.objective import Objective
 from landscape.judgement import Doubt, Verdict
+from landscape.objective import Objective
 from landscape.point import CriticalPoint, Origin
 from landscape.prevalence import Study, measure
 from landscape.problem import Problem

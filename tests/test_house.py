@@ -192,7 +192,7 @@ def unjudged(tree: ast.AST) -> Iterator[str]:
             case ast.Attribute(value=ast.Name(id="nullity"), attr="count_zeros"):
                 yield f"{node.lineno}: nullity.count_zeros"
             case ast.Attribute(value=ast.Attribute(attr="reason" | "detail") | ast.Name(id="reason" | "detail"), attr=attr):
-                if attr in ("startswith", "endswith", "removeprefix", "removesuffix", "partition", "split", "find", "index", "replace"):
+                if attr in ("startswith", "endswith", "removeprefix", "removesuffix", "replace"):
                     yield f"{node.lineno}: reads a sentence: {attr}"
             case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Attribute(attr="reason" | "detail")]):
                 yield f"{node.lineno}: reads a sentence: in"

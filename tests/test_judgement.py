@@ -8,7 +8,17 @@ import torch
 
 from landscape.curvature.nullity import Nullity
 from landscape.curvature.spectrum import Spectrum
-from landscape.judgement import Doubt, Verdict, confirmed, is_faint, judge, judge_spectrum, known_smallest_positive, not_critical, weighed
+from landscape.judgement import (
+    Doubt,
+    Verdict,
+    confirmed,
+    is_faint,
+    judge,
+    judge_spectrum,
+    known_smallest_positive,
+    not_critical,
+    weighed,
+)
 from landscape.problem import Problem
 from landscape.proof.statement import NoPoint, Proof, Unproved
 

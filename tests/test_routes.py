@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import landscape.degeneracy
-from landscape.curvature.nullity import Nullity
 from landscape.degeneracy import analyse
 from landscape.errors import InputError
 from landscape.point import CriticalPoint, Origin

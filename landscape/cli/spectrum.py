@@ -38,8 +38,8 @@ def spectrum(
     """Write or draw the Hessian spectrum of critical points; without --out and --plot, print it.
 
     reduction, dense and lowrank give all eigenvalues. slq is an estimate with error bars by stochastic Lanczos quadrature;
-    pyhessian prints what PyHessian 0.1 (repaired) says beside all eigenvalues. Of a point that is not critical enough, what is shown
-    is the Hessian at the point itself, if the model is small or with --method dense (exit code 1).
+    pyhessian prints what PyHessian 0.1 (repaired) says beside all eigenvalues. Of a point that is not critical enough, what is
+    shown is the Hessian at the point itself, if the model is small or with --method dense (exit code 1).
     """
     if method == "slq" or method == "pyhessian":
         from landscape.cli.spectrum_estimates import print_estimates
