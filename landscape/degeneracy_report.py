@@ -171,8 +171,6 @@ class DegeneracyReport:
             ("gradient norm", f"{self.gradient_norm:.1e}"),
             ("nullity", _or_unknown(self.nullity)),
             ("index", _or_unknown(self.index)),
-            ("proved", self.proved),
-            *([("near zero", near_zero_in_words(self.verdict))] if self.resolved else []),
             ("orbit dimension", f"{_or_unknown(self.orbit_dimension)} (formula {_or_unknown(self.orbit_formula)})"),
             ("paper dimension", f"{_or_unknown(self.paper_dimension)} (Theorem 5)"),
             ("excess", _or_unknown(self.excess)),
@@ -200,7 +198,10 @@ class DegeneracyReport:
         return rows
 
     def _evidence(self) -> list[tuple[str, str]]:
-        rows, zeros, bent, second = [], self.zeros, self.kinks, self.second
+        zeros, bent, second = self.zeros, self.kinks, self.second
+        rows = [("proved", self.proved)]
+        if self.resolved:
+            rows.append(("near zero", near_zero_in_words(self.verdict)))
         if zeros is not None:
             rows += [
                 ("largest zero", f"{zeros.largest_zero:.1e}, cutoff {zeros.cutoff:.1e}"),

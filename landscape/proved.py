@@ -181,16 +181,16 @@ def proved_in_words(verdict: Verdict, command: str, apart: float | None = None) 
     if proof is None:
         return f"no: {verdict.unproved or command}"
     if proof.kind == "structure":
-        away = "" if apart is None else f"; its class logits are within {apart:.1e} (relative) of the point's"
-        return f"yes, at {proof.bits} bits, for {proof.name} at these decays{away}"
-    return f"yes, at {proof.bits} bits, for a critical point within {proof.distance if apart is None else apart:.1e} of this one"
+        away = "" if apart is None else f", whose class logits are within {apart:.1e} (relative)"
+        return f"yes, with {proof.bits} bits: {proof.name}{away}"
+    return f"yes, with {proof.bits} bits: a critical point within {proof.distance if apart is None else apart:.1e}"
 
 
 def near_zero_in_words(verdict: Verdict) -> str:
     """Returns how many eigenvalues a decay within a few last places would make zero."""
     if verdict.near_zero is None:
         return "undecided"
-    return f"{verdict.near_zero} eigenvalues at decays within a few last places"
+    return f"{verdict.near_zero} eigenvalues, at decays a few last places away"
 
 
 def proof_as_dict(verdict: Verdict, command: str, apart: float | None = None) -> dict[str, Any]:
