@@ -25,7 +25,7 @@ class Doubt(Enum):
     UNCERTIFIED = "use --method reduction, dense or deflated"
     DISAGREEMENT = "count with --method dense, or run landscape prove"
     NO_POINT = "take a smaller decay"
-    UNPROVED = "take a decay further from the fold or the threshold, or the point that landscape solve writes"
+    UNPROVED = "solve again, or take a decay further from folds and thresholds"
 
     @property
     def lead(self) -> str:
