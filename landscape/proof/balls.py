@@ -148,7 +148,7 @@ def is_regular(balls: arb_mat) -> bool:
         return False
     if not np.isfinite(inverse).all():
         return False
-    return below(magnitude(identity(rows) - matrix(inverse) * balls), 1)
+    return below(magnitude(identity(rows) - matrix(inverse) * balls), 1.0)
 
 
 def identity(rows: int) -> arb_mat:

@@ -240,7 +240,7 @@ def _newton(place: Slice, centre: list[arb], bits: int) -> tuple[list[arb], floa
     return centre, length
 
 
-def _chords(place: Slice, centre: list[arb], bits: int, solve: Solve, gain: float) -> tuple[list[arb], float]:
+def _chords(place: Slice, centre: list[arb], bits: int, solve: Solve, gain: int) -> tuple[list[arb], float]:
     """Takes Newton steps with one approximate inverse while each is shorter by the factor `gain`; returns the next length too."""
     with precision(FINE * bits):
         step = solve(_push(place, centre, bits))

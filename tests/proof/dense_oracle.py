@@ -1,4 +1,4 @@
-"""The Hessian of the full model in mpmath, from products of the factors alone, and its inertia by LDL'. Shares no code with the package.
+"""The Hessian of the full model in mpmath, from products of the factors, and its inertia by LDL'. Shares no code with the package.
 
 Small problems only: P(P+1)/2 second derivatives, then P^3/3 operations of arbitrary precision.
 """
