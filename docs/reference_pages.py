@@ -13,7 +13,8 @@ GROUPS = {
     "solving": ("Finding and keeping points", "solver point weights store"),
     "degeneracy": (
         "Counting at a point",
-        "degeneracy degeneracy_report judgement proved proof routes reduction partitions kinks collapse naming fingerprint estimates",
+        "degeneracy degeneracy_report judgement proved proof routes reduction partitions kinks collapse naming fingerprint "
+        "estimates",
     ),
     "curvature": ("The curvature engine: operators of any model, counts, spectra, densities", "curvature"),
     "landscape": (
