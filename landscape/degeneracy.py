@@ -89,6 +89,14 @@ class _Located:
         """The distance up to which the two are one point, rounded."""
         return 0.0 if self.theta is None else 1e3 * torch.finfo(self.theta.dtype).eps * float(self.theta.norm())
 
+    @property
+    def logits(self) -> Tensor:
+        """The class-mean logits of the given point."""
+        if self.theta is not None:
+            return class_means(self.problem, Objective.of(self.problem, self.theta).logits(self.theta))
+        assert self.core is not None
+        return self.core.class_logits
+
     def written_out(self) -> Tensor:
         """Returns the critical point as parameters, of the size of the model."""
         if self.nearest is not None:
@@ -206,9 +214,9 @@ def _judged(place: _Located, zeros: Nullity | None, found: Recognised, wanted: W
         return not_critical(place.gradient_norm, far)
     if first.doubt is Doubt.TOO_FAINT and not place.stray <= place.rounding and wanted.effort != "any":
         return first  # what lies below rounding at the critical point need not hold here
-    groups = wanted.groups or recognised_groups(place.problem, found)
+    groups = wanted.groups or recognised_groups(place.problem, found, place.core.class_logits)
     if groups is None and not first.certain and place.theta is not None:  # at a fold the polished copy may have moved away
-        groups = recognised_groups(place.problem, recognise(place.problem, _means(place.problem, place.theta), place.core.rank))
+        groups = recognised_groups(place.problem, recognise(place.problem, place.logits, place.core.rank), place.logits)
     return with_proof(first, place.core, groups, wanted.effort)
 
 
@@ -264,11 +272,12 @@ def _report(
         rank=core.rank if core else None,
         orbit_dimension=place.orbital.dimension if place.orbital else None,
         orbit_formula=place.formula,
-        paper_dimension=_paper_dimension(place.problem, core),
+        paper_dimension=paper_dimension_at(place.problem, _singular(core)) if core else None,
         spectrum=measured.spectrum if measured else None,
         flatness=flatness,
         zeros=zeros,
         stray=place.stray,
+        distance=found.distance(place.logits) if found.parts else None,
     )
 
 
@@ -285,14 +294,8 @@ def _recognised(place: _Located) -> Recognised:
     """Returns the known structure of the critical point, or of the logits of a point without a core."""
     if place.core is not None:
         return recognise(place.problem, place.core.class_logits, place.core.rank)
-    assert place.theta is not None
-    logits = _means(place.problem, place.theta)
-    values = torch.linalg.svdvals(logits)
-    return recognise(place.problem, logits, int((values > _NEGLIGIBLE * values.max()).sum()))
-
-
-def _means(problem: Problem, theta: Tensor) -> Tensor:
-    return class_means(problem, Objective.of(problem, theta).logits(theta))
+    values = torch.linalg.svdvals(place.logits)
+    return recognise(place.problem, place.logits, int((values > _NEGLIGIBLE * values.max()).sum()))
 
 
 def _collapse(place: _Located) -> CollapseMetrics:
@@ -304,11 +307,11 @@ def _collapse(place: _Located) -> CollapseMetrics:
     return collapse_metrics(thin, _embedded(place.core, thin.width))
 
 
-def _paper_dimension(problem: Problem, core: Core | None) -> int | None:
-    if core is None:
-        return None
+def _singular(core: Core) -> list[float]:
+    """Returns the non-zero singular values of the class-mean logits times sqrt(class size)."""
     features, *layers = core.objective.split(core.theta)
     product = features
     for layer in layers:
         product = layer @ product
-    return paper_dimension_at(problem, torch.linalg.svdvals(product)[: core.rank].tolist())
+    values: list[float] = torch.linalg.svdvals(product)[: core.rank].tolist()
+    return values

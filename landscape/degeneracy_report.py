@@ -59,6 +59,7 @@ class DegeneracyReport:
         second: What an independent route counted; None if there was none.
         kinks: What is not smooth there; None for linear models.
         stray: Distance between the given point and the critical one at which the counts were made.
+        distance: Relative distance of the given point's class logits from the structure that was found; None without blocks.
     """
 
     problem: Problem
@@ -78,6 +79,7 @@ class DegeneracyReport:
     second: Nullity | None = None
     kinks: Kinks | None = None
     stray: float = 0.0
+    distance: float | None = None
 
     def __repr__(self) -> str:
         counts = f"nullity {self.nullity}, index {self.index}" if self.resolved else self.reason
@@ -156,7 +158,7 @@ class DegeneracyReport:
         proof = self.verdict.proof
         if proof is None:
             return None
-        return self.found.distance if proof.kind == "structure" else self.stray + (proof.distance or 0.0)
+        return self.distance if proof.kind == "structure" else self.stray + (proof.distance or 0.0)
 
     def rows(self) -> list[tuple[str, str]]:
         """Returns the report as name and value, in the order of a reader's questions."""

@@ -27,13 +27,22 @@ class Part:
         members: The classes of the block, ascending.
         block: What the block is.
         root: Root of the scale equation that the block's scale is closest to; None for a single class.
-        distance: Relative Frobenius distance of the block's logits from those of the exact structure; 0 for a single class.
+        scale: The scale at that root; 0 for a single class.
     """
 
     members: tuple[int, ...]
     block: Block
     root: Root | None
-    distance: float
+    scale: float
+
+    def distance(self, logits: Float[Tensor, "k k"]) -> float:
+        """Returns the Frobenius distance of the block in class-mean logits from the exact block, relative to the exact one."""
+        if self.root is None:
+            return 0.0
+        basis = basis_of(self.block).to(logits)
+        order = list(self.members)
+        exact = self.scale * basis @ basis.mT
+        return float((logits[order][:, order] - exact).norm() / exact.norm())
 
 
 @dataclass(frozen=True)
@@ -48,10 +57,9 @@ class Recognised:
     name: str
     parts: tuple[Part, ...] = ()
 
-    @property
-    def distance(self) -> float:
-        """The largest relative distance of a block's logits from the exact structure."""
-        return max((part.distance for part in self.parts), default=math.inf)
+    def distance(self, logits: Float[Tensor, "k k"]) -> float:
+        """Returns the largest relative distance of a block in class-mean logits from the exact one; infinity without blocks."""
+        return max((part.distance(logits) for part in self.parts), default=math.inf)
 
 
 def structure_name(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> str:
@@ -172,10 +180,7 @@ def _match(problem: Problem, logits: Tensor, group: list[int]) -> Part | None:
     apart, which, root = min(roots, default=nowhere)
     if not apart <= MATCH * root:
         return None
-    if isinstance(found, Simplex):
-        exact = root * (torch.eye(size, dtype=block.dtype, device=block.device) - 1 / size)
-        return Part(tuple(group), found, which, float((block - exact).norm() / exact.norm()))
-    return Part(tuple(group), found, which, apart / root)
+    return Part(tuple(group), found, which, root)
 
 
 def _is_apex(problem: Problem, logits: Tensor) -> bool:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from jaxtyping import Float
+from torch import Tensor
+
 from landscape.codes import Simplex, size_of
 from landscape.curvature.spectrum import Spectrum
 from landscape.judgement import Doubt, Verdict, judge_spectrum, weighed
@@ -61,9 +64,9 @@ def named_groups(problem: Problem, structure: Structure) -> tuple[Group, ...] | 
     return tuple(partition_group(size, problem.class_sizes[place], root) for size, place in zip(sizes, places, strict=True))
 
 
-def recognised_groups(problem: Problem, found: Recognised) -> tuple[Group, ...] | None:
-    """Returns the groups of a point that was recognised as a partition structure to rounding, or None."""
-    if not found.parts or not all(isinstance(part.block, Simplex) for part in found.parts) or not found.distance <= _SAME_POINT:
+def recognised_groups(problem: Problem, found: Recognised, logits: Float[Tensor, "k k"]) -> tuple[Group, ...] | None:
+    """Returns the groups of a partition structure that class-mean logits were recognised as and have to rounding, or None."""
+    if not all(isinstance(part.block, Simplex) for part in found.parts) or not found.distance(logits) <= _SAME_POINT:
         return None
     return tuple(partition_group(len(part.members), problem.class_sizes[part.members[0]], part.root) for part in found.parts)
 

@@ -181,10 +181,22 @@ def test_a_saved_point_is_proved_by_the_structure_that_it_is() -> None:
     proof = report.verdict.proof
     assert proof is not None
     assert (proof.kind, proof.name, proof.nullity, proof.index) == ("structure", "pairs", 670, 0)
-    assert f"{report.found.distance:.1e}" in report.proved
+    assert report.distance is not None
+    assert report.distance < 1e-13
+    assert f"{report.distance:.1e}" in report.proved
     told = report.as_dict()
     assert (told["proved"], told["bits"], told["near_zero"]) == (True, proof.bits, 0)
     assert told["statement"] == report.proved
+
+
+def test_the_distance_is_that_of_the_point_and_not_of_its_polished_copy() -> None:
+    problem = Problem.balanced(4, 2, 6, 2, 1e-3)
+    theta = embed(problem, analytic(problem, Collapse()), gauge=1)
+    noise = torch.randn(theta.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    report = analyse(CriticalPoint.at(problem, theta + 1e-10 * noise, Origin("test")), "auto", Wanted("small"))
+    assert report.verdict.proof is not None
+    assert report.distance is not None
+    assert 1e-12 < report.distance < 1e-9
 
 
 def test_small_cores_without_a_name_are_proved_by_a_box() -> None:
@@ -212,9 +224,9 @@ def test_a_point_away_from_the_structure_has_no_proof_by_its_name() -> None:
     logits = at(problem, Collapse()).class_logits
     near, far = recognise(problem, logits, 3), recognise(problem, logits * (1 + 1e-9), 3)
     assert near.name == far.name == "DNC"
-    assert far.distance == pytest.approx(1e-9, rel=1e-3)
-    assert recognised_groups(problem, far) is None
-    groups = recognised_groups(problem, near)
+    assert far.distance(logits * (1 + 1e-9)) == pytest.approx(1e-9, rel=1e-3)
+    assert recognised_groups(problem, far, logits * (1 + 1e-9)) is None
+    groups = recognised_groups(problem, near, logits)
     assert groups is not None
     assert [(group.size, group.samples, group.root) for group in groups] == [(4, 2, "large")]
 
@@ -226,7 +238,7 @@ def test_unequal_classes_are_put_in_the_order_of_the_groups() -> None:
     logits = at(plain, Partition((2, 2))).class_logits
     mixed = torch.zeros_like(logits)
     mixed[np.ix_(order, order)] = logits
-    groups = recognised_groups(problem, recognise(problem, mixed, 2))
+    groups = recognised_groups(problem, recognise(problem, mixed, 2), mixed)
     assert groups is not None
     ordered = in_order_of(problem, groups)
     assert sorted(ordered.class_sizes) == [1, 1, 2, 2]

@@ -121,6 +121,6 @@ def _write(found: "Atlas", path: Path) -> None:
     # copies can exceed 64 bits (945 at K = 10, 5.8e28 at K = 50): as text they stay exact
     rows = [entry.as_dict() | {"copies": None if entry.copies is None else str(entry.copies)} for entry in found.entries]
     table = pd.DataFrame(rows)
-    for column in ("index", "nullity", "paper_dimension", "excess", "found"):
+    for column in ("index", "nullity", "paper_dimension", "excess", "found", "bits", "near_zero"):
         table[column] = table[column].astype("Int64")
     write_table(table, path)
