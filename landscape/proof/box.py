@@ -20,7 +20,7 @@ from landscape.proof.origin import prove_zero
 from landscape.proof.statement import Proof, Unproved
 
 LARGEST = 1_100  # coordinates of a core: 13 s and half a gigabyte there, growing with the cube and the square
-PATIENCE = 120.0  # seconds of CPU time that one precision may be predicted to take
+PATIENCE = 60.0  # seconds of CPU time that one precision may be predicted to take
 _INVERSIONS = 4  # what Newton with full inverses costs against a proof at the first precision
 _FINAL = 256  # bits at which the box is so small that an open rank or slice stays open
 _DIAGONAL_UP_TO = 64  # bits; what a diagonal approximate inverse cannot decide there needs a full one, not more bits

@@ -1,6 +1,7 @@
 """What a proof says: one critical point, its rank, and the exact integers of its full Hessian. Or why nothing is proved."""
 
 from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Context
 from typing import Any, Literal
 
 from landscape.display import brief
@@ -48,10 +49,12 @@ class Proof:
         decay = f"decay {decays[0]!r}" if len(set(decays)) == 1 else f"decays {', '.join(map(repr, decays))}"
         if self.kind == "structure":
             what = f"{self.problem} ({decay}) has the critical point {self.name}, of rank {self.rank}"
+        elif self.rank == 0:
+            what = f"{self.problem} ({decay}) has the zero point as a critical point, of rank 0"
         else:
             what = (
                 f"{self.problem} ({decay}) has exactly one critical point, up to its symmetries, in the box of this proof; "
-                f"it has rank {self.rank} and lies within {self.distance:.3g} of the given core"
+                f"it has rank {self.rank} and lies within {_at_most(self.distance)} of the given core"
             )
         lower, upper = self.loss
         return (
@@ -80,3 +83,8 @@ class NoPoint:
     """
 
     reason: str
+
+
+def _at_most(distance: float | None) -> str:
+    """Returns three digits that are not below the number."""
+    return "an unknown distance" if distance is None else f"{Context(prec=3, rounding=ROUND_CEILING).create_decimal(distance):e}"

@@ -96,11 +96,3 @@ def test_what_is_no_proof_at_all(bad: str) -> None:
 def test_a_key_twice(text: str) -> None:
     with pytest.raises(InputError, match="a key stands twice"):
         from_json(text.replace('"bits":', '"bits":64,"bits":', 1))
-
-
-def test_the_theorem_is_two_sentences() -> None:
-    proof = proof_of(Problem.balanced(4, 2, 6, 2, 0.005), (2, 2))
-    assert proof.theorem.count(". ") == 1
-    assert "exactly one critical point" in proof.theorem
-    assert "18 zero and 0 negative eigenvalues among 108" in proof.theorem
-    assert repr(0.005) in proof.theorem
