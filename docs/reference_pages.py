@@ -13,7 +13,8 @@ GROUPS = {
     "solving": ("Finding and keeping points", "solver point point_file point_rounding weights store seal tensor_file"),
     "degeneracy": (
         "Counting at a point",
-        "degeneracy degeneracy_report proof routes reduction partitions arbiter kinks collapse naming fingerprint estimates",
+        "degeneracy degeneracy_report judgement proved proof routes reduction partitions kinks collapse naming fingerprint "
+        "estimates",
     ),
     "curvature": ("The curvature engine: operators of any model, counts, spectra, densities", "curvature"),
     "landscape": (

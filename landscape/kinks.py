@@ -16,9 +16,9 @@ from jaxtyping import Float
 from scipy.optimize import minimize
 from torch import Tensor
 
-from landscape.curvature.nullity import Nullity, count_zeros
 from landscape.curvature.operator import Hessian, Matrix, dense
 from landscape.curvature.spectrum import eigenvalues
+from landscape.judgement import Verdict, judge_spectrum
 from landscape.objective import Objective
 from landscape.problem import Problem
 
@@ -46,13 +46,13 @@ class Kinks:
     smallest: float
     residual: float
     smallest_slope: float | None
-    manifold: Nullity | None
+    manifold: Verdict | None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form; the counts on the manifold only where they are resolved."""
         values = asdict(self)
-        known = self.manifold is not None and self.manifold.resolved
-        values["manifold"] = {"nullity": self.manifold.count, "index": self.manifold.negative} if known and self.manifold else None
+        known = self.manifold is not None and self.manifold.certain
+        values["manifold"] = {"nullity": self.manifold.nullity, "index": self.manifold.index} if known and self.manifold else None
         return values
 
 
@@ -159,7 +159,7 @@ def _normals(problem: Problem, theta: Tensor, places: list[Tensor]) -> Float[Ten
     return torch.func.jacrev(chosen)(theta)
 
 
-def _along(problem: Problem, theta: Tensor, gates: list[Tensor], normals: Tensor, residual: float) -> Nullity | None:
+def _along(problem: Problem, theta: Tensor, gates: list[Tensor], normals: Tensor, residual: float) -> Verdict | None:
     """Counts the eigenvalues of the Hessian along the kinks.
 
     With the masks of the shortest gradient the gated loss equals the loss on the manifold and is stationary off it too, up to the
@@ -172,4 +172,4 @@ def _along(problem: Problem, theta: Tensor, gates: list[Tensor], normals: Tensor
     entries = tangent.mT @ dense(Hessian(lambda flat: gated_loss(problem, flat, gates), theta)) @ tangent
     if not entries.numel():
         return None
-    return count_zeros(eigenvalues(Matrix((entries + entries.mT) / 2)), 2 * residual)
+    return judge_spectrum(eigenvalues(Matrix((entries + entries.mT) / 2)), None, 2 * residual)

@@ -172,30 +172,6 @@ def second_opinion(problem: Problem, theta: Float[Tensor, " p"], route: Route, t
     return counted
 
 
-def unproved(zeros: Nullity) -> str:
-    """Returns why a count in which every eigenvalue seen is clearly zero or not may still be incomplete, or nothing."""
-    if zeros.undecided:
-        return ""
-    if not zeros.certified:
-        return f"undecided: {zeros.method} has no proof: {zeros.reason}"
-    if zeros.negative is None:
-        return f"undecided: {zeros.method} counts {zeros.count} zero eigenvalues but cannot tell how many are negative"
-    return ""
-
-
-def disagreement(first: Nullity, name: str, second: Nullity) -> str:
-    """Returns how a second count contradicts a first, or nothing; one that is itself undecided contradicts nothing."""
-    if not second.resolved:
-        return ""
-    indices = {first.negative, second.negative} - {None}
-    if first.count == second.count and len(indices) <= 1:
-        return ""
-    return (
-        f"undecided: routes disagree: {name} counts {first.count} zero and {first.negative} negative eigenvalues, "
-        f"{second.method} {second.count} and {'an unknown number' if second.negative is None else second.negative}"
-    )
-
-
 def certificate(method: str, zeros: Nullity | None, gradient_norm: float, second: Nullity | None) -> dict[str, Any]:
     """Returns the JSON form of the evidence for a count; what is not known is None."""
     return {

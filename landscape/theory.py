@@ -5,6 +5,7 @@ Keating, arXiv:2410.23169. Where the measured truth differs from the paper, both
 """
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from landscape.problem import Problem
 Root = Literal["large", "small"]
 
 _EQUAL = 1e-6  # relative difference up to which two singular values count as one in the paper's dimension
+_FOLD_ROUNDING = 8 * sys.float_info.epsilon  # relative error of the logarithm of the scale equation's right side at its peak
 _LOG_SCALE_LIMITS = (-300.0, 7.0)  # logits from 1e-130 to 1097: beyond both, the scale equation over- or underflows
 
 
@@ -67,11 +69,18 @@ class ScaleEquation:
         return math.exp(self._log_right(self._peak()) - math.log(self.samples) / (self.depth + 1))
 
     def root(self, which: Root) -> float | None:
-        """Returns the larger or the smaller scale that solves the equation, or None above the fold (or L = 1, "small")."""
+        """Returns the larger or the smaller scale that solves the equation, or None above the fold (or L = 1, "small").
+
+        Within rounding of the fold double precision cannot tell whether a root exists: there it is the scale at the fold.
+        """
         target = math.log(self.decay) + math.log(self.samples) / (self.depth + 1)
         peak = self._peak()
-        if self._log_right(peak) < target or (which == "small" and self.depth == 1):
+        below = self._log_right(peak) - target
+        rounding = _FOLD_ROUNDING * max(1.0, abs(target))
+        if below < -rounding or (which == "small" and self.depth == 1):
             return None
+        if below <= rounding and self.depth > 1:
+            return math.exp(peak)
         other = math.log(self.upper) if which == "large" else _LOG_SCALE_LIMITS[0]
         if self._log_right(other) > target:
             raise InputError(f"expected a larger decay for the {which} root, got {self.decay:g}: its logits are below 1e-130")

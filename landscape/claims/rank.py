@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 
 from landscape.claims.comparison import best_known
-from landscape.claims.finding import Finding, judge
+from landscape.claims.finding import Finding, assess
 from landscape.problem import Problem
 from landscape.reduction import Core
 from landscape.solver import Newton
@@ -58,7 +58,7 @@ def appendix_1(fast: bool) -> Finding:
         "settings where the point of rank K - 1 could not be followed": missing,
         "least margin of the best known below it": least,
     }
-    return Finding(numbers, judge(least > 0 if missing < tried else None))
+    return Finding(numbers, assess(least > 0 if missing < tried else None))
 
 
 def appendix_2(fast: bool) -> Finding:
@@ -84,7 +84,7 @@ def _falling(problems: Mapping[int, Problem], starts: int) -> Finding:
         ranks.append(best.rank)
         numbers |= {f"L={L}: rank of the best known": best.rank, f"L={L}: its loss": best.loss}
     monotone = all(one >= other for one, other in pairwise(ranks))
-    return Finding(numbers, judge(monotone and ranks[0] == problems[1].classes - 1 and 0 < ranks[-1] < ranks[0]))
+    return Finding(numbers, assess(monotone and ranks[0] == problems[1].classes - 1 and 0 < ranks[-1] < ranks[0]))
 
 
 def _beyond_two(problems: Mapping[int, Problem], starts: int) -> Finding:
@@ -98,7 +98,7 @@ def _beyond_two(problems: Mapping[int, Problem], starts: int) -> Finding:
         ranks.append(best.rank)
         if L >= 3:
             deep.append(third)
-    return Finding(numbers, judge(max(deep) < _NEGLIGIBLE and ranks[-1] == 2))
+    return Finding(numbers, assess(max(deep) < _NEGLIGIBLE and ranks[-1] == 2))
 
 
 def _continued(classes: int, ratio: int, share: float, depth: int, decay: float) -> float | None:

@@ -13,7 +13,6 @@ from landscape.report.prediction import predicted
 from landscape.theory import equal_classes
 
 UNKNOWN, NONE = "undecided", "–"
-NOT_CRITICAL = "not critical"  # the structure of a point that is too far from critical to have one
 _AGREE = 1e-9  # relative difference up to which two computed numbers are said to agree; they differ by rounding alone
 Found = tuple[str, CriticalPoint, DegeneracyReport]  # name of the file, its point, its report
 
@@ -65,7 +64,8 @@ def verdict(report: DegeneracyReport) -> str:
         cause = "no symmetry was measured"
     else:
         cause = f"symmetries explain {report.orbit_dimension}, and {report.excess} have no symmetry"
-    return f"{report.structure}: {kind}{rank}. Exactly {zeros} of the {P} eigenvalues of its Hessian are zero; {cause}."
+    counts = f"Exactly {zeros} of the {P} eigenvalues of its Hessian are zero; {cause}."
+    return f"{report.structure}: {kind}{rank}. {counts} Proved: {report.proved}."
 
 
 def folder_verdict(found: Sequence[Found], left_out: int) -> str:
@@ -83,8 +83,7 @@ def comparison(report: DegeneracyReport) -> list[Row]:
     """Returns the measured beside the predicted: symmetry's formula, Theorem 5, and theory's point of the same name."""
     second = report.second if report.second is not None and report.second.resolved else None
     twice = (second.count, second.negative) if second else (None, None)
-    critical = report.structure != NOT_CRITICAL  # theory speaks of critical points
-    orbit, paper = (report.orbit_formula, report.paper_dimension) if critical else (None, None)
+    orbit, paper = report.orbit_formula, report.paper_dimension
     zeros = ("zero eigenvalues (nullity)", report.nullity, twice[0])
     formula, orbits = "L (d r - r (r+1)/2)", "the gauge orbit"
     if equal_classes(report.problem):

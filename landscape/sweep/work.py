@@ -302,12 +302,14 @@ def _structure_end(job: Job, problem: "Problem") -> "EndPoint":
     from landscape.notation import parse_structure
     from landscape.point import Outcome
     from landscape.prevalence import EndPoint
+    from landscape.proved import Wanted, named_groups
     from landscape.reduction import Core
     from landscape.structures import analytic
     from landscape.theory import Root
 
-    form = analytic(problem, parse_structure(job.start, cast(Root, job.root or "large")))
-    report = analyse(Core.from_form(problem, form), job.analysis)
+    structure = parse_structure(job.start, cast(Root, job.root or "large"))
+    form = analytic(problem, structure)
+    report = analyse(Core.from_form(problem, form), job.analysis, Wanted(groups=named_groups(problem, structure)))
     return EndPoint(
         seed=-1,
         structure=report.structure,
