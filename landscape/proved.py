@@ -184,9 +184,14 @@ def proved_in_words(verdict: Verdict, command: str, apart: float | None = None) 
     if proof is None:
         return f"no: {verdict.unproved or command}"
     if proof.kind == "structure":
-        away = "" if apart is None else f", whose class logits are within {apart:.1e} (relative)"
+        away = "" if apart is None else f", whose class logits are within {_at_most(apart)} (relative)"
         return f"yes, with {proof.bits} bits: {proof.name}{away}"
-    return f"yes, with {proof.bits} bits: a critical point within {proof.distance if apart is None else apart:.1e}"
+    return f"yes, with {proof.bits} bits: a critical point within {_at_most(proof.distance or 0.0 if apart is None else apart)}"
+
+
+def _at_most(value: float) -> str:
+    """Returns a bound with two digits, rounded up: a twentieth more covers what the rounding takes away."""
+    return f"{1.05 * value:.1e}"
 
 
 def near_zero_in_words(verdict: Verdict) -> str:
