@@ -57,7 +57,7 @@ def import_weights(
     if polish and point.outcome is not Outcome.CONVERGED:
         warn(f"not critical: {point.outcome.value}{'; nothing was saved' if diverged else ''}")
         return NOT_AS_ASKED
-    if report and not report.resolved:
+    if report and report.verdict.critical and not report.resolved:
         warn(report.reason)
     elif move.after.structure == NOT_CRITICAL:
         warn(f"not critical: gradient norm {point.gradient_norm:.1e}: import with --polish, or run landscape solve --start {out}")
