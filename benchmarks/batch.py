@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import torch
 
-from landscape.objective import Objective
-from landscape.problem import Problem
-from landscape.solver.batch import batch_size
-from landscape.structures import Random, random_start
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
+from landscape.solver.pool import batch_size
+from landscape.solver.starts import Random, random_start
 
 WIDTHS = (10, 40, 70, 150)
 ROUNDS = 7

@@ -13,13 +13,15 @@ from collections.abc import Callable
 
 import torch
 
-from landscape.curvature.counting import nullity
-from landscape.curvature.deflation import Deflated
-from landscape.curvature.operator import CHUNK, Product
-from landscape.objective import Objective
-from landscape.problem import Problem
-from landscape.structures import Collapse, analytic, embed
-from landscape.symmetry_projector import orbit_projector
+from landscape.curvature.counting.deflation import Deflated
+from landscape.curvature.counting.interface import nullity
+from landscape.curvature.operators.operator import CHUNK, Product
+from landscape.model.gauge_projector import orbit_projector
+from landscape.model.logit_form import write_parameters
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Collapse
 
 
 def seconds(action: Callable[[], object], device: str, repeats: int = 7) -> float:
@@ -36,7 +38,7 @@ def seconds(action: Callable[[], object], device: str, repeats: int = 7) -> floa
 
 def measured(problem: Problem, device: str) -> dict[str, float]:
     """Returns the milliseconds per vector of a product, the seconds of a certified count, and the count itself."""
-    theta = embed(problem, analytic(problem, Collapse())).to(device)
+    theta = write_parameters(problem, logit_form(problem, Collapse())).to(device)
     operator = Product(Objective.of(problem, theta).linearize(theta), theta)
     block = torch.randn(problem.parameters, CHUNK, dtype=theta.dtype, generator=torch.Generator().manual_seed(0)).to(device)
     product = 1e3 * seconds(lambda: operator @ block, device) / CHUNK

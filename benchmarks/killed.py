@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from landscape.sweep.records import Archive
+from landscape.archive.records import Archive
 
 _TICK = 0.1  # seconds between two looks
 

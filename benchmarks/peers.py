@@ -23,17 +23,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.curvature.algebra import to_scipy
-from landscape.curvature.backends import PyHessian
 from landscape.curvature.compiled import compiled
-from landscape.curvature.counting import nullity
-from landscape.curvature.deflation import Deflated
-from landscape.curvature.lowrank import LowRank
-from landscape.curvature.operator import CHUNK, Hessian, Product
-from landscape.objective import Objective
-from landscape.problem import Problem
-from landscape.structures import Collapse, analytic, embed
-from landscape.symmetry_projector import orbit_projector
+from landscape.curvature.counting.deflation import Deflated
+from landscape.curvature.counting.interface import nullity
+from landscape.curvature.counting.lowrank import LowRank
+from landscape.curvature.operators.algebra import to_scipy
+from landscape.curvature.operators.operator import CHUNK, Hessian, Product
+from landscape.curvature.pyhessian import PyHessian
+from landscape.model.gauge_projector import orbit_projector
+from landscape.model.logit_form import write_parameters
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Collapse
 
 BLOCK = CHUNK
 PEERS = ("torch", "scipy", "pyhessian", "curvlinops-for-pytorch", "hessian-eigenthings")
@@ -162,7 +164,7 @@ def counts(problem: Problem, theta: Tensor, dense: bool) -> dict[str, dict[str, 
     record("Deflated, projector included", deflated)
     record("scipy ARPACK, 40 smallest, 20 restarts", arpack)
     if dense:
-        from landscape.curvature.counting import Dense
+        from landscape.curvature.counting.dense_and_inertia import Dense
 
         record("LowRank", lowrank)
         record("Dense: assembly and eigvalsh", lambda: (nullity(operator, Dense(), 1e-14).count, True))
@@ -180,7 +182,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     problem = Problem.balanced(10, 5, arguments.width, arguments.depth, 2**-10)
-    theta = embed(problem, analytic(problem, Collapse()))
+    theta = write_parameters(problem, logit_form(problem, Collapse()))
     versions = {name: _version(name) for name in PEERS}
     seconds = products(problem, theta, arguments.compile)
     fastest = seconds["hand-derived, blocked"]

@@ -13,15 +13,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from landscape.sweep.drive import sweep
+from landscape.archive.job import Job
 from landscape.sweep.grid import parse_grid
-from landscape.sweep.job import Job
-from landscape.sweep.settings import Engine
+from landscape.sweep.run import run_sweep
+from landscape.sweep.settings import EngineSettings
 
 
 def nothing(jobs: tuple[Job, ...], device: str, size: int | None) -> Iterator[tuple[Job, object, None]]:
     """Ends every job at once."""
-    from landscape.prevalence import EndPoint
+    from landscape.studies.prevalence import EndPoint
 
     for job in jobs:
         yield job, EndPoint(job.seed or 0, "DNC", 3, 1.0, 0.0, "CONVERGED", 1, 1, 0, 1, 1, (1.0,), ()), None
@@ -32,13 +32,13 @@ def measured(count: int, workers: int, solved: bool) -> dict[str, float]:
     problem = {"classes": 4, "samples": 1, "width": [4, 5, 6, 7, 8], "depth": [1, 2], "decay": 3e-2}
     grid = parse_grid({"problem": problem, "start": {"seed": {"from": 0, "to": count // 10 - 1}}})
     with tempfile.TemporaryDirectory() as name:
-        folder, engine = Path(name) / "sweep", Engine(workers=workers)
+        folder, engine = Path(name) / "sweep", EngineSettings(workers=workers)
         begin = time.perf_counter()
-        tally = sweep(grid, folder, engine, compute=None if solved else nothing)
+        tally = run_sweep(grid, folder, engine, compute=None if solved else nothing)
         seconds = time.perf_counter() - begin
         assert (tally.done, tally.left) == (count, 0)
         begin = time.perf_counter()
-        assert sweep(grid, folder, engine).found == count
+        assert run_sweep(grid, folder, engine).found == count
         rerun = time.perf_counter() - begin
         shards = [list(shard.iterdir()) for shard in (folder / "records").iterdir()]
         files = [path.stat() for shard in shards for path in shard]

@@ -1,51 +1,32 @@
-"""Writes the pages of the reference, one for each group of modules; a module that no group names is on the last page."""
+"""Writes the pages of the reference, one for each folder of the floor plan; the order is that of setup.cfg."""
 
+import sys
 from pathlib import Path
-from pkgutil import walk_packages
 
-import landscape
+sys.path.insert(0, str(Path(__file__).parent))
 
-GROUPS = {
-    "model": (
-        "The model: the loss, its known critical points, what must be true of them",
-        "problem objective chain structures codes construction theory notation symmetry symmetry_projector",
-    ),
-    "solving": ("Finding and keeping points", "solver point point_file point_rounding weights store seal tensor_file"),
-    "degeneracy": (
-        "Counting at a point",
-        "degeneracy degeneracy_report judgement proved proof routes reduction partitions kinks collapse naming fingerprint "
-        "estimates",
-    ),
-    "curvature": ("The curvature engine: operators of any model, counts, spectra, densities", "curvature"),
-    "landscape": (
-        "The landscape as a whole: all points of a problem, how often each is found, why",
-        "atlas entries enumeration copies free_energy search phase prevalence sweep survey basin slices sampling explanations",
-    ),
-    "other": ("Pictures, pages, claims and the rest", ""),
-}
+import floor_plan
+
 INDEX = """# Reference
 
-Made from the docstrings. Shapes stand in the signatures in jaxtyping's notation: `Float[Tensor, "p k"]` is a matrix of p rows and k
-columns. Bad input raises `InputError`, everywhere.
+Made from the docstrings, one page for each folder, from the ground up. Shapes stand in the signatures in jaxtyping's notation:
+`Float[Tensor, "p k"]` is a matrix of p rows and k columns. Bad input raises `InputError`, everywhere.
 
 """
 
 
-def modules() -> list[str]:
-    """Returns all modules of the package but the command line's, without the name of the package."""
-    names = [module.name.removeprefix("landscape.") for module in walk_packages(landscape.__path__, "landscape.")]
-    return [name for name in names if name.partition(".")[0] != "cli"]
+def groups() -> dict[str, tuple[str, list[str]]]:
+    """Returns page to title and modules; all modules of the package but the command line's are on one of them."""
+    pages = {folder: (floor_plan.summary(folder), [folder, *floor_plan.modules(folder)]) for folder in floor_plan.folders()}
+    del pages["cli"]
+    return {"ground": ("The ground: errors, numbers, files, and how values show themselves", floor_plan.modules("")), **pages}
 
 
 def write(folder: Path) -> None:
     """Writes the pages into a folder, which is made."""
     folder.mkdir(exist_ok=True)
-    pages = "\n".join(GROUPS)
+    pages = "\n".join(groups())
     (folder / "index.md").write_text(f"{INDEX}```{{toctree}}\n:maxdepth: 1\n\n{pages}\n```\n")
-    named = {top: page for page, (_, tops) in GROUPS.items() for top in tops.split()}
-    for page, (title, tops) in GROUPS.items():
-        mine = [name for name in modules() if named.get(name.partition(".")[0], "other") == page]
-        order = tops.split()
-        mine.sort(key=lambda name: order.index(name.partition(".")[0]) if order else 0)
-        parts = [f"## landscape.{name}\n\n```{{eval-rst}}\n.. automodule:: landscape.{name}\n```\n" for name in mine]
+    for page, (title, names) in groups().items():
+        parts = [f"## landscape.{name}\n\n```{{eval-rst}}\n.. automodule:: landscape.{name}\n```\n" for name in names]
         (folder / f"{page}.md").write_text("\n".join([f"# {title}\n", *parts]))

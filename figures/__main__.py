@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 from figures import BUILD
-from landscape.plot import save_figure
+from landscape.plot.theme import save_figure
 
 
 def names() -> list[str]:

@@ -3,11 +3,13 @@
 from matplotlib.figure import Figure
 
 from figures import DATA
-from landscape.objective import Objective, class_means
-from landscape.plot import PAGE_WIDTH, draw_logits, new_figure, style
-from landscape.point import CriticalPoint
-from landscape.reduction import Core
-from landscape.structures import Collapse, Pairs, analytic
+from landscape.model.objective import Objective, class_means
+from landscape.model.reduced_point import Core
+from landscape.plot.point import draw_logits
+from landscape.plot.theme import PAGE_WIDTH, new_figure, style
+from landscape.points.point import CriticalPoint
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Collapse, Pairs
 
 STRUCTURES = {"collapse": (Collapse(), "DNC", "C0", "-"), "pairs": (Pairs(), "low rank", "C1", "--")}
 
@@ -23,7 +25,7 @@ def draw(data: dict[str, CriticalPoint]) -> Figure:
     with style():
         for name, point in data.items():
             structure, label, color, line = STRUCTURES[name]
-            core = Core.from_form(point.problem, analytic(point.problem, structure))
+            core = Core.from_form(point.problem, logit_form(point.problem, structure))
             steps, loss, _ = point.trace.T
             axes[0].plot(steps[1:], loss[1:], color=color, linestyle=line, label=label)
             axes[0].axhline(float(core.objective.loss(core.theta)), color=color, linestyle=":", linewidth=0.9)

@@ -4,19 +4,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures import DATA
-from landscape.plot import PAGE_WIDTH, new_figure, style
-from landscape.survey import Row, read_table
+from landscape.plot.theme import PAGE_WIDTH, new_figure, style
+from landscape.studies.tables import PrevalenceRow, read_table
 
 WIDTH, DECAY = 70, 2.0**-10  # where the two panels cross
 STYLES = {1.0: ("C0", "o", "-"), 0.1: ("C1", "s", "--")}
 
 
-def load() -> list[Row]:
+def load() -> list[PrevalenceRow]:
     """Returns the table that scripts/figure2.py wrote."""
-    return read_table(DATA / "figure2.csv", Row)
+    return read_table(DATA / "figure2.csv", PrevalenceRow)
 
 
-def draw(data: list[Row]) -> Figure:
+def draw(data: list[PrevalenceRow]) -> Figure:
     """Draws both panels."""
     figure, axes = new_figure(1, 2, width=PAGE_WIDTH)
     with style():
@@ -28,7 +28,7 @@ def draw(data: list[Row]) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, data: list[Row], name: str) -> None:
+def _panel(axes: Axes, data: list[PrevalenceRow], name: str) -> None:
     for scale, (color, marker, line) in STYLES.items():
         rows = [row for row in data if row.structure == "DNC" and row.feature_scale == scale and on_panel(row, name)]
         rows.sort(key=lambda row: getattr(row, name))
@@ -45,6 +45,6 @@ def _panel(axes: Axes, data: list[Row], name: str) -> None:
         axes.set_xscale("log", base=2)
 
 
-def on_panel(row: Row, name: str) -> bool:
+def on_panel(row: PrevalenceRow, name: str) -> bool:
     """Whether a row belongs to the panel along `name`, where the other parameter stands still."""
     return row.decay == DECAY if name == "width" else row.width == WIDTH

@@ -7,19 +7,19 @@ from matplotlib.figure import Figure
 
 from figures import DATA
 from figures.figure2 import STYLES, on_panel
-from landscape.plot import PAGE_WIDTH, new_figure, style
-from landscape.survey import Row, read_table
+from landscape.plot.theme import PAGE_WIDTH, new_figure, style
+from landscape.studies.tables import PrevalenceRow, read_table
 
 KEYS = (1.0, 0.5, 0.1)  # shares in the legend
 LARGEST = 36.0  # points^2 of a disc that holds all starts
 
 
-def load() -> list[Row]:
+def load() -> list[PrevalenceRow]:
     """Returns the table that scripts/figure5.py wrote."""
-    return read_table(DATA / "figure5.csv", Row)
+    return read_table(DATA / "figure5.csv", PrevalenceRow)
 
 
-def draw(data: list[Row]) -> Figure:
+def draw(data: list[PrevalenceRow]) -> Figure:
     """Draws both panels; the two initialisation scales stand side by side and lines join their mean ranks."""
     figure, axes = new_figure(1, 2, width=PAGE_WIDTH)
     with style():
@@ -34,7 +34,7 @@ def draw(data: list[Row]) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, data: list[Row], name: str) -> None:
+def _panel(axes: Axes, data: list[PrevalenceRow], name: str) -> None:
     for side, (scale, (color, _, line)) in zip((-1, 1), STYLES.items(), strict=True):
         rows = [row for row in data if row.feature_scale == scale and on_panel(row, name)]
         seeds = {getattr(row, name): row.seeds for row in rows}

@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from figures import DATA
 from figures.figure2 import STYLES
-from landscape.plot import PAGE_WIDTH, new_figure, style
+from landscape.plot.theme import PAGE_WIDTH, new_figure, style
 
 REFERENCES = {"linear_collapse": ("lower bound: linear DNC", (0, (4, 2))), "theorem_7": ("point of Theorem 7", (0, (1, 1.5)))}
 

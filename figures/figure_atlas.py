@@ -2,10 +2,10 @@
 
 from matplotlib.figure import Figure
 
-from landscape.atlas import Atlas, atlas
-from landscape.plot import PAGE_WIDTH, new_figure
+from landscape.catalogue.table import Atlas, atlas
+from landscape.model.problem import Problem
 from landscape.plot.atlas import draw_atlas
-from landscape.problem import Problem
+from landscape.plot.theme import PAGE_WIDTH, new_figure
 
 PAPER = Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2.0**-10)
 

@@ -5,9 +5,9 @@ from matplotlib.figure import Figure
 
 from figures import DATA
 from figures.figure2 import DECAY, WIDTH
-from landscape.explanations import Evidence
-from landscape.plot import PAGE_WIDTH, new_figure, style
-from landscape.survey import read_table
+from landscape.paper.explanations import Evidence
+from landscape.plot.theme import PAGE_WIDTH, new_figure, style
+from landscape.studies.tables import read_table
 
 PANELS = {
     "dimension_ratio": "dimension ratio $R(d)$",

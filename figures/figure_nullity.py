@@ -7,14 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from landscape.degeneracy import analyse
-from landscape.plot import PAGE_WIDTH, new_figure, style
-from landscape.plot.theme import BLUE, INK, ORANGE
-from landscape.point import CriticalPoint, Origin
-from landscape.problem import Problem
-from landscape.reduction import Core
-from landscape.structures import Collapse, Pairs, analytic, embed
-from landscape.theory import orbit_dimension, paper_dimension_at
+from landscape.degeneracy.analysis import analyse
+from landscape.model.dimensions import orbit_dimension, paper_dimension_at
+from landscape.model.logit_form import write_parameters
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core
+from landscape.plot.theme import BLUE, INK, ORANGE, PAGE_WIDTH, new_figure, style
+from landscape.points.point import CriticalPoint, Origin
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Collapse, Pairs
 
 WIDTH, DEPTH = 70, 2  # where the two panels cross
 WIDTHS, DENSE, DEPTHS = (10, 20, 30, 40, 55, 70, 85, 100), (10, 15, 20), (1, 2, 3, 4, 5, 6)
@@ -58,9 +59,9 @@ def load() -> list[Count]:
 def count(name: str, width: int, depth: int, method: str) -> Count:
     """Returns the nullity of a point of the paper's setting at another width and depth."""
     problem = Problem.balanced(classes=10, samples=5, width=width, depth=depth, decay=2.0**-10)
-    form = analytic(problem, POINTS[name][0])
+    form = logit_form(problem, POINTS[name][0])
     if method == "dense":
-        report = analyse(CriticalPoint.at(problem, embed(problem, form, gauge=0), Origin("analytic")), "dense")
+        report = analyse(CriticalPoint.at(problem, write_parameters(problem, form, gauge=0), Origin("analytic")), "dense")
     else:
         report = analyse(Core.from_form(problem, form), "reduction")
     paper = paper_dimension_at(problem, form.singular.tolist())

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from landscape.phase import PhaseDiagram, phase_diagram
-from landscape.plot import PAGE_WIDTH, new_figure, style
+from landscape.catalogue.phase_diagram import PhaseDiagram, phase_diagram
+from landscape.model.problem import Problem
 from landscape.plot.phase import draw_phase
-from landscape.problem import Problem
+from landscape.plot.theme import PAGE_WIDTH, new_figure, style
 
 PROBLEM = Problem.balanced(classes=10, samples=1, width=20, depth=2, decay=1e-3)
 DECAYS = tuple(np.geomspace(1e-3, 0.2, 48).tolist())

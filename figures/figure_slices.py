@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from figures import figure1
-from landscape.basin import Segment
-from landscape.plot import PAGE_WIDTH, new_figure
+from landscape.model.logit_form import write_parameters
 from landscape.plot.slices import draw_line, draw_plane, draw_segments
-from landscape.slices import Line, Plane, between, directions, line, plane, spaced
-from landscape.structures import Partition, analytic, embed
+from landscape.plot.theme import PAGE_WIDTH, new_figure
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Partition
+from landscape.studies.basins import Segment
+from landscape.studies.slices import Line, Plane, between, directions, line, plane, spaced
 
 SADDLE, REACH, STEPS = Partition((5, 5)), 2.0, 81
 
@@ -39,7 +41,7 @@ def load() -> Slices:
     collapse, pairs = points["collapse"], points["pairs"]
     problem, theta = collapse.problem, collapse.theta
     stiffest, gauge = directions(problem, theta, ["stiffest", "gauge"])
-    saddle = embed(problem, analytic(problem, SADDLE), gauge=0)
+    saddle = write_parameters(problem, logit_form(problem, SADDLE), gauge=0)
     negative, steep = directions(problem, saddle, ["negative", "stiffest"])
     return Slices(
         line(problem, theta, gauge, spaced(theta)),

@@ -7,11 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from landscape.plot import PAGE_WIDTH, new_figure, style
-from landscape.plot.theme import BLUE, GREEN, INK, ORANGE, PURPLE
-from landscape.problem import Problem
-from landscape.reduction import Core, Reduction, reduce
-from landscape.structures import Collapse, Pairs, analytic
+from landscape.degeneracy.reduction import Reduction, reduce
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core
+from landscape.plot.theme import BLUE, GREEN, INK, ORANGE, PAGE_WIDTH, PURPLE, new_figure, style
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Collapse, Pairs
 
 PAPER = Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2.0**-10)
 POINTS = {"DNC": Collapse(), "pairs": Pairs()}
@@ -28,7 +29,7 @@ _SAME = 1e-9  # of the decay: eigenvalues closer than that are one
 
 def load() -> dict[str, Reduction]:
     """Returns the named spectra, from the exact reduction."""
-    return {name: reduce(Core.from_form(PAPER, analytic(PAPER, structure))) for name, structure in POINTS.items()}
+    return {name: reduce(Core.from_form(PAPER, logit_form(PAPER, structure))) for name, structure in POINTS.items()}
 
 
 def families(reduction: Reduction) -> dict[str, dict[float, int]]:

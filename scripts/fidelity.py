@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from landscape.prevalence import Study
-from landscape.problem import Problem
-from landscape.solver import GradientDescent
-from landscape.survey import Comparison, compare_methods, write_table
+from landscape.model.problem import Problem
+from landscape.solver.methods import GradientDescent
+from landscape.studies.prevalence import Study
+from landscape.studies.tables import MethodComparison, compare_methods, write_table
 
 SEEDS = 10
 WIDTHS = (10, 40, 70, 100)
@@ -13,7 +13,7 @@ PLAIN = GradientDescent(learning_rate=0.5, tolerance=1e-7)
 ROOT = Path(__file__).resolve().parent.parent
 
 if __name__ == "__main__":
-    table: list[Comparison] = []
+    table: list[MethodComparison] = []
     for width in WIDTHS:
         study = Study(Problem.balanced(classes=10, samples=5, width=width, depth=2, decay=2.0**-10))
         table += compare_methods(study, PLAIN, SEEDS, ROOT / "build" / "fidelity")

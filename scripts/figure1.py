@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from landscape.point import Origin
-from landscape.problem import Problem
-from landscape.solver import GradientDescent, Newton, solve
-from landscape.structures import Random, random_start
+from landscape.model.problem import Problem
+from landscape.points.point import Origin
+from landscape.solver.methods import GradientDescent, Newton
+from landscape.solver.run import solve
+from landscape.solver.starts import Random, random_start
 
 PROBLEM = Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2.0**-10)
 SEEDS = {"collapse": 3, "pairs": 2}

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from landscape.prevalence import Study
-from landscape.problem import Problem
-from landscape.survey import survey, write_table
+from landscape.model.problem import Problem
+from landscape.studies.prevalence import Study
+from landscape.studies.tables import survey, write_table
 
 SEEDS = 40  # the paper has 10
 FEATURE_SCALES = (1.0, 0.1)  # the paper leaves this open

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from figure2 import GRID, ROOT, SEEDS
 
-from landscape.survey import survey, write_table
+from landscape.studies.tables import survey, write_table
 
 FOLDER, DATA = ROOT / "build" / "prevalence", Path(ROOT / "figures" / "data")
 

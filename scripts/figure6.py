@@ -5,13 +5,16 @@ from pathlib import Path
 
 import torch
 
-from landscape.construction import nonnegative_pairs
-from landscape.objective import Objective
-from landscape.problem import Problem
-from landscape.reduction import Core
-from landscape.solver import GradientDescent, solve
-from landscape.store import replacing
-from landscape.structures import Collapse, Random, analytic, random_start
+from landscape.atomic_files import atomic_write
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core
+from landscape.paper.theorem7_point import nonnegative_pairs
+from landscape.solver.methods import GradientDescent
+from landscape.solver.run import solve
+from landscape.solver.starts import Random, random_start
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Collapse
 
 SETTING = {"classes": 10, "samples": 5, "width": 70, "depth": 3, "decay": 2.0**-9}
 RELU, LINEAR = Problem.balanced(**SETTING, activation="relu"), Problem.balanced(**SETTING)
@@ -35,12 +38,12 @@ def run(feature_scale: float) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    collapse, comparison = Core.from_form(LINEAR, analytic(LINEAR, Collapse())), nonnegative_pairs(RELU)
+    collapse, comparison = Core.from_form(LINEAR, logit_form(LINEAR, Collapse())), nonnegative_pairs(RELU)
     data = {
         "setting": SETTING,
         "linear_collapse": float(collapse.objective.loss(collapse.theta)),
         "theorem_7": float(Objective.of(RELU, comparison).loss(comparison)),
         "runs": [run(scale) for scale in FEATURE_SCALES],
     }
-    with replacing(DATA) as temporary:
+    with atomic_write(DATA) as temporary:
         temporary.write_text(json.dumps(data) + "\n")

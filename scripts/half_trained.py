@@ -8,12 +8,14 @@ from pathlib import Path
 
 import torch
 
-from landscape.objective import Objective
-from landscape.point import CriticalPoint, Origin, Outcome
-from landscape.problem import Problem
-from landscape.solver import GradientDescent, Newton, Place, solve
-from landscape.structures import Random, random_start
-from landscape.survey import read_table, write_table
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
+from landscape.points.point import CriticalPoint, Origin, Outcome
+from landscape.solver.methods import GradientDescent, Newton
+from landscape.solver.moved import Place
+from landscape.solver.run import solve
+from landscape.solver.starts import Random, random_start
+from landscape.studies.tables import read_table, write_table
 
 PAPER = Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2.0**-10)
 STOPS = (2_000, 5_000, 10_000, 20_000, 40_000)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from landscape.problem import Problem
-from landscape.sampling import Tempering, shares
-from landscape.survey import write_table
-from landscape.theory import simplex_equation
+from landscape.model.problem import Problem
+from landscape.paper.boltzmann import Tempering, shares
+from landscape.structures.scale_equation import simplex_equation
+from landscape.studies.tables import write_table
 
 FOLD = simplex_equation(Problem.balanced(classes=3, samples=1, width=3, depth=2, decay=1e-3), group=3, samples=1).largest_decay
 PARTS = (0.86, 0.93)  # of the fold's decay: zero, (2,1) and DNC are minima of nearly equal loss

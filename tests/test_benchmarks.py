@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 
 PATH = Path(__file__).resolve().parent.parent / "benchmarks" / "gpu.py"
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from landscape.objective import Objective, class_means
-from landscape.problem import Problem
-from landscape.reduction import Core
-from landscape.slices import Direction, line, plane
+from landscape.model.objective import Objective, class_means
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core
+from landscape.solver.flow import Flow, _try_step
 from landscape.solver.methods import PseudoTransient
-from landscape.solver.transient import Flow, _try_step
-from landscape.structures import Collapse, analytic
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Collapse
+from landscape.studies.slices import Direction, line, plane
 
 PROBLEMS = [
     Problem((2, 1, 3), 4, depth, decay, loss, activation)
@@ -59,7 +60,7 @@ def test_slices_stay_on_the_device():
 
 def test_the_core_stays_on_the_device():
     problem = Problem.balanced(3, 2, 4, 2, 1e-3)
-    core = Core.from_form(problem, analytic(problem, Collapse()))
+    core = Core.from_form(problem, logit_form(problem, Collapse()))
     with FakeTensorMode():
         moved = Core(problem, core.rank, torch.randn(core.theta.numel(), dtype=torch.float64, device="cuda"))
         outputs = [moved.class_logits, moved.objective.gradient(moved.theta), moved.objective.linearize(moved.theta)(moved.theta)]

@@ -13,26 +13,28 @@ import pytest
 import torch
 
 import landscape
-from landscape.atlas import Survey, atlas
-from landscape.curvature.module import ModuleHessian, ModuleLoss
-from landscape.curvature.operator import Hessian, Matrix
-from landscape.curvature.spectrum import Spectrum
-from landscape.degeneracy import analyse
+from landscape.catalogue.table import AtlasOptions, atlas
+from landscape.curvature.operators.module import ModuleHessian, ModuleLoss
+from landscape.curvature.operators.operator import Hessian, Matrix
+from landscape.curvature.spectra.spectrum import Spectrum
+from landscape.degeneracy.analysis import analyse
+from landscape.degeneracy.judgement import Doubt, Verdict
 from landscape.display import aligned, brief, table
-from landscape.judgement import Doubt, Verdict
-from landscape.objective import Objective
-from landscape.point import CriticalPoint, Origin
-from landscape.prevalence import Study, measure
-from landscape.problem import Problem
-from landscape.reduction import compress
-from landscape.structures import Collapse, analytic, embed
+from landscape.model.logit_form import write_parameters
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import compress
+from landscape.points.point import CriticalPoint, Origin
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Collapse
+from landscape.studies.prevalence import Study, measure_prevalence
 
 PROBLEM = Problem.balanced(4, 2, 6, 2, 1e-2)
 LARGE = re.compile(r"Tensor|ndarray|Array|Callable|Operator")
 
 
 def point(problem: Problem = PROBLEM, start: str = "analytic") -> CriticalPoint:
-    return CriticalPoint.at(problem, embed(problem, analytic(problem, Collapse()), gauge=0), Origin(start))
+    return CriticalPoint.at(problem, write_parameters(problem, logit_form(problem, Collapse()), gauge=0), Origin(start))
 
 
 def public_values() -> list[type]:
@@ -78,8 +80,8 @@ def test_one_line_each() -> None:
     module = torch.nn.Sequential(*(torch.nn.Linear(4, 4) for _ in range(30))).double()
     data = [(torch.zeros(2, 4, dtype=torch.float64), torch.zeros(2, 4, dtype=torch.float64))]
     values = (
-        found, report, report.spectrum, core, Objective.of(found.problem), atlas(PROBLEM, Survey(index=0)),
-        measure(Study(PROBLEM), 2), ModuleHessian(ModuleLoss(module, torch.nn.functional.mse_loss, data)),
+        found, report, report.spectrum, core, Objective.of(found.problem), atlas(PROBLEM, AtlasOptions(index=0)),
+        measure_prevalence(Study(PROBLEM), 2), ModuleHessian(ModuleLoss(module, torch.nn.functional.mse_loss, data)),
         Hessian(torch.sum, found.theta), report.zeros,
     )  # fmt: skip
     for value in values:

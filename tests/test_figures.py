@@ -18,12 +18,12 @@ from figures import (
     figure_spectrum,
 )
 from figures.__main__ import build, names
-from landscape.construction import nonnegative_pairs
-from landscape.degeneracy import analyse
-from landscape.objective import Objective
-from landscape.plot import COLUMN_WIDTH, PAGE_WIDTH, save_figure
-from landscape.problem import Problem
-from tests.test_plot import assert_legible
+from landscape.degeneracy.analysis import analyse
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
+from landscape.paper.theorem7_point import nonnegative_pairs
+from landscape.plot.theme import COLUMN_WIDTH, PAGE_WIDTH, save_figure
+from tests.plot.test_spectrum_plot import assert_legible
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from jaxtyping import TypeCheckError
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from landscape.curvature.operator import Matrix
+from landscape.curvature.operators.operator import Matrix
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("landscape", "scripts", "figures", "benchmarks")
@@ -186,7 +186,7 @@ def unjudged(tree: ast.AST) -> Iterator[str]:
     """Yields where zeros are counted without the judge, and where a sentence for people is read by code."""
     for node in ast.walk(tree):
         match node:
-            case ast.ImportFrom(module="landscape.curvature.nullity", names=names):
+            case ast.ImportFrom(module="landscape.curvature.counting.zeros", names=names):
                 if any(alias.name in ("count_zeros", "*") for alias in names):
                     yield f"{node.lineno}: imports count_zeros"
             case ast.Attribute(value=ast.Name(id="nullity"), attr="count_zeros"):
@@ -206,11 +206,11 @@ def test_every_count_passes_the_judge() -> None:
 @pytest.mark.parametrize(
     ("source", "seen"),
     [
-        ("from landscape.curvature.nullity import Nullity, count_zeros", True),
+        ("from landscape.curvature.counting.zeros import Nullity, count_zeros", True),
         ("from landscape.curvature import nullity\nnullity.count_zeros(x, 0.0)", True),
         ("if report.reason.startswith('undecided'): pass", True),
         ("'routes' in report.reason", True),
-        ("from landscape.curvature.nullity import Nullity", False),
+        ("from landscape.curvature.counting.zeros import Nullity", False),
         ("if report.reason: print(report.reason)", False),
     ],
 )
@@ -360,7 +360,7 @@ def test_lower_bounds_are_stated() -> None:
 
 
 # modules that load an extra when it is used
-ON_REQUEST = dict.fromkeys((f"landscape/sweep/{name}.py" for name in ("engine", "clusters", "drive")), "batch")
+ON_REQUEST = dict.fromkeys((f"landscape/sweep/{name}.py" for name in ("engine", "clusters", "run")), "batch")
 
 
 def test_imports_are_declared() -> None:

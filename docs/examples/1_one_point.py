@@ -11,12 +11,12 @@ Find a critical point of the paper's setting, count its flat directions, and see
 # the gradient to rounding.
 import torch
 
-from landscape.degeneracy import analyse
-from landscape.point import CriticalPoint, Origin
-from landscape.problem import Problem
-from landscape.solver import solve
-from landscape.structures import Random, random_start
-from landscape.symmetry import rotate
+from landscape.degeneracy.analysis import analyse
+from landscape.model.gauge import rotate
+from landscape.model.problem import Problem
+from landscape.points.point import CriticalPoint, Origin
+from landscape.solver.run import solve
+from landscape.solver.starts import Random, random_start
 
 problem = Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2**-10)
 point = solve(problem, random_start(problem, Random(seed=3)))
@@ -31,7 +31,8 @@ print(report)
 
 # %%
 # All 9100 eigenvalues, with their multiplicities. Zeros are drawn as the orange stem at 0.
-from landscape.plot import draw_spectrum, new_figure
+from landscape.plot.spectrum import draw_spectrum
+from landscape.plot.theme import new_figure
 
 assert report.spectrum is not None
 figure, (axes,) = new_figure(width=5.0, height=3.0)

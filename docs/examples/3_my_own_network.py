@@ -42,8 +42,8 @@ print(f"loss {before:.4f} at the start, {after:.6f} at the end")
 
 # %%
 # A count of zeros needs a critical point to rounding. A few Newton steps on the complement of the flat directions get there.
-from landscape.curvature.module import ModuleHessian, ModuleLoss
-from landscape.curvature.operator import dense
+from landscape.curvature.operators.module import ModuleHessian, ModuleLoss
+from landscape.curvature.operators.operator import dense
 
 for _ in range(10):
     problem = ModuleLoss(network, nn.functional.cross_entropy, [(inputs, targets)], decay)
@@ -60,8 +60,9 @@ for _ in range(10):
 # Three ways to count, which share nothing but the Hessian products: all eigenvalues; pivot signs of a factorisation; the range of
 # the Hessian minus the decay, which needs no matrix of the size of the network. `gradient_radius` is how far from zero a flat
 # direction may lie because the gradient is not exactly zero.
-from landscape.curvature.counting import Dense, Inertia, nullity
-from landscape.curvature.lowrank import LowRank
+from landscape.curvature.counting.dense_and_inertia import Dense, Inertia
+from landscape.curvature.counting.interface import nullity
+from landscape.curvature.counting.lowrank import LowRank
 
 hessian = ModuleHessian(problem)
 counts = {type(method).__name__: nullity(hessian, method, gradient_radius=1e-11) for method in (Dense(), Inertia(), LowRank(decay))}
@@ -82,8 +83,9 @@ assert {count.count for count in counts.values()} == {explained}
 # %%
 # A network's eigenvalues differ from each other, but for the zeros and those that weight decay alone makes (the decay and twice the
 # decay). So the others are drawn as a histogram.
-from landscape.curvature.spectrum import eigenvalues
-from landscape.plot import draw_spectrum, new_figure
+from landscape.curvature.spectra.spectrum import eigenvalues
+from landscape.plot.spectrum import draw_spectrum
+from landscape.plot.theme import new_figure
 
 figure, (axes,) = new_figure(width=5.0, height=3.0)
 draw_spectrum(axes, eigenvalues(hessian), counts["Dense"].cutoff, "digits classifier", decay)
@@ -91,7 +93,7 @@ draw_spectrum(axes, eigenvalues(hessian), counts["Dense"].cutoff, "digits classi
 # %%
 # Beyond what fits as a matrix, stochastic Lanczos quadrature gives shares with error bars. It is good for the bulk, and it never
 # gives an integer. Zeros beside eigenvalues of 0.00005 are too much to ask of 60 Lanczos steps, and the error bar says so.
-from landscape.curvature.density import Quadrature, density
+from landscape.curvature.spectra.density import Quadrature, density
 
 estimate = density(hessian, Quadrature(probes=20, steps=60, seed=0))
 every = eigenvalues(hessian).values

@@ -11,8 +11,8 @@ from landscape.cli.sources import ClassesNumber, JsonFlag, ProveFlag, SizesText,
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from landscape.atlas import Atlas
-    from landscape.entries import Entry
+    from landscape.catalogue.row import AtlasRow
+    from landscape.catalogue.table import Atlas
 
 _COUNTS = ("index", "nullity", "excess", "proved", "orbit", "paper", "copies")
 _COLUMNS = ("structure", "rank", "loss", *_COUNTS, "log volume", "log pdet", "found")
@@ -43,10 +43,10 @@ def atlas(
     What no family and no start holds is not in the table. Counts that are not certain are undecided (exit code 1). The counts of
     partitions are proved in ball arithmetic, with --prove all of them.
     """
-    from landscape.atlas import Survey
-    from landscape.atlas import atlas as table
-    from landscape.numerals import parse_decay, parse_number, parse_sizes
-    from landscape.problem import Problem
+    from landscape.catalogue.table import AtlasOptions
+    from landscape.catalogue.table import atlas as table
+    from landscape.model.problem import Problem
+    from landscape.numbers import parse_decay, parse_number, parse_sizes
 
     check_output(out, TABLES)
     check_output(plot, PICTURES)
@@ -57,7 +57,7 @@ def atlas(
     problem = Problem(sizes, width, depth, parse_decay(decay))
     kelvin = None if temperature is None else parse_number(temperature, "a temperature such as 1e-5")
     chosen = tuple(parse_sizes(text) for text in groups or ())
-    found = table(problem, Survey(roots, chosen, index, search, seed, kelvin, "any" if prove else "named"))
+    found = table(problem, AtlasOptions(roots, chosen, index, search, seed, kelvin, "any" if prove else "named"))
     if out is not None:
         _write(found, out)
     if plot is not None and found.entries:
@@ -77,8 +77,8 @@ def atlas(
 
 
 def _draw(found: "Atlas", path: Path) -> None:
-    from landscape.plot import new_figure, save_figure
     from landscape.plot.atlas import draw_atlas
+    from landscape.plot.theme import new_figure, save_figure
 
     figure, (axes,) = new_figure(width=4.6, height=3.6)
     draw_atlas(axes, found.entries, f"$K = {found.problem.classes}$, $d = {found.problem.width}$, $L = {found.problem.depth}$")
@@ -98,7 +98,7 @@ def _print(found: "Atlas") -> None:
         print("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
 
 
-def _row(entry: "Entry") -> list[str]:
+def _row(entry: "AtlasRow") -> list[str]:
     counts = ["undecided" if value is None else str(value) for value in (entry.index, entry.nullity, entry.excess)]
     return [
         entry.structure,

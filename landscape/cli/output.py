@@ -47,7 +47,7 @@ def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
     Raises:
         InputError: If the suffix is another one, or the place cannot be written.
     """
-    from landscape.store import check_writable
+    from landscape.atomic_files import check_writable
 
     if path is None:
         return
@@ -58,9 +58,9 @@ def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
 
 def write_table(table: "DataFrame", path: Path) -> None:
     """Writes CSV or Parquet by the suffix of the name, whole or not at all."""
-    from landscape.store import replacing
+    from landscape.atomic_files import atomic_write
 
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         if path.suffix == ".csv":
             table.to_csv(temporary, index=False)
         else:

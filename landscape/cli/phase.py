@@ -11,7 +11,7 @@ from landscape.cli.sources import JsonFlag
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from landscape.phase import PhaseDiagram
+    from landscape.catalogue.phase_diagram import PhaseDiagram
 
 _MARKS = {"no DNC point": ".", "saddle": "s", "local minimum": "m", "best known": "B", "undecided": "?"}
 
@@ -34,9 +34,9 @@ def phase(
     A letter for each cell: B the best known point, m a local minimum, s a saddle, . no DNC point, ? undecided (exit code 1).
     "Best known" is against all partitions, a polygon, codes and pairs+apex; a lower point of no such family may exist.
     """
-    from landscape.notation import parse_range, parse_steps
-    from landscape.phase import Setting, phase_diagram
-    from landscape.problem import Problem
+    from landscape.catalogue.phase_diagram import Setting, phase_diagram
+    from landscape.model.problem import Problem
+    from landscape.structures.notation import parse_range, parse_steps
 
     names = [name.strip() for name in over.split(",")]
     if len(names) != 2 or names[0] == names[1] or not set(names) <= set(get_args(Setting)):
@@ -73,7 +73,7 @@ def phase(
 
 
 def _print(diagram: "PhaseDiagram") -> None:
-    from landscape.phase import STATES
+    from landscape.catalogue.phase_diagram import STATES
 
     first, second = diagram.over
     low, high, columns = diagram.horizontal[0], diagram.horizontal[-1], len(diagram.horizontal)
@@ -85,8 +85,8 @@ def _print(diagram: "PhaseDiagram") -> None:
 
 
 def _draw(diagram: "PhaseDiagram", path: Path, fixed: dict[str, float]) -> None:
-    from landscape.plot import new_figure, save_figure
     from landscape.plot.phase import draw_phase
+    from landscape.plot.theme import new_figure, save_figure
 
     signs = {"classes": "K", "depth": "L", "decay": r"\lambda"}
     figure, (axes,) = new_figure(height=3.2)

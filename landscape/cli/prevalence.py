@@ -30,8 +30,8 @@ from landscape.cli.sources import (
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from landscape.prevalence import Prevalence, Study
-    from landscape.solver.batch import BatchMethod
+    from landscape.solver.pool import BatchMethod
+    from landscape.studies.prevalence import Prevalence, Study
 
 
 def prevalence(
@@ -61,15 +61,15 @@ def prevalence(
     Every end point is saved in OUT/points and can be given to landscape degeneracy. The same command with more seeds goes on where
     the last one stopped. Exit code 1 if seeds did not converge or it was interrupted.
     """
-    from landscape.notation import parse_scales
-    from landscape.prevalence import Study, measure
+    from landscape.structures.notation import parse_scales
+    from landscape.studies.prevalence import Study, measure_prevalence
 
     problem = given_problem(given_sizes(classes, samples, class_sizes), width, depth, decay, loss, activation)
     study = Study(problem, *parse_scales(init_scale), _method(method, learning_rate, max_steps, handover))
     device = checked_device(device)
     with _progress(seeds) as watch:
         try:
-            result = measure(study, seeds, out, narrower_than=narrower_than, size=batch, device=device, watch=watch)
+            result = measure_prevalence(study, seeds, out, narrower_than=narrower_than, size=batch, device=device, watch=watch)
         except KeyboardInterrupt:
             warn(f"interrupted: the seeds that had arrived are in {out}, and the same command goes on from there")
             return NOT_AS_ASKED
@@ -85,7 +85,7 @@ def prevalence(
 def _method(name: Literal["ptc", "gd"], learning_rate: float, max_steps: int | None, handover: float | None) -> "BatchMethod":
     from dataclasses import replace
 
-    from landscape.solver import GradientDescent, PseudoTransient
+    from landscape.solver.methods import GradientDescent, PseudoTransient
 
     check_steps(learning_rate, max_steps)
     if handover is not None and not 0 < handover < float("inf"):

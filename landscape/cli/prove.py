@@ -15,11 +15,11 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landscape.point import CriticalPoint
-    from landscape.problem import Problem
+    from landscape.model.problem import Problem
+    from landscape.points.point import CriticalPoint
     from landscape.proof.scales import Group
     from landscape.proof.statement import NoPoint, Proof, Unproved
-    from landscape.structures import Structure
+    from landscape.structures.kinds import Structure
 
 _OUTSIDE = 1e-6  # of the norm of a saved point: what it may have outside its core, which the proof is about
 _SAME = 1e-6  # relative distance of class logits up to which a structure is worth a line, and a point is that of a proof
@@ -42,10 +42,10 @@ def prove(
     distance. That theorem has no name, since another critical point may be as close. What is printed has passed the checker.
     Exit code 1: not proved, neither for nor against.
     """
+    from landscape.atomic_files import atomic_write
     from landscape.proof.certificate import to_json
     from landscape.proof.checker import check as verified
     from landscape.proof.statement import Proof
-    from landscape.store import replacing
 
     if (point is None) == (problem is None):
         raise InputError("expected either a point file or --problem with --start, got both or neither")
@@ -62,7 +62,7 @@ def prove(
     except ValueError as error:
         return _answered(False, f"the checker does not accept the proof: {error}", {}, [], json)
     if out is not None:
-        with replacing(out) as temporary:
+        with atomic_write(out) as temporary:
             temporary.write_text(text, encoding="utf-8")
     facts = _facts(text) | {"bits": found.bits, "notes": notes, "out": None if out is None else str(out)}
     return _answered(True, theorem, facts, notes, json)
@@ -142,7 +142,7 @@ def _facts(text: str) -> dict[str, Any]:
 def _parsed(problem: str | None) -> "Problem | None":
     if problem is None:
         return None
-    from landscape.notation import parse_problem
+    from landscape.structures.notation import parse_problem
 
     return parse_problem(problem)
 
@@ -167,24 +167,24 @@ def _another(claimed: dict[str, Any], wanted: "Problem") -> str:
 
 
 def _of_structure(problem: str, start: str, root: Any) -> "Proof | Unproved | NoPoint":
-    from landscape.notation import parse_problem, parse_structure
+    from landscape.model.reduced_point import Core
     from landscape.proof.box import prove_point
     from landscape.proof.structures import prove_structure
-    from landscape.reduction import Core
-    from landscape.structures import analytic
+    from landscape.structures.analytic import logit_form
+    from landscape.structures.notation import parse_problem, parse_structure
 
     model, structure = parse_problem(problem), parse_structure(start, root)
     groups = _groups(model, structure)
     if groups is not None:
         return prove_structure(model, groups)
-    core = Core.from_form(model, analytic(model, structure))
+    core = Core.from_form(model, logit_form(model, structure))
     return prove_point(model, core.rank, core.theta.tolist())
 
 
 def _groups(problem: "Problem", structure: "Structure") -> "list[Group] | None":
     """The groups of a partition structure in class order, or None for any other structure."""
     from landscape.proof.scales import Group
-    from landscape.structures import Collapse, Pairs, Partition
+    from landscape.structures.kinds import Collapse, Pairs, Partition
 
     sizes: tuple[int, ...]
     match structure:
@@ -205,9 +205,9 @@ def _groups(problem: "Problem", structure: "Structure") -> "list[Group] | None":
 
 def _of_point(saved: "CriticalPoint", notes: list[str]) -> "Proof | Unproved":
     """The box theorem about a saved point; the notes say how far it is from the file, and from a structure that has a name."""
+    from landscape.model.reduced_point import compress
     from landscape.proof.box import prove_point
     from landscape.proof.statement import Proof, Unproved
-    from landscape.reduction import compress
     from landscape.solver.newton import rank_tolerance
 
     if not saved.problem.is_linear:
@@ -284,10 +284,9 @@ def _components(linked: list[list[bool]]) -> list[list[int]]:
 
 def _group(problem: "Problem", logits: "Tensor", classes: list[int]) -> "Group | None":
     """The group that some classes form, at the root that is closest to their scale; None if it has none."""
-    from landscape.codes import Simplex
     from landscape.proof.scales import Group
-    from landscape.structures import scale_equation
-    from landscape.theory import mode_equation
+    from landscape.structures.blocks import Simplex
+    from landscape.structures.scale_equation import mode_equation, scale_equation
 
     g, samples = len(classes), {problem.class_sizes[c] for c in classes}
     modes = problem.loss == "mse"
@@ -312,8 +311,8 @@ def _core_distance(saved: "CriticalPoint", text: str) -> float:
 
     import torch
 
-    from landscape.objective import Objective, class_means
-    from landscape.reduction import Core
+    from landscape.model.objective import Objective, class_means
+    from landscape.model.reduced_point import Core
 
     claims = json.loads(text)
     given = torch.tensor([float.fromhex(value) for value in claims["core"]["given"]], dtype=torch.float64)

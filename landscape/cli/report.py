@@ -29,8 +29,8 @@ def report(
     be left out; the page says which and is written all the same.
     """
     check_output(out, (".html",))
-    from landscape.proved import Effort
-    from landscape.report import Examined, Folder, folder_page, point_page, printable, write_page
+    from landscape.degeneracy.proved import Effort
+    from landscape.report.page import Examined, Folder, folder_page, point_page, printable, write_page
 
     device = checked_device(device)
     chosen = [*([] if method == "auto" else ["--method", method]), *(["--prove"] if prove else [])]

@@ -33,8 +33,8 @@ def results(
     Records that fail their checksum are left out and said, with exit code 1. Jobs that failed are said; with --by those of random
     starts count as not converged. Of jobs that never ran the folder knows nothing.
     """
+    from landscape.sweep.filter import rows_where
     from landscape.sweep.results import FAILED, TABLE, frequencies, read_results, sorted_by
-    from landscape.sweep.where import rows_where
 
     if out is not None and (format not in ("csv", "parquet") or out.suffix != f".{format}"):
         raise InputError(f"expected --format csv or parquet and a file name of that ending, got --format {format} --out {out.name}")

@@ -8,10 +8,10 @@ from cyclopts import Parameter
 from landscape.cli import DONE
 from landscape.cli.output import print_json, print_lines
 from landscape.cli.sources import JsonFlag
-from landscape.objective import Objective, class_means
+from landscape.model.objective import Objective, class_means
 
 if TYPE_CHECKING:
-    from landscape.point import CriticalPoint
+    from landscape.points.point import CriticalPoint
 
 
 def show(
@@ -21,8 +21,8 @@ def show(
     json: JsonFlag = False,
 ) -> int:
     """Print what a saved point is and where it came from."""
-    from landscape.point import CriticalPoint
-    from landscape.point_file import PointFile
+    from landscape.points.point import CriticalPoint
+    from landscape.points.point_file import PointFile
 
     file = PointFile.read(point)
     saved = CriticalPoint.of_file(file)
@@ -53,7 +53,8 @@ def show(
 
 
 def _draw(point: "CriticalPoint", path: Path) -> None:
-    from landscape.plot import COLUMN_WIDTH, draw_logits, draw_singular_values, draw_trace, new_figure, save_figure
+    from landscape.plot.point import draw_logits, draw_singular_values, draw_trace
+    from landscape.plot.theme import COLUMN_WIDTH, new_figure, save_figure
 
     figure, (logits, values, trace) = new_figure(columns=3, width=3 * COLUMN_WIDTH)
     problem = point.problem

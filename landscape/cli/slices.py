@@ -13,9 +13,9 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landscape.basin import Segment
-    from landscape.problem import Problem
-    from landscape.slices import Direction, Line, Plane
+    from landscape.model.problem import Problem
+    from landscape.studies.basins import Segment
+    from landscape.studies.slices import Direction, Line, Plane
 
 
 def slices(
@@ -47,8 +47,8 @@ def slices(
         if point is None or problem is not None or along is not None or span is not None:
             raise InputError("expected two saved points alone, got --problem, --along or --span with a second one")
         return _between(point, other, steps, out, plot, device, json)
-    from landscape.numerals import parse_number
-    from landscape.slices import Along, directions, spaced
+    from landscape.numbers import parse_number
+    from landscape.studies.slices import Along, directions, spaced
 
     reach = None if span is None else parse_number(span, "a span such as 2.5")
     names = [name.strip() for name in (along or "stiffest,gauge").split(",")]
@@ -66,7 +66,7 @@ def slices(
 def _along(
     problem: "Problem", theta: "Tensor", found: "Direction", places: "Tensor", out: Path | None, plot: Path | None, json: bool
 ) -> int:
-    from landscape.slices import line
+    from landscape.studies.slices import line
 
     with waiting(f"loss at {len(places)} places"):
         result = line(problem, theta, found, places)
@@ -88,7 +88,7 @@ def _across(
     plot: Path | None,
     json: bool,
 ) -> int:
-    from landscape.slices import plane
+    from landscape.studies.slices import plane
 
     with waiting(f"loss at {len(places) ** 2} places"):
         result = plane(problem, theta, pair, places)
@@ -101,7 +101,7 @@ def _across(
 
 
 def _between(first: Path, second: Path, steps: int, out: Path | None, plot: Path | None, device: str, json: bool) -> int:
-    from landscape.slices import between
+    from landscape.studies.slices import between
 
     one, two = loaded(first, device), loaded(second, device)
     if one.problem != two.problem:
@@ -142,8 +142,8 @@ def _deliver(described: list[dict[str, Any]], columns: dict[str, list[float]], o
 
 
 def _draw_line(result: "Line", path: Path) -> None:
-    from landscape.plot import new_figure, save_figure
     from landscape.plot.slices import draw_line
+    from landscape.plot.theme import new_figure, save_figure
 
     figure, (axes,) = new_figure()
     draw_line(axes, result)
@@ -151,8 +151,8 @@ def _draw_line(result: "Line", path: Path) -> None:
 
 
 def _draw_plane(result: "Plane", path: Path) -> None:
-    from landscape.plot import new_figure, save_figure
     from landscape.plot.slices import draw_plane
+    from landscape.plot.theme import new_figure, save_figure
 
     figure, (axes,) = new_figure(height=2.7)
     draw_plane(axes, result)
@@ -160,8 +160,8 @@ def _draw_plane(result: "Plane", path: Path) -> None:
 
 
 def _draw_between(lines: "dict[str, Segment]", ends: tuple[str, str], path: Path) -> None:
-    from landscape.plot import new_figure, save_figure
     from landscape.plot.slices import draw_segments
+    from landscape.plot.theme import new_figure, save_figure
 
     figure, (axes,) = new_figure()
     draw_segments(axes, lines, ends)

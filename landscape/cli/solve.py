@@ -32,9 +32,9 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landscape.point import CriticalPoint, Origin
-    from landscape.problem import Problem
-    from landscape.solver import Method
+    from landscape.model.problem import Problem
+    from landscape.points.point import CriticalPoint, Origin
+    from landscape.solver.methods import Method
 
 MethodChoice = Literal["ptc", "gd", "lbfgs", "softplus", "newton"]
 
@@ -66,10 +66,10 @@ def solve(
     Descent (ptc, gd, lbfgs; softplus for ReLU) decides which point; a Newton polish follows. Ctrl-C saves what was reached, to
     be continued with --start FILE; then loss, gradient and structure before and after are printed, and how far it moved.
     """
-    from landscape.point import Origin, Outcome
-    from landscape.solver import solve as run
+    from landscape.atomic_files import check_writable
+    from landscape.points.point import Origin, Outcome
     from landscape.solver.run import CRITICAL
-    from landscape.store import check_writable
+    from landscape.solver.run import solve as run
 
     check_writable(out)
     _check_numbers(learning_rate, max_steps, tolerance, seed)
@@ -111,9 +111,11 @@ def _check_numbers(learning_rate: float, max_steps: int | None, tolerance: float
 
 
 def _start(problem: "Problem", start: str, root: RootChoice | None, init_scale: str | None, seed: int) -> tuple["Tensor", "Origin"]:
-    from landscape.notation import parse_scales, parse_structure
-    from landscape.point import Origin
-    from landscape.structures import Random, analytic, describe, embed, random_start
+    from landscape.model.logit_form import write_parameters
+    from landscape.points.point import Origin
+    from landscape.solver.starts import Random, random_start
+    from landscape.structures.analytic import logit_form
+    from landscape.structures.notation import describe, parse_scales, parse_structure
 
     if start == "random":
         if root is not None:
@@ -124,13 +126,13 @@ def _start(problem: "Problem", start: str, root: RootChoice | None, init_scale: 
     if init_scale is not None:
         raise InputError(f"expected --init-scale only with --start random, got it with --start {start}")
     structure = parse_structure(start, root or "large")
-    return embed(problem, analytic(problem, structure), seed), Origin(f"analytic {describe(structure)}", seed=seed)
+    return write_parameters(problem, logit_form(problem, structure), seed), Origin(f"analytic {describe(structure)}", seed=seed)
 
 
 def _methods(method: MethodChoice, learning_rate: float, max_steps: int | None) -> "tuple[Method, ...]":
     from dataclasses import replace
 
-    from landscape.solver import LBFGS, GradientDescent, Newton, PseudoTransient, SoftplusContinuation
+    from landscape.solver.methods import LBFGS, GradientDescent, Newton, PseudoTransient, SoftplusContinuation
 
     settings: Method
     match method:
@@ -152,7 +154,7 @@ def _methods(method: MethodChoice, learning_rate: float, max_steps: int | None) 
 def _print(point: "CriticalPoint", before: "CriticalPoint | None", out: Path | None, json: bool) -> None:
     import math
 
-    from landscape.solver import Move
+    from landscape.solver.moved import Move
 
     move = None if before is None else Move.of(before, point)
     facts = {

@@ -11,11 +11,11 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landscape.degeneracy_report import DegeneracyReport
-    from landscape.point import CriticalPoint
-    from landscape.problem import Problem
-    from landscape.reduction import Core
-    from landscape.structures import Structure
+    from landscape.degeneracy.report import DegeneracyReport
+    from landscape.model.problem import Problem
+    from landscape.model.reduced_point import Core
+    from landscape.points.point import CriticalPoint
+    from landscape.structures.kinds import Structure
 
 
 def whole_number(type_: object, tokens: Sequence[Token]) -> int:
@@ -54,8 +54,8 @@ def analysed(
     prove: bool = False,
 ) -> "DegeneracyReport":
     """Returns the report of a saved point, or of an analytic one that is never written out; --prove proves what it can."""
-    from landscape.degeneracy import analyse
-    from landscape.proved import Wanted, named_groups
+    from landscape.degeneracy.analysis import analyse
+    from landscape.degeneracy.proved import Wanted, named_groups
 
     source, structure = _source(point, problem, start, root, device)
     groups = None if structure is None else named_groups(source.problem, structure)
@@ -70,7 +70,7 @@ def placed(point: Path | None, problem: str | None, start: str | None, root: Roo
     """
     import torch
 
-    from landscape.point import CriticalPoint
+    from landscape.points.point import CriticalPoint
 
     source, _ = _source(point, problem, start, root, device)
     if isinstance(source, CriticalPoint):
@@ -91,22 +91,22 @@ def _source(
         if start is not None:
             raise InputError("expected --start only with --problem: a saved point has its own")
         return loaded(point, device), None
-    from landscape.notation import parse_problem, parse_structure
-    from landscape.reduction import Core
-    from landscape.structures import analytic
+    from landscape.model.reduced_point import Core
+    from landscape.structures.analytic import logit_form
+    from landscape.structures.notation import parse_problem, parse_structure
 
     assert problem is not None
     if start is None:
         raise InputError("expected --start dnc, pairs, apex or partition:6,2,2 with --problem")
     model = parse_problem(problem)
     structure = parse_structure(start, root)
-    return Core.from_form(model, analytic(model, structure)), structure
+    return Core.from_form(model, logit_form(model, structure)), structure
 
 
 def given_sizes(classes: int | None, samples: int | None, class_sizes: str | None) -> tuple[int, ...] | None:
     """Returns the class sizes that the options name, or None if they name none."""
-    from landscape.notation import equal_sizes
-    from landscape.numerals import parse_sizes
+    from landscape.numbers import parse_sizes
+    from landscape.structures.notation import equal_sizes
 
     if class_sizes is not None:
         sizes = parse_sizes(class_sizes)
@@ -129,8 +129,8 @@ def given_problem(
     activation: Literal["linear", "relu"] | None,
 ) -> "Problem":
     """Returns the problem that the options name."""
-    from landscape.numerals import parse_decay
-    from landscape.problem import Problem
+    from landscape.model.problem import Problem
+    from landscape.numbers import parse_decay
 
     if sizes is None or width is None or depth is None or decay is None:
         raise InputError("expected --classes and --samples (or --class-sizes), --width, --depth and --decay")
@@ -151,7 +151,7 @@ def check_steps(learning_rate: float, max_steps: int | None) -> None:
 
 def loaded(path: Path, device: str) -> "CriticalPoint":
     """Returns a saved point on a device."""
-    from landscape.point import CriticalPoint
+    from landscape.points.point import CriticalPoint
 
     return CriticalPoint.load(path, checked_device(device))
 

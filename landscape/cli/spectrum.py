@@ -19,7 +19,7 @@ from landscape.cli.sources import (
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from landscape.degeneracy_report import DegeneracyReport
+    from landscape.degeneracy.report import DegeneracyReport
 
 SpectrumChoice = Literal["auto", "reduction", "dense", "lowrank", "slq", "pyhessian"]
 
@@ -102,7 +102,8 @@ def _write(atoms: list[tuple[float, int]], path: Path) -> None:
 
 
 def _draw(reports: list["DegeneracyReport"], path: Path) -> None:
-    from landscape.plot import COLUMN_WIDTH, draw_spectra, new_figure, save_figure
+    from landscape.plot.spectrum import draw_spectra
+    from landscape.plot.theme import COLUMN_WIDTH, new_figure, save_figure
 
     figure, axes = new_figure(columns=len(reports), width=COLUMN_WIDTH * len(reports))
     names = [f"{report.structure} (rank {report.rank})" if report.critical else _title(report) for report in reports]

@@ -11,7 +11,7 @@ from landscape.cli.sources import RootChoice, analysed, placed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landscape.problem import Problem
+    from landscape.model.problem import Problem
 
 PROBES, STEPS, PEER_STEPS = 10, 80, 40
 
@@ -38,8 +38,8 @@ def print_estimates(
 
 
 def _quadrature(model: "Problem", theta: "Tensor", _: object, quiet: bool) -> dict[str, object]:
-    from landscape.curvature.density import Quadrature
-    from landscape.estimates import estimate_spectrum
+    from landscape.curvature.spectra.density import Quadrature
+    from landscape.degeneracy.estimates import estimate_spectrum
 
     found = estimate_spectrum(model, theta, Quadrature(PROBES, STEPS))
     if not quiet:
@@ -53,9 +53,9 @@ def _quadrature(model: "Problem", theta: "Tensor", _: object, quiet: bool) -> di
 
 
 def _peer(model: "Problem", theta: "Tensor", spectrum: object, quiet: bool) -> dict[str, object]:
-    from landscape.curvature.density import Quadrature
-    from landscape.curvature.spectrum import Spectrum
-    from landscape.estimates import beside_pyhessian
+    from landscape.curvature.spectra.density import Quadrature
+    from landscape.curvature.spectra.spectrum import Spectrum
+    from landscape.degeneracy.estimates import beside_pyhessian
 
     known = spectrum if isinstance(spectrum, Spectrum) else None
     rows = beside_pyhessian(model, theta, known, Quadrature(PROBES, PEER_STEPS))

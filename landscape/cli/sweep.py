@@ -18,10 +18,10 @@ from landscape.cli.sources import JsonFlag, whole_number
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from landscape.sweep.drive import Tally
+    from landscape.archive.job import Job
     from landscape.sweep.grid import Grid
-    from landscape.sweep.job import Job
-    from landscape.sweep.settings import Engine
+    from landscape.sweep.run import SweepProgress
+    from landscape.sweep.settings import EngineSettings
 
 _SHOWN = 10  # jobs of --dry-run, failures at the end
 _MINUTE = 60.0  # seconds between the lines of a sweep whose output is no terminal
@@ -45,8 +45,8 @@ def sweep(
     command goes on from there, and tries what failed again. Exit code 1 if jobs failed or are left.
     """
     from landscape.sweep.grid import read_grid
-    from landscape.sweep.limits import ENVIRONMENT
     from landscape.sweep.settings import overridden
+    from landscape.sweep.watchdog import ENVIRONMENT
 
     described = read_grid(grid)
     settings = overridden(described.engine, engine=engine, workers=workers, device=device, timeout=timeout)
@@ -58,7 +58,7 @@ def sweep(
     if settings.memory is not None and settings.workers == 0:
         warn(f"memory = {settings.memory!r} is a limit of workers: with --workers 0 there is none")
 
-    from landscape.sweep.drive import sweep as run
+    from landscape.sweep.run import run_sweep as run
 
     with _progress() as watch:
         try:
@@ -69,7 +69,7 @@ def sweep(
     return _report(tally, out, json)
 
 
-def _on_this_machine(settings: "Engine") -> "Engine":
+def _on_this_machine(settings: "EngineSettings") -> "EngineSettings":
     """Returns the settings with a worker for every share of the devices here; workers elsewhere look for their own.
 
     Raises:
@@ -90,8 +90,8 @@ def _on_this_machine(settings: "Engine") -> "Engine":
     return settings
 
 
-def _dry_run(grid: "Grid", settings: "Engine", out: Path, json: bool) -> int:
-    from landscape.sweep.tasks import estimate
+def _dry_run(grid: "Grid", settings: "EngineSettings", out: Path, json: bool) -> int:
+    from landscape.sweep.planner import estimate
 
     jobs = list(grid.jobs())
     missing = _without_record(jobs, out)
@@ -120,7 +120,7 @@ def _without_record(jobs: "list[Job]", out: Path) -> "list[Job]":
     Raises:
         InputError: If the folder is one that the sweep itself would refuse.
     """
-    from landscape.sweep.records import Archive
+    from landscape.archive.records import Archive
     from landscape.tensor_file import Damaged
 
     archive, missing = Archive.planned(out.absolute()), []
@@ -136,7 +136,7 @@ def _without_record(jobs: "list[Job]", out: Path) -> "list[Job]":
     return missing
 
 
-def _report(tally: "Tally", out: Path, json: bool) -> int:
+def _report(tally: "SweepProgress", out: Path, json: bool) -> int:
     facts: dict[str, Any] = {
         "jobs": tally.jobs,
         "found": tally.found,
@@ -163,7 +163,7 @@ def _report(tally: "Tally", out: Path, json: bool) -> int:
 
 
 @contextmanager
-def _progress() -> "Iterator[Callable[[Tally], None]]":
+def _progress() -> "Iterator[Callable[[SweepProgress], None]]":
     """Yields a watcher: bars on a terminal, a plain line a minute elsewhere."""
     if not sys.stderr.isatty():
         yield _lines()
@@ -176,7 +176,7 @@ def _progress() -> "Iterator[Callable[[Tally], None]]":
         tasks: dict[str, Any] = {"jobs": bars.add_task("jobs", total=None, state="")}
         announced = False
 
-        def watch(tally: "Tally") -> None:
+        def watch(tally: "SweepProgress") -> None:
             nonlocal announced
             if tally.dashboard and not announced:
                 bars.console.print(f"dashboard: {tally.dashboard}")
@@ -191,10 +191,10 @@ def _progress() -> "Iterator[Callable[[Tally], None]]":
         yield watch
 
 
-def _lines() -> "Callable[[Tally], None]":
+def _lines() -> "Callable[[SweepProgress], None]":
     last, announced = time.monotonic(), False
 
-    def watch(tally: "Tally") -> None:
+    def watch(tally: "SweepProgress") -> None:
         nonlocal last, announced
         if tally.dashboard and not announced:
             warn(f"dashboard: {tally.dashboard}")
@@ -211,7 +211,7 @@ def _most_frequent(structures: Counter[str]) -> list[tuple[str, int]]:
     return structures.most_common(_BARS)
 
 
-def _state(tally: "Tally") -> str:
+def _state(tally: "SweepProgress") -> str:
     rate = tally.done / tally.seconds if tally.seconds > 0 else 0.0
     left = tally.remaining / max(tally.workers, 1)
     return f"{rate:.1f} jobs/s, {len(tally.failed)} failed, {tally.workers} workers, about {_duration(left)} left"

@@ -10,7 +10,7 @@ from landscape.cli.sources import JsonFlag
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from landscape.claims.finding import Verified
+    from landscape.paper.claims.finding import Verified
 
 _WIDTHS = (24, 25)  # of the columns claim and verdict; rows are printed as they are computed
 
@@ -25,8 +25,8 @@ def verify(
 
     Exit code 1 if a verdict is not the one that docs/paper.md states.
     """
-    from landscape.claims import CLAIMS
-    from landscape.claims import verify as run
+    from landscape.paper.verification import CLAIMS
+    from landscape.paper.verification import verify as run
 
     names = {one.name.lower(): one for one in CLAIMS}
     unknown = [name for name in claim or () if name.lower() not in names]

@@ -29,13 +29,13 @@ def import_weights(
     with the features named by --features. Nothing in the file is run. With --polish the loss, the gradient and the structure
     before and after are printed, and how far the weights moved; without it they stay as they are.
     """
-    from landscape.degeneracy import analyse
-    from landscape.numerals import parse_decay, parse_sizes
-    from landscape.point import Outcome
-    from landscape.solver import Move, solve
-    from landscape.solver.moved import NOT_CRITICAL
-    from landscape.store import check_writable
-    from landscape.weights import Layout, import_point
+    from landscape.atomic_files import check_writable
+    from landscape.degeneracy.analysis import analyse
+    from landscape.numbers import parse_decay, parse_sizes
+    from landscape.points.foreign_weights import Layout, import_point
+    from landscape.points.point import Outcome
+    from landscape.solver.moved import NOT_CRITICAL, Move
+    from landscape.solver.run import solve
 
     check_writable(out)
     layout = Layout(features, None if class_sizes is None else parse_sizes(class_sizes), labels)

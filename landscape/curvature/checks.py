@@ -1,7 +1,4 @@
-"""What every method asks of its input before it believes a number: settings, memory, finite products, symmetry.
-
-Each check is written so that NaN fails it. A check of an operator costs products, which the docstring names.
-"""
+"""What every method asks before it runs: a symmetric operator, positive settings, enough memory."""
 
 import math
 
@@ -9,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.counted import Counted
 from landscape.curvature.krylov import random_block, seeded
-from landscape.curvature.operator import SymmetricOperator, asymmetry_allowed, require_finite
+from landscape.curvature.operators.counted import Counted
+from landscape.curvature.operators.operator import SymmetricOperator, asymmetry_allowed, require_finite
 from landscape.errors import InputError
 
 _RANGE = 0.45  # exponent: beyond this power of the smallest and largest number of a dtype squares under- and overflow

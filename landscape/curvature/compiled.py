@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.curvature.krylov import random_block, seeded
-from landscape.curvature.operator import CHUNK, SymmetricOperator
+from landscape.curvature.operators.operator import CHUNK, SymmetricOperator
 from landscape.display import brief
 from landscape.errors import InputError
 

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from landscape.curvature.counted import Counted
-from landscape.curvature.operator import SymmetricOperator, require_finite
+from landscape.curvature.operators.counted import Counted
+from landscape.curvature.operators.operator import SymmetricOperator, require_finite
 from landscape.display import brief
 from landscape.errors import InputError
 
@@ -181,8 +181,8 @@ def extend(
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """Independent single-vector Lanczos runs, side by side, which `sweep` can continue.
+class LanczosRuns:
+    """Independent single-vector Lanczos runs, side by side, which `continue_runs` can continue.
 
     A run ends where what is left of its next vector is rounding noise; from there on its vectors are 0.
 
@@ -205,7 +205,7 @@ class Sweep:
     __repr__ = brief
 
     @classmethod
-    def begin(cls, start: Float[Tensor, "p b"]) -> "Sweep":
+    def begin(cls, start: Float[Tensor, "p b"]) -> "LanczosRuns":
         """Returns the runs of no steps from the columns of a block, normalised."""
         size, runs = start.shape
         none = start.new_zeros(0, runs)
@@ -218,7 +218,7 @@ class Sweep:
         return self.alpha.shape[0]
 
 
-def sweep(operator: SymmetricOperator, runs: Sweep, steps: int) -> Sweep:
+def continue_runs(operator: SymmetricOperator, runs: LanczosRuns, steps: int) -> LanczosRuns:
     """Continues every run by `steps` Lanczos steps, reorthogonalised twice; never waits for the device."""
     done = runs.steps
     size, count = runs.following.shape
@@ -238,7 +238,7 @@ def sweep(operator: SymmetricOperator, runs: Sweep, steps: int) -> Sweep:
         betas.append(beta)
         alives.append(alive)
         current = (rest * factor.unsqueeze(1)).mT
-    return Sweep(torch.stack(alphas), torch.stack(betas), torch.stack(alives), basis, current, scale)
+    return LanczosRuns(torch.stack(alphas), torch.stack(betas), torch.stack(alives), basis, current, scale)
 
 
 def _off(known: Float[Tensor, "k p"], vector: Float[Tensor, " p"]) -> Float[Tensor, " p"]:
@@ -271,7 +271,7 @@ class RitzRun:
     __repr__ = brief
 
 
-def solve_runs(result: Sweep) -> list[RitzRun]:
+def solve_runs(result: LanczosRuns) -> list[RitzRun]:
     """Returns the Ritz values of every run of a sweep, each cut where it ended.
 
     Raises:
@@ -303,5 +303,5 @@ def estimate_norm(operator: SymmetricOperator, seed: int = 0, steps: int = 12, p
         return 0.0
     generator = seeded(seed, "norm")
     start = random_block(operator, min(probes, operator.size), generator)
-    runs = solve_runs(sweep(operator, Sweep.begin(start), min(steps, operator.size)))
+    runs = solve_runs(continue_runs(operator, LanczosRuns.begin(start), min(steps, operator.size)))
     return max(float((run.values.abs() + run.residuals).max()) for run in runs)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from landscape.curvature.checks import require_memory, require_orthonormal
 from landscape.curvature.krylov import eigenpairs, random_block, seeded
-from landscape.curvature.operator import CHUNK, SymmetricOperator
+from landscape.curvature.operators.operator import CHUNK, SymmetricOperator
 from landscape.display import brief
 from landscape.errors import InputError
 

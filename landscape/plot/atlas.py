@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from landscape.entries import Entry
+from landscape.catalogue.row import AtlasRow
 from landscape.plot.theme import BLUE, INK, below, style
 
 _SADDLES = "YlOrBr"
@@ -19,7 +19,7 @@ _AREAS = (12.0, 70.0)  # points squared, for one copy and for the most
 _APART, _ASIDE = 0.07, 0.19  # markers of one rank closer than this part of the height stand side by side, so far apart in rank
 
 
-def draw_atlas(axes: Axes, entries: Sequence[Entry], title: str = "") -> None:
+def draw_atlas(axes: Axes, entries: Sequence[AtlasRow], title: str = "") -> None:
     """Draws every point at its rank and loss: area by the logarithm of its copies, colour by its index.
 
     Minima are blue discs with their names; saddles are triangles, darker with the index; what is undecided is hollow. The zero
@@ -53,7 +53,7 @@ def draw_atlas(axes: Axes, entries: Sequence[Entry], title: str = "") -> None:
             axes.text(0.99, 0.99, note, transform=axes.transAxes, ha="right", va="top", fontsize="small", color=INK)
 
 
-def _log_copies(entry: Entry) -> float:
+def _log_copies(entry: AtlasRow) -> float:
     return math.log10(entry.copies) if entry.copies else 0.0
 
 
@@ -69,7 +69,7 @@ def _side_by_side(ranks: Sequence[int], heights: Sequence[float]) -> list[float]
     return places
 
 
-def _draw_saddles(axes: Axes, shown: Sequence[Entry], places: Sequence[float], areas: Sequence[float]) -> None:
+def _draw_saddles(axes: Axes, shown: Sequence[AtlasRow], places: Sequence[float], areas: Sequence[float]) -> None:
     saddles = [(p, e.loss, a, e.index) for p, e, a in zip(places, shown, areas, strict=True) if e.index]
     if not saddles:
         return
@@ -83,7 +83,7 @@ def _draw_saddles(axes: Axes, shown: Sequence[Entry], places: Sequence[float], a
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _name_minima(axes: Axes, shown: Sequence[Entry], places: Sequence[float], areas: Sequence[float]) -> None:
+def _name_minima(axes: Axes, shown: Sequence[AtlasRow], places: Sequence[float], areas: Sequence[float]) -> None:
     """Writes the names of the minima below them, where no saddle of their rank is as a rule; what has no name gets none."""
     note: dict[str, Any] = {"fontsize": "small", "color": INK, "ha": "center", "va": "top", "textcoords": "offset points"}
     for entry, place, area in zip(shown, places, areas, strict=True):
@@ -92,7 +92,7 @@ def _name_minima(axes: Axes, shown: Sequence[Entry], places: Sequence[float], ar
             axes.annotate(name, (place, entry.loss), (0, -math.sqrt(area) / 2 - 2), zorder=4, **note)
 
 
-def _legend(axes: Axes, shown: Sequence[Entry], most: float) -> None:
+def _legend(axes: Axes, shown: Sequence[AtlasRow], most: float) -> None:
     handles = []
     if any(entry.index == 0 for entry in shown):
         handles.append(_key("o", BLUE, "white", 30.0, "minimum"))

@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from landscape.phase import STATES, Cell, PhaseDiagram, Setting, fold_decay, stability_decay
+from landscape.catalogue.phase_diagram import STATES, PhaseCell, PhaseDiagram, Setting
 from landscape.plot.theme import below, style
+from landscape.structures.dnc import fold_decay, stability_decay
 
 # from nothing to the best: grey, orange, light and dark blue, whose lightness differs too, for grey print; white is undecided
 _COLORS = ("#f0f0f0", "#d17f00", "#a9d0ea", "#1f5f99", "#ffffff")
@@ -70,7 +71,7 @@ def _draw_thresholds(axes: Axes, diagram: PhaseDiagram, sides: tuple[np.ndarray,
     if "decay" not in diagram.over:
         return []
     across = diagram.over.index("decay") == 1  # whether the decay is the vertical axis
-    others: list[Cell] = [row[0] for row in diagram.cells] if not across else list(diagram.cells[0])
+    others: list[PhaseCell] = [row[0] for row in diagram.cells] if not across else list(diagram.cells[0])
     edges = sides[0] if across else sides[1]
     drawn: list[Line2D] = []
     for look, compute, name in (

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.ticker import MaxNLocator
 
-from landscape.basin import Segment
 from landscape.plot.theme import BLUE, GREEN, INK, ORANGE, style
-from landscape.slices import Direction, Line, Plane
+from landscape.studies.basins import Segment
+from landscape.studies.slices import Direction, Line, Plane
 
 _LEVELS = 16
 _NAMES = {"stiffest": "stiffest", "negative": "most negative", "null": "null", "gauge": "gauge"}

@@ -4,20 +4,23 @@ The colours are seaborn's "colorblind" palette. They differ in lightness too, an
 with each, so that grey print keeps the meaning. No pyplot figure is made: no display and no global state is touched.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import seaborn
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
+from matplotlib.ticker import FixedLocator
 from matplotlib.transforms import ScaledTranslation
 
+from landscape.atomic_files import atomic_write
 from landscape.errors import InputError
-from landscape.store import replacing
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.25, 6.75  # inches: one column and the whole width of a two-column paper
 BLUE, ORANGE, GREEN, RED, PURPLE = seaborn.color_palette("colorblind", 5)
@@ -66,5 +69,35 @@ def save_figure(figure: Figure, path: Path) -> None:
     kind = path.suffix.lower().removeprefix(".")
     if kind not in _METADATA:
         raise InputError(f"expected a picture named .png, .pdf or .svg, got {path.name}")
-    with replacing(path) as temporary, style():
+    with atomic_write(path) as temporary, style():
         figure.savefig(temporary, format=kind, metadata=_METADATA[kind])
+
+
+def symmetric_log(axes: Axes, which: Literal["x", "y"], values: Sequence[float], room_below: float = 0.0) -> None:
+    """Makes an axis logarithmic on both sides of a linear stretch that lies below the smallest of the non-zero values.
+
+    Only the sides in use are shown, the negative one on at least `room_below` inches. Labels that would crowd are left out.
+    """
+    sizes = list(map(abs, values)) or [1.0]
+    low, high = 0.5 * min(sizes), 1.6 * max(sizes)
+    if math.floor(math.log10(high)) < math.log10(low):
+        high = 1.05 * 10.0 ** math.ceil(math.log10(high))  # at least one power of ten must be in sight
+    axis, set_scale = (axes.xaxis, axes.set_xscale) if which == "x" else (axes.yaxis, axes.set_yscale)
+    inches = axes.bbox.size["xy".index(which)] / axes.figure.dpi  # before the layout makes room for the labels
+    set_scale("symlog", linthresh=low, linscale=0.9 * max(0.35, 0.12 * math.log10(high / low)))
+    to_axis = axis.get_transform()
+    outer = [high / max(sizes) * max(sign * value for value in [0.0, *values]) or 0.3 * low for sign in (-1, 1)]
+    start, end = to_axis.transform(np.array([-outer[0], outer[1]]))
+    start = min(start, -end * room_below / max(inches - room_below, 0.5 * inches))
+    limits = to_axis.inverted().transform(np.array([start, end])).tolist()
+    axes.set(**{f"{which}lim": limits})
+    powers = range(math.floor(math.log10(high)), math.floor(math.log10(low)) - 1, -1)
+    shown, apart = [0.0], (0.42 if which == "x" else 0.2) * (end - start) / inches
+    for value in (sign * 10.0**power for sign in (1, -1) for power in powers):
+        gaps = np.abs(to_axis.transform(np.array(shown)) - to_axis.transform(np.array([value])))
+        gaps[0] /= 0.65  # the label of zero is short
+        if low <= abs(value) and limits[0] <= value <= limits[1] and gaps.min() >= apart:
+            shown.append(value)
+    between = [sign * step * 10.0**power for sign in (1, -1) for power in powers for step in range(2, 10) if high < 3e3 * low]
+    axis.set_major_locator(FixedLocator(sorted(shown)))
+    axis.set_minor_locator(FixedLocator([value for value in between if low < abs(value)]))

@@ -71,7 +71,7 @@ from fractions import Fraction
 from flint import arb
 
 from landscape.display import brief
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 from landscape.proof.balls import exact, sign
 from landscape.proof.scales import Kind
 

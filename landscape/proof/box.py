@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from flint import arb, arb_mat
 
 from landscape.errors import InputError
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 from landscape.proof.balls import LADDER, dyadic, enclosure, exact, is_regular, precision, square, upper
 from landscape.proof.existence import FINE, Box, Slice, by_diagonal, by_inverse, prepare
 from landscape.proof.hessian import CoreModel, CorePoint

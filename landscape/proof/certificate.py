@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from landscape.errors import InputError
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 from landscape.proof.statement import Proof
 
 FORMAT = "landscape-proof/1"

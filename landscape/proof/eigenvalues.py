@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from flint import acb_mat, arb, arb_mat
 
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 from landscape.proof.balls import enclosure, exact, precision
 from landscape.proof.blocks import Counted, difference, negatives, standard, unused, unused_shares, unused_signs, zero_signs
 from landscape.proof.scales import BITS, Group, Kind, dimension, enclose_all, normalised, undecided

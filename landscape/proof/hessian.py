@@ -13,7 +13,7 @@ from itertools import combinations
 from flint import arb, arb_mat
 
 from landscape.display import brief
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 from landscape.proof.balls import exact, identity, square
 
 Place = tuple[int, int, int]  # position in the matrix that is built, row and column in the factor

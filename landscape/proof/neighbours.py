@@ -7,7 +7,7 @@ move independently, and nothing could be decided.
 import math
 from dataclasses import replace
 
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 from landscape.proof.balls import LADDER, from_dyadic, precision
 from landscape.proof.box import prove_point
 from landscape.proof.statement import Proof, Unproved

@@ -10,7 +10,7 @@ from typing import Any
 
 from flint import arb
 
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 from landscape.proof.balls import LADDER, enclosure, precision
 from landscape.proof.statement import Proof
 

@@ -43,7 +43,7 @@ from flint import arb, ctx
 
 from landscape.display import brief
 from landscape.errors import InputError
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 from landscape.proof.balls import enclosure, exact, precision
 from landscape.proof.statement import NoPoint, Unproved
 

@@ -5,7 +5,7 @@ from decimal import ROUND_CEILING, Context
 from typing import Any, Literal
 
 from landscape.display import brief
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 
 Kind = Literal["point", "structure"]
 

@@ -13,7 +13,7 @@ from typing import Any
 from flint import arb
 
 from landscape.display import brief
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 from landscape.proof.balls import enclosure, precision
 from landscape.proof.blocks import Counted, Signs, core_signs, unused_signs
 from landscape.proof.scales import (

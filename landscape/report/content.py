@@ -5,20 +5,20 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from landscape.degeneracy_report import DegeneracyReport
-from landscape.entries import Entry
-from landscape.point import CriticalPoint, Outcome
-from landscape.prevalence import wilson
+from landscape.catalogue.row import AtlasRow
+from landscape.degeneracy.report import DegeneracyReport
+from landscape.model.dimensions import equal_classes
+from landscape.points.point import CriticalPoint, Outcome
 from landscape.report.prediction import predicted
-from landscape.theory import equal_classes
+from landscape.studies.prevalence import wilson
 
 UNKNOWN, NONE = "undecided", "–"
 _AGREE = 1e-9  # relative difference up to which two computed numbers are said to agree; they differ by rounding alone
-Found = tuple[str, CriticalPoint, DegeneracyReport]  # name of the file, its point, its report
+FoundRow = tuple[str, CriticalPoint, DegeneracyReport]  # name of the file, its point, its report
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """What a table shows, and the number by which it is sorted (None sorts as text)."""
 
     text: str
@@ -26,7 +26,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A measured number beside a predicted one.
 
     Attributes:
@@ -68,7 +68,7 @@ def verdict(report: DegeneracyReport) -> str:
     return f"{report.structure}: {kind}{rank}. {counts} Proved: {report.proved}."
 
 
-def folder_verdict(found: Sequence[Found], left_out: int) -> str:
+def folder_verdict(found: Sequence[FoundRow], left_out: int) -> str:
     """Returns what a folder holds, in a sentence or two."""
     names = [report.structure for _, _, report in found]
     most = sorted(set(names), key=lambda name: (-names.count(name), name))
@@ -79,7 +79,7 @@ def folder_verdict(found: Sequence[Found], left_out: int) -> str:
     return f"{_many(len(found), 'point')}: {listed}. {certain}{lost}"
 
 
-def comparison(report: DegeneracyReport) -> list[Row]:
+def comparison(report: DegeneracyReport) -> list[TableRow]:
     """Returns the measured beside the predicted: symmetry's formula, Theorem 5, and theory's point of the same name."""
     second = report.second if report.second is not None and report.second.resolved else None
     twice = (second.count, second.negative) if second else (None, None)
@@ -105,7 +105,7 @@ def comparison(report: DegeneracyReport) -> list[Row]:
     ]
 
 
-def _numbers(report: DegeneracyReport, entry: Entry) -> list[tuple[str, float | None, float | None]]:
+def _numbers(report: DegeneracyReport, entry: AtlasRow) -> list[tuple[str, float | None, float | None]]:
     flat = report.flatness
     norms = (flat.spectral, flat.frobenius, flat.trace) if flat is not None else (None, None, None)
     return [
@@ -117,20 +117,20 @@ def _numbers(report: DegeneracyReport, entry: Entry) -> list[tuple[str, float | 
     ]
 
 
-def _counted(quantity: str, measured: int | None, second: int | None, theory: int | None, source: str) -> Row:
+def _counted(quantity: str, measured: int | None, second: int | None, theory: int | None, source: str) -> TableRow:
     known = [value for value in (measured, second, theory) if value is not None]
     agrees = None if measured is None or len(known) < 2 else len(set(known)) == 1
     remark = NONE if agrees is None else "equal" if agrees else f"{max(known) - min(known)} apart"
     shown = UNKNOWN if measured is None else str(measured)
-    return Row(quantity, shown, _or_dash(second), _or_dash(theory), source if theory is not None else NONE, agrees, remark)
+    return TableRow(quantity, shown, _or_dash(second), _or_dash(theory), source if theory is not None else NONE, agrees, remark)
 
 
-def _computed(quantity: str, measured: float | None, theory: float | None, source: str) -> Row:
+def _computed(quantity: str, measured: float | None, theory: float | None, source: str) -> TableRow:
     if measured is None or theory is None:
-        return Row(quantity, UNKNOWN if measured is None else f"{measured:.10g}", NONE, NONE, NONE, None, NONE)
+        return TableRow(quantity, UNKNOWN if measured is None else f"{measured:.10g}", NONE, NONE, NONE, None, NONE)
     apart = abs(measured - theory) / max(abs(measured), abs(theory), 1e-300)
     remark = "equal" if apart == 0 else f"{apart:.0e} apart, relative"
-    return Row(quantity, f"{measured:.10g}", NONE, f"{theory:.10g}", source, apart <= _AGREE, remark)
+    return TableRow(quantity, f"{measured:.10g}", NONE, f"{theory:.10g}", source, apart <= _AGREE, remark)
 
 
 def provenance(point: CriticalPoint, name: str, digest: str) -> list[tuple[str, str]]:
@@ -155,15 +155,15 @@ HEADINGS = (
 )  # fmt: skip
 
 
-def point_cells(name: str, point: CriticalPoint, report: DegeneracyReport) -> list[Cell]:
+def point_cells(name: str, point: CriticalPoint, report: DegeneracyReport) -> list[TableCell]:
     """Returns the row of a point in the table of a folder, in the order of `HEADINGS`."""
     second = report.second
     methods = report.method + (f" and {second.method}" if second is not None and second.resolved else "")
     return [
-        Cell(name),
-        Cell(report.structure),
+        TableCell(name),
+        TableCell(report.structure),
         _whole(report.rank),
-        Cell(f"{report.loss:.10f}", report.loss),
+        TableCell(f"{report.loss:.10f}", report.loss),
         _whole(report.nullity),
         _whole(report.index),
         _whole(report.orbit_dimension),
@@ -173,18 +173,18 @@ def point_cells(name: str, point: CriticalPoint, report: DegeneracyReport) -> li
         _real(report.gradient_norm),
         _whole(point.steps),
         _where_known(point.origin.seed),
-        Cell(point.outcome.name.lower()),
-        Cell(methods if report.resolved else report.reason),
+        TableCell(point.outcome.name.lower()),
+        TableCell(methods if report.resolved else report.reason),
     ]
 
 
-def kind_headings(found: Sequence[Found]) -> list[str]:
+def kind_headings(found: Sequence[FoundRow]) -> list[str]:
     """Returns the headings of the table of kinds; the model is one of them only if there are several."""
     model = ["model"] if _models(found) > 1 else []
     return ["structure", *model, "points", "share", "95 % interval", "rank", "loss", "nullity", "index", "Theorem 5", "excess"]
 
 
-def kinds(found: Sequence[Found], sampled: bool) -> list[list[Cell]]:
+def kinds(found: Sequence[FoundRow], sampled: bool) -> list[list[TableCell]]:
     """Returns one row for each kind of point, the most frequent first, in the order of `kind_headings`.
 
     Points of one name, model and loss (to 1e-8) are one kind.
@@ -194,7 +194,7 @@ def kinds(found: Sequence[Found], sampled: bool) -> list[list[Cell]]:
         sampled: Whether they are random starts of one study, so that shares have an interval (Wilson's, 95 %; a start that did
             not converge may belong to any kind and widens it).
     """
-    groups: dict[tuple[str, str, str], list[Found]] = {}
+    groups: dict[tuple[str, str, str], list[FoundRow]] = {}
     for each in found:
         report = each[2]
         groups.setdefault((report.structure, str(report.problem), f"{report.loss:.8f}"), []).append(each)
@@ -205,13 +205,13 @@ def kinds(found: Sequence[Found], sampled: bool) -> list[list[Cell]]:
         low, high = wilson(count, total)[0], wilson(min(count + lost, total), total)[1]
         rows.append(
             [
-                Cell(name),
-                *([Cell(model)] if _models(found) > 1 else []),
+                TableCell(name),
+                *([TableCell(model)] if _models(found) > 1 else []),
                 _whole(count),
-                Cell(f"{count / total:.3f}", count / total),
-                Cell(f"{low:.3f} to {high:.3f}" if sampled else NONE, low if sampled else None),
+                TableCell(f"{count / total:.3f}", count / total),
+                TableCell(f"{low:.3f} to {high:.3f}" if sampled else NONE, low if sampled else None),
                 _whole(report.rank),
-                Cell(f"{report.loss:.10f}", report.loss),
+                TableCell(f"{report.loss:.10f}", report.loss),
                 *map(_whole, (report.nullity, report.index)),
                 _where_known(report.paper_dimension),
                 _whole(report.excess),
@@ -220,20 +220,20 @@ def kinds(found: Sequence[Found], sampled: bool) -> list[list[Cell]]:
     return rows
 
 
-def _models(found: Sequence[Found]) -> int:
+def _models(found: Sequence[FoundRow]) -> int:
     return len({point.problem for _, point, _ in found})
 
 
-def _whole(value: int | None) -> Cell:
-    return Cell(UNKNOWN, -math.inf) if value is None else Cell(str(value), value)
+def _whole(value: int | None) -> TableCell:
+    return TableCell(UNKNOWN, -math.inf) if value is None else TableCell(str(value), value)
 
 
-def _where_known(value: int | None) -> Cell:
-    return Cell(NONE, -math.inf) if value is None else _whole(value)
+def _where_known(value: int | None) -> TableCell:
+    return TableCell(NONE, -math.inf) if value is None else _whole(value)
 
 
-def _real(value: float | None) -> Cell:
-    return Cell(NONE, -math.inf) if value is None else Cell(f"{value:.3e}", value)
+def _real(value: float | None) -> TableCell:
+    return TableCell(NONE, -math.inf) if value is None else TableCell(f"{value:.3e}", value)
 
 
 def _or_dash(value: int | None) -> str:

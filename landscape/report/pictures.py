@@ -9,10 +9,12 @@ from typing import Any
 import seaborn
 from matplotlib.figure import Figure
 
-from landscape.degeneracy_report import DegeneracyReport
-from landscape.objective import Objective, class_means
-from landscape.plot import draw_logits, draw_singular_values, draw_spectrum, draw_trace, new_figure, style
-from landscape.point import CriticalPoint
+from landscape.degeneracy.report import DegeneracyReport
+from landscape.model.objective import Objective, class_means
+from landscape.plot.point import draw_logits, draw_singular_values, draw_trace
+from landscape.plot.spectrum import draw_spectrum
+from landscape.plot.theme import new_figure, style
+from landscape.points.point import CriticalPoint
 
 _MOST_KINDS = 6  # spectra on the page of a folder; one for each kind of point, the most frequent first
 NOT_CRITICAL_SPECTRUM = "Hessian spectrum at the point itself, which is not a critical point"

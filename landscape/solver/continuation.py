@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.errors import InputError
-from landscape.objective import Objective
-from landscape.problem import Problem
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
+from landscape.solver.flow import pseudo_transient
 from landscape.solver.methods import PseudoTransient, SoftplusContinuation, State
-from landscape.solver.transient import pseudo_transient
 
 
 def smoothed(objective: Objective, sharpness: float) -> Objective:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from landscape.display import brief
-from landscape.objective import Objective
+from landscape.model.objective import Objective
 from landscape.solver.methods import LBFGS, GradientDescent, State
 
 _REPORT_EVERY = 200  # steps between two looks at the gradient norm, each of which waits for the device

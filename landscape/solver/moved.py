@@ -4,11 +4,11 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from landscape.naming import rank_of_logits, structure_name
-from landscape.objective import Objective, class_means
-from landscape.point import CriticalPoint
+from landscape.model.objective import Objective, class_means
+from landscape.points.point import CriticalPoint
 from landscape.solver.newton import critical_core
 from landscape.solver.run import CRITICAL
+from landscape.structures.recognition import rank_of_logits, structure_name
 
 NOT_CRITICAL = "not critical"  # stands where a structure would, since only critical points have one
 _NEAR = 1e-2  # of the norm of the parameters: how far from a critical point of known structure a point may be called by its name

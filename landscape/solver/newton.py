@@ -13,15 +13,15 @@ from jaxtyping import Float
 from scipy.sparse.linalg import LinearOperator, minres
 from torch import Tensor
 
-from landscape.curvature.operator import Product, dense
-from landscape.curvature.spectrum import rounding_radius
+from landscape.curvature.operators.operator import Product, dense
+from landscape.curvature.spectra.spectrum import rounding_radius
 from landscape.display import brief
 from landscape.errors import InputError
-from landscape.objective import Objective
-from landscape.problem import Problem
-from landscape.reduction import Core, compress
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core, compress
+from landscape.solver.flow import loss_slack
 from landscape.solver.methods import Newton, State
-from landscape.solver.transient import loss_slack
 
 _MODEL = 0.3  # error of the linear model, of the gradient and as a share of the step: Kantorovich's 1/4, attained at a fold
 _REACH = 2.5  # first steps that all steps together may span: Kantorovich's 2, which a fold attains, and a rest for rounding
@@ -39,7 +39,7 @@ def rank_tolerance(problem: Problem, theta: Float[Tensor, " p"], gradient_norm: 
 
     A direction that no factor uses at the critical point has gradient decay * s at a singular value s, so s is at most of the
     order of the gradient norm over the decay; ten times that, and never below the rounding of the factors themselves. Far from
-    critical it exceeds every singular value; `reduction.accepted_rank` decides where it means something.
+    critical it exceeds every singular value; `reduced_point.accepted_rank` decides where it means something.
     """
     return max(_rounding(theta), 10 * gradient_norm / min(problem.decays))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from landscape.errors import InputError
-from landscape.sweep.limits import ENVIRONMENT
-from landscape.sweep.settings import Engine as Settings
+from landscape.sweep.settings import EngineSettings as Settings
+from landscape.sweep.watchdog import ENVIRONMENT
 
 MISSING = "expected the package {name} for this engine: pip install 'landscape-dufm[batch]', or use --workers 0"
 _PRELOAD = "landscape.sweep.preload"

@@ -17,9 +17,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from landscape.errors import InputError
 from landscape.sweep.clusters import MISSING, local, security, slurm
-from landscape.sweep.limits import ENVIRONMENT
-from landscape.sweep.settings import Engine as Settings
-from landscape.sweep.work import Ending, Task, run_task
+from landscape.sweep.settings import EngineSettings as Settings
+from landscape.sweep.watchdog import ENVIRONMENT
+from landscape.sweep.worker import JobEnd, Task, run_task
 
 _DEATHS = 2  # of workers that the scheduler forgives a task before that is done alone, then cut into single jobs
 _PATIENCE = 30.0  # seconds to wait for a scheduler that does not answer
@@ -43,7 +43,7 @@ class Finished:
 
     task: Task
     kind: Literal["ended", "worker", "refused", "lost"]
-    endings: tuple[Ending, ...] = ()
+    endings: tuple[JobEnd, ...] = ()
     reason: str = ""
 
 

@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from landscape.archive.job import RANDOM, AnalysisName, DescentName, Job
 from landscape.errors import InputError
-from landscape.numerals import parse_decay, parse_sizes
+from landscape.numbers import parse_decay, parse_sizes
 from landscape.sweep.axis import (
     CLOSED,
     LARGEST,
@@ -32,8 +33,7 @@ from landscape.sweep.axis import (
     Steps,
     Width,
 )
-from landscape.sweep.job import RANDOM, AnalysisName, Job, MethodName
-from landscape.sweep.settings import PATTERNS, Engine
+from landscape.sweep.settings import PATTERNS, EngineSettings
 from landscape.sweep.starts import checked_start, misfit
 
 _LARGEST_FILE = 1_000_000  # bytes
@@ -82,7 +82,7 @@ class Starts:
 class Methods:
     """What follows a random start, as in `landscape prevalence`; what is not given is the method's own default."""
 
-    name: Annotated[tuple[MethodName, ...], Axis] = ("ptc",)
+    name: Annotated[tuple[DescentName, ...], Axis] = ("ptc",)
     learning_rate: Annotated[tuple[Positive, ...], Axis] | None = None
     max_steps: Annotated[tuple[Steps, ...], Axis] | None = None
     handover: Annotated[tuple[Positive, ...], Axis] | None = None
@@ -115,7 +115,7 @@ class Grid:
     analysis: Analyses = Field(default_factory=Analyses)
     zip: tuple[tuple[str, ...], ...] = ()
     points: Annotated[bool, Field(strict=True)] = True
-    engine: Engine = Field(default_factory=Engine)
+    engine: EngineSettings = Field(default_factory=EngineSettings)
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:

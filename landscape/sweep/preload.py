@@ -6,6 +6,6 @@ takes seconds: a worker that is killed meanwhile has no task that would be held 
 
 import signal
 
-import landscape.prevalence  # noqa: F401
+import landscape.studies.prevalence  # noqa: F401
 
 signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from landscape.archive.job import RANDOM
+from landscape.archive.records import Archive, Failure
+from landscape.atomic_files import atomic_write
 from landscape.errors import InputError
 from landscape.seal import digest_of
-from landscape.store import replacing
-from landscape.sweep.job import RANDOM
-from landscape.sweep.records import Archive, Failure
-from landscape.sweep.where import require_column
+from landscape.sweep.filter import require_column
 from landscape.tensor_file import Damaged
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def write_results(folder: Path) -> Path:
         InputError: If it is not the folder of a sweep, or cannot be written to.
     """
     table, _ = read_results(folder)
-    with replacing(folder / TABLE) as temporary:
+    with atomic_write(folder / TABLE) as temporary:
         table.to_parquet(temporary, index=False)
     return folder / TABLE
 
@@ -95,7 +95,7 @@ def frequencies(table: "DataFrame", by: Sequence[str], structure: str | None = N
     """
     import pandas
 
-    from landscape.prevalence import share_interval
+    from landscape.studies.prevalence import share_interval
 
     if not set(by) <= set(_SETTINGS) or len(set(by)) < len(by):
         raise InputError(f"expected a column among {', '.join(_SETTINGS)}, each once, to count by, got {','.join(by)!r}")
@@ -126,13 +126,13 @@ def frequencies(table: "DataFrame", by: Sequence[str], structure: str | None = N
 
 
 def _labels(ends: list[tuple[Any, ...]]) -> list[str]:
-    from landscape.fingerprint import Fingerprint, told_apart
+    from landscape.structures.fingerprint import Fingerprint, label_unnamed
 
     marked = []
     for name, rank, loss, singular in ends:
         values = tuple(float(value) for value in singular.split(",") if value)
         marked.append((name, Fingerprint(int(rank), math.inf if math.isnan(loss) else loss, values)))
-    return told_apart(marked)
+    return label_unnamed(marked)
 
 
 def sorted_by(table: "DataFrame", columns: Sequence[str]) -> "DataFrame":

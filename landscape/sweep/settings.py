@@ -35,7 +35,7 @@ def _memory(text: str) -> str:
 
 
 @dataclass(frozen=True, config=CLOSED)
-class Engine:
+class EngineSettings:
     """Workers and their limits.
 
     Attributes:
@@ -71,7 +71,7 @@ class Engine:
     tls: tuple[str, str, str] | None = None
 
 
-def overridden(given: Engine, *, engine: str | None = None, **options: Any) -> Engine:
+def overridden(given: EngineSettings, *, engine: str | None = None, **options: Any) -> EngineSettings:
     """Returns the settings with those options in their place that are not None; `engine` is the kind.
 
     Raises:
@@ -79,7 +79,7 @@ def overridden(given: Engine, *, engine: str | None = None, **options: Any) -> E
     """
     wanted = {name: value for name, value in {"kind": engine, **options}.items() if value is not None}
     try:
-        return TypeAdapter(Engine).validate_python({**vars(given), **wanted})
+        return TypeAdapter(EngineSettings).validate_python({**vars(given), **wanted})
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         name = str(fault["loc"][0])

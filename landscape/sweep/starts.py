@@ -6,7 +6,7 @@ Whether it exists at a decay is for its job to find. Imports nothing heavy, so t
 import re
 from collections.abc import Iterator
 
-from landscape.sweep.job import Job
+from landscape.archive.job import Job
 
 _NUMBERS = 10**10  # in one matrix or vector of a job: 80 GB, beyond what fits anywhere, and within what torch can count
 _WHOLE = "[1-9][0-9]{0,5}"  # one text for one number: the text is part of the identity of a job
@@ -38,7 +38,7 @@ def misfit(job: Job) -> tuple[tuple[str, ...], str] | None:
 
 
 def _faults(job: Job) -> Iterator[str]:
-    """Yields why the problem of a job has no such structure, as `structures.analytic` says it."""
+    """Yields why the problem of a job has no such structure, as `analytic.logit_form` says it."""
     sizes, classes = job.class_sizes, len(job.class_sizes)
     if job.activation != "linear" and job.depth > 1:
         yield "expected linear layers"
@@ -80,7 +80,7 @@ def _blocks(start: str, classes: int) -> list[tuple[int, int] | None]:
 
 
 def _block(text: str) -> tuple[int, int] | None:
-    """Returns classes and rank of a block, as `codes.parse_block` reads it."""
+    """Returns classes and rank of a block, as `blocks.parse_block` reads it."""
     found = _BLOCK.fullmatch(text)
     size, corners, points, length, letters = (int(part) if part else 0 for part in found.groups()) if found else (0,) * 5
     if size:

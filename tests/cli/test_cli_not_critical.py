@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from landscape.cli import run
-from landscape.point import CriticalPoint
+from landscape.points.point import CriticalPoint
 
 CLASSES, SAMPLES, WIDTH, DECAY = 4, 2, 6, 1e-2
 

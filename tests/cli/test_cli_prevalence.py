@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from landscape.cli import run
-from landscape.point import CriticalPoint
+from landscape.points.point import CriticalPoint
 
 SMALL = ["prevalence", "--classes", "4", "--samples", "2", "--width", "6", "--depth", "2", "--decay", "1e-3"]
 

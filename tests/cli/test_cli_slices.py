@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from landscape.cli import run
-from landscape.point import CriticalPoint, Origin
-from landscape.problem import Problem
-from landscape.structures import Collapse, Pairs, analytic, embed
+from landscape.model.logit_form import write_parameters
+from landscape.model.problem import Problem
+from landscape.points.point import CriticalPoint, Origin
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Collapse, Pairs
 
 PROBLEM = Problem.balanced(4, 2, 6, 2, 1e-3)
 ANALYTIC = ("--problem", "K=4,n=2,d=6,L=2,decay=1e-3", "--start")
@@ -22,10 +24,12 @@ ANALYTIC = ("--problem", "K=4,n=2,d=6,L=2,decay=1e-3", "--start")
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name, structure, gauge in (("dnc", Collapse(), 1), ("pairs", Pairs(), 2)):
-        theta = embed(PROBLEM, analytic(PROBLEM, structure), gauge)
+        theta = write_parameters(PROBLEM, logit_form(PROBLEM, structure), gauge)
         CriticalPoint.at(PROBLEM, theta, Origin("analytic")).save(Path(f"{name}.safetensors"))
     other = Problem.balanced(2, 1, 2, 1, 1e-2)
-    CriticalPoint.at(other, embed(other, analytic(other, Collapse()), 1), Origin("analytic")).save(Path("other.safetensors"))
+    CriticalPoint.at(other, write_parameters(other, logit_form(other, Collapse()), 1), Origin("analytic")).save(
+        Path("other.safetensors")
+    )
 
 
 def ask(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

@@ -10,22 +10,24 @@ from pathlib import Path
 
 import pytest
 
+from landscape.archive.records import Archive
 from landscape.cli import run
 from landscape.cli import sweep as command
 from landscape.errors import InputError
-from landscape.sweep.drive import Tally, sweep
 from landscape.sweep.grid import read_grid
-from landscape.sweep.records import Archive
-from landscape.sweep.settings import Engine
+from landscape.sweep.run import SweepProgress, run_sweep
+from landscape.sweep.settings import EngineSettings
 from tests.sweep import faults
 
 GRID = "[problem]\nclasses = 3\nsamples = 1\nwidth = 3\ndepth = 1\ndecay = 1e-2\n[start]\nseed = [0, 1, 2, 3]\n"
 
 
-def tally() -> Tally:
+def tally() -> SweepProgress:
     structures = Counter({"DNC": 20, "pairs": 10})
     dashboard = "http://127.0.0.1:8787/status"
-    return Tally(100, 5, 30, {"a": "b"}, structures, remaining=600.0, workers=2, dashboard=dashboard, begun=time.monotonic() - 10)
+    return SweepProgress(
+        100, 5, 30, {"a": "b"}, structures, remaining=600.0, workers=2, dashboard=dashboard, begun=time.monotonic() - 10
+    )
 
 
 def test_a_plain_line_a_minute(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +70,7 @@ def content(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 def test_a_dry_run_verifies_what_is_there_and_changes_nothing(grid: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = grid.parent / "out"
-    sweep(read_grid(grid), out, Engine(workers=0), compute=faults.nothing)
+    run_sweep(read_grid(grid), out, EngineSettings(workers=0), compute=faults.nothing)
     archive = Archive.existing(out)
     first, second, third, _ = sorted(archive.names())
     archive.path(first).write_bytes(archive.path(first).read_bytes()[:-1])
@@ -141,7 +143,7 @@ def test_workers_follow_from_the_devices_of_this_machine(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: devices)
-    assert command._on_this_machine(Engine(device="cuda", gpus=gpus, workers=given)).workers == workers
+    assert command._on_this_machine(EngineSettings(device="cuda", gpus=gpus, workers=given)).workers == workers
 
 
 @pytest.mark.parametrize(("devices", "gpus", "given", "wanted"), [(0, 0, None, 1), (1, 2, None, 2), (1, 1, 2, 2), (0, 1, 0, 1)])
@@ -149,7 +151,7 @@ def test_too_few_devices_are_said(monkeypatch: pytest.MonkeyPatch, devices: int,
     monkeypatch.setattr("torch.cuda.is_available", lambda: devices > 0)
     monkeypatch.setattr("torch.cuda.device_count", lambda: devices)
     with pytest.raises(InputError, match=f"expected {wanted} CUDA devices on this machine for --device cuda, got {devices}"):
-        command._on_this_machine(Engine(device="cuda", gpus=gpus, workers=given))
+        command._on_this_machine(EngineSettings(device="cuda", gpus=gpus, workers=given))
 
 
 def test_a_limit_of_memory_that_nobody_keeps_is_said(grid: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from landscape.curvature.operator import Matrix
+from landscape.curvature.operators.operator import Matrix
 
 
 def _plant(values: list[float], seed: int) -> Matrix:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from landscape.curvature.compiled import compiled
-from landscape.curvature.operator import Matrix
+from landscape.curvature.operators.operator import Matrix
 from landscape.errors import InputError
 
 
@@ -34,15 +34,17 @@ def broken(function, dynamic):
 PROGRAM = """
 import json, torch
 from landscape.curvature.compiled import compiled
-from landscape.curvature.counting import nullity
-from landscape.curvature.deflation import Deflated
-from landscape.curvature.operator import Hessian, Product, dense
-from landscape.problem import Problem
-from landscape.structures import Collapse, analytic, embed
-from landscape.symmetry_projector import orbit_projector
+from landscape.curvature.counting.interface import nullity
+from landscape.curvature.counting.deflation import Deflated
+from landscape.curvature.operators.operator import Hessian, Product, dense
+from landscape.model.problem import Problem
+from landscape.structures.kinds import Collapse
+from landscape.structures.analytic import logit_form
+from landscape.model.logit_form import write_parameters
+from landscape.model.gauge_projector import orbit_projector
 
 problem = Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
-theta = embed(problem, analytic(problem, Collapse()), gauge=1)
+theta = write_parameters(problem, logit_form(problem, Collapse()), gauge=1)
 objective = Objective.of(problem, theta)
 twin = torch.func.hessian(objective.loss)(theta)
 for operator in Product(objective.linearize(theta), theta), Hessian(objective.loss, theta):

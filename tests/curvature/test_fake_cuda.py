@@ -16,16 +16,16 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from landscape.curvature.algebra import Affine, Compression, DiagonalBlock, Sum
-from landscape.curvature.counted import Counted
-from landscape.curvature.krylov import Sweep, extend, sweep, without
-from landscape.curvature.module import ModuleGaussNewton, ModuleHessian, ModuleLoss
-from landscape.curvature.operator import Hessian, Matrix, Product
+from landscape.curvature.counting.quotient import Quotient
+from landscape.curvature.krylov import LanczosRuns, continue_runs, extend, without
+from landscape.curvature.operators.algebra import Affine, Compression, DiagonalBlock, Sum
+from landscape.curvature.operators.counted import Counted
+from landscape.curvature.operators.module import ModuleGaussNewton, ModuleHessian, ModuleLoss
+from landscape.curvature.operators.operator import Hessian, Matrix, Product
 from landscape.curvature.projection import BasisProjector
-from landscape.curvature.quotient import Quotient
-from landscape.objective import Objective
-from landscape.problem import Problem
-from landscape.symmetry_projector import OrbitProjector
+from landscape.model.gauge_projector import OrbitProjector
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
 
 SIZE = 12
 
@@ -79,7 +79,7 @@ def test_products_and_krylov_kernels(fake, kind):
     }[kind]()
     block = on_device(operator.size, 3)
     assert_on_device(operator @ block, without(block, on_device(operator.size, 2)))
-    runs = sweep(operator, sweep(operator, Sweep.begin(block), 3), 2)
+    runs = continue_runs(operator, continue_runs(operator, LanczosRuns.begin(block), 3), 2)
     assert_on_device(runs.alpha, runs.beta, runs.alive, runs.basis, runs.following, runs.scale)
     assert runs.basis.shape == (3, 5, operator.size)
     assert_on_device(*extend(operator, on_device(operator.size, 2), on_device(2, 2), block))

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from landscape.curvature.extremes import Extremes, extremes, seen_from
-from landscape.curvature.krylov import Lanczos, Sweep, estimate_norm, lanczos, random_block, seeded, solve_runs, sweep
+from landscape.curvature.krylov import Lanczos, LanczosRuns, continue_runs, estimate_norm, lanczos, random_block, seeded, solve_runs
+from landscape.curvature.spectra.extremes import Extremes, extremes, seen_from
 from landscape.errors import InputError
 
 VALUES = [0.0] * 30 + [1.0] * 20 + [2.0] * 10 + [5.0, -3.0]
@@ -37,10 +37,10 @@ def test_identical_eigenvalues_end_the_space_and_fresh_directions_go_on(plant):
 def test_a_sweep_is_its_runs_one_by_one_and_can_be_continued(plant):
     matrix = plant([0.1 * i for i in range(40)], 0)
     start = random_block(matrix, 3, seeded(0, "test"))
-    whole = sweep(matrix, Sweep.begin(start), 9)
-    parts = sweep(matrix, sweep(matrix, Sweep.begin(start), 4), 5)
+    whole = continue_runs(matrix, LanczosRuns.begin(start), 9)
+    parts = continue_runs(matrix, continue_runs(matrix, LanczosRuns.begin(start), 4), 5)
     torch.testing.assert_close(whole.alpha, parts.alpha)
-    single = sweep(matrix, Sweep.begin(start[:, 1:2]), 9)
+    single = continue_runs(matrix, LanczosRuns.begin(start[:, 1:2]), 9)
     torch.testing.assert_close(whole.beta[:, 1:2], single.beta)
     for run in solve_runs(whole):
         assert float(run.weights.sum()) == pytest.approx(1.0)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.collections import PathCollection
 
-from landscape.atlas import atlas
-from landscape.plot import new_figure
+from landscape.catalogue.table import atlas
+from landscape.model.problem import Problem
 from landscape.plot.atlas import draw_atlas
-from landscape.problem import Problem
+from landscape.plot.theme import new_figure
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
 

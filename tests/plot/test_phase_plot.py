@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from landscape.phase import STATES, fold_decay, phase_diagram, stability_decay
-from landscape.plot import new_figure
+from landscape.catalogue.phase_diagram import STATES, phase_diagram
+from landscape.model.problem import Problem
 from landscape.plot.phase import draw_phase
-from landscape.problem import Problem
+from landscape.plot.theme import new_figure
+from landscape.structures.dnc import fold_decay, stability_decay
 
 DECAYS = (1e-3, 1e-2, 5e-2, 0.3)
 

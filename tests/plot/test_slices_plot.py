@@ -5,15 +5,17 @@ import pytest
 import torch
 from matplotlib.contour import QuadContourSet
 
-from landscape.plot import new_figure
+from landscape.model.logit_form import write_parameters
+from landscape.model.problem import Problem
 from landscape.plot.slices import draw_line, draw_plane, draw_segments
-from landscape.problem import Problem
-from landscape.slices import Along, between, directions, line, plane, spaced
-from landscape.structures import Collapse, Pairs, Partition, analytic, embed
-from tests.test_plot import assert_legible
+from landscape.plot.theme import new_figure
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Collapse, Pairs, Partition
+from landscape.studies.slices import Along, between, directions, line, plane, spaced
+from tests.plot.test_spectrum_plot import assert_legible
 
 PROBLEM = Problem.balanced(4, 2, 6, 2, 1e-3)
-SADDLE = embed(PROBLEM, analytic(PROBLEM, Partition((2, 1, 1))), 1)
+SADDLE = write_parameters(PROBLEM, logit_form(PROBLEM, Partition((2, 1, 1))), 1)
 PLACES = spaced(SADDLE, 1.0, 11)
 
 
@@ -66,7 +68,9 @@ def test_a_constant_plane_is_drawn() -> None:
 
 
 def test_the_way_between_two_points() -> None:
-    ends = [embed(PROBLEM, analytic(PROBLEM, structure), gauge) for gauge, structure in enumerate((Collapse(), Pairs()))]
+    ends = [
+        write_parameters(PROBLEM, logit_form(PROBLEM, structure), gauge) for gauge, structure in enumerate((Collapse(), Pairs()))
+    ]
     straight, aligned = between(PROBLEM, *ends, 9)
     figure, (axes,) = new_figure()
     draw_segments(axes, {"as saved": straight, "gauge aligned": aligned}, ("DNC", "pairs"))

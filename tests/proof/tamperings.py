@@ -10,11 +10,11 @@ from random import Random
 import numpy as np
 import torch
 
-from landscape.notation import parse_problem, parse_structure
-from landscape.problem import Problem
-from landscape.reduction import Core
-from landscape.structures import analytic
-from landscape.symmetry import generators
+from landscape.model.gauge import generators
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core
+from landscape.structures.analytic import logit_form
+from landscape.structures.notation import parse_problem, parse_structure
 
 Claims = dict[str, object]
 POINTS = {  # problem, start, root, nullity, index
@@ -41,7 +41,7 @@ STRUCTURES = {  # sizes, width, depth, decay, loss, groups (size, samples, root)
 
 def core_of(problem: str, start: str, root: str) -> Core:
     model = parse_problem(problem)
-    return Core.from_form(model, analytic(model, parse_structure(start, root)))
+    return Core.from_form(model, logit_form(model, parse_structure(start, root)))
 
 
 def padded() -> str:

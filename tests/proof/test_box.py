@@ -11,21 +11,24 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.codes import Triangular
+from landscape.catalogue.search import search
 from landscape.errors import InputError
-from landscape.problem import Problem
+from landscape.model.dimensions import orbit_dimension
+from landscape.model.logit_form import LogitForm
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core
 from landscape.proof.box import LARGEST, predicted_seconds, prove_point
 from landscape.proof.statement import Proof, Unproved
-from landscape.reduction import Core
-from landscape.search import search
-from landscape.structures import Coded, LogitForm, Partition, Structure, analytic
-from landscape.theory import mode_equation, orbit_dimension, simplex_equation
+from landscape.structures.analytic import logit_form
+from landscape.structures.blocks import Triangular
+from landscape.structures.kinds import Blocks, Partition, Structure
+from landscape.structures.scale_equation import mode_equation, simplex_equation
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2.0**-10)
 
 
 def core_of(problem: Problem, structure: Structure) -> Core:
-    return Core.from_form(problem, analytic(problem, structure))
+    return Core.from_form(problem, logit_form(problem, structure))
 
 
 def proved(problem: Problem, core: Core) -> Proof:
@@ -79,7 +82,7 @@ def test_the_minima_of_the_paper(groups: tuple[int, ...], loss: float) -> None:
 
 
 def test_a_code() -> None:
-    proof = proved(PAPER, core_of(PAPER, Coded((Triangular(5),))))
+    proof = proved(PAPER, core_of(PAPER, Blocks((Triangular(5),))))
     assert (proof.rank, proof.index, proof.nullity) == (4, 0, orbit_dimension(4, 70, 2))
     assert proof.loss[0] == pytest.approx(0.08143215, abs=1e-8)
 

@@ -5,16 +5,17 @@ import json
 import pytest
 
 from landscape.errors import InputError
-from landscape.problem import Problem
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core
 from landscape.proof.box import prove_point
 from landscape.proof.certificate import from_json, to_json
 from landscape.proof.statement import Proof
-from landscape.reduction import Core
-from landscape.structures import Partition, analytic
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Partition
 
 
 def proof_of(problem: Problem, groups: tuple[int, ...]) -> Proof:
-    core = Core.from_form(problem, analytic(problem, Partition(groups)))
+    core = Core.from_form(problem, logit_form(problem, Partition(groups)))
     result = prove_point(problem, core.rank, core.theta.tolist())
     assert isinstance(result, Proof)
     return result

@@ -14,8 +14,7 @@ import pytest
 from flint import ctx
 from tamperings import EITHER, OF_POINTS, OF_STRUCTURES, POINTS, STRUCTURES, Claims, core_of, padded, scaled, tampered
 
-from landscape.notation import parse_problem
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 from landscape.proof import checker
 from landscape.proof.box import prove_point
 from landscape.proof.certificate import to_json
@@ -23,6 +22,7 @@ from landscape.proof.checker import check
 from landscape.proof.scales import Group
 from landscape.proof.statement import Proof
 from landscape.proof.structures import prove_structure
+from landscape.structures.notation import parse_problem
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ import pytest
 import torch
 from flint import arb
 
-from landscape.problem import Problem
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core
 from landscape.proof.balls import exact, midpoints, upper
 from landscape.proof.hessian import CoreModel, CorePoint
-from landscape.reduction import Core
 
 PROBLEMS = [
     Problem(sizes, 7, depth, tuple(0.01 * (i + 1) for i in range(depth + 1)), loss)

@@ -7,13 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landscape.objective import Objective
-from landscape.problem import Problem
+from landscape.model.logit_form import write_parameters
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
 from landscape.proof.eigenvalues import Eigenvalue, eigenvalues, smallest_nonzero
 from landscape.proof.scales import Group
 from landscape.proof.statement import NoPoint
 from landscape.proof.structures import prove_structure
-from landscape.structures import Partition, analytic, embed
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Partition
 
 
 def listed(problem: Problem, groups: list[Group]) -> list[Eigenvalue]:
@@ -46,7 +48,7 @@ def test_every_enclosure_holds_the_eigenvalue_of_the_dense_hessian(
         start += size
     if isinstance(prove_structure(problem, groups), NoPoint):
         return
-    theta = embed(problem, analytic(problem, Partition(sizes, root)), gauge=1)
+    theta = write_parameters(problem, logit_form(problem, Partition(sizes, root)), gauge=1)
     dense = torch.linalg.eigvalsh(torch.func.hessian(Objective.of(problem).loss)(theta)).tolist()
     found = [value for value in listed(problem, groups) for _ in range(value.multiplicity)]
     for value, number in zip(found, dense, strict=True):

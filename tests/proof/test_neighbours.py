@@ -1,16 +1,17 @@
 """Counts a few last places away: none far from a threshold, all of a block at one."""
 
-from landscape.problem import Problem
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core
 from landscape.proof.box import prove_point
 from landscape.proof.neighbours import near_zero
 from landscape.proof.statement import Proof, Unproved
-from landscape.reduction import Core
-from landscape.structures import Partition, analytic
-from landscape.theory import simplex_equation
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Partition
+from landscape.structures.scale_equation import simplex_equation
 
 
 def dnc(problem: Problem) -> Proof:
-    core = Core.from_form(problem, analytic(problem, Partition((problem.classes,))))
+    core = Core.from_form(problem, logit_form(problem, Partition((problem.classes,))))
     result = prove_point(problem, core.rank, core.theta.tolist())
     assert isinstance(result, Proof)
     return result

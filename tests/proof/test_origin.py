@@ -5,7 +5,7 @@ import math
 import dense_oracle
 import pytest
 
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 from landscape.proof.box import prove_point
 from landscape.proof.statement import Proof
 

@@ -8,7 +8,7 @@ from flint import arb
 from mpmath import mp
 
 from landscape.errors import InputError
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 from landscape.proof.balls import precision
 from landscape.proof.scales import Group, Kind, scale_enclosures
 from landscape.proof.statement import NoPoint, Proof

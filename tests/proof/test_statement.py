@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscape.problem import Problem
+from landscape.model.problem import Problem
 from landscape.proof.statement import Proof
 
 POINT = Proof("point", Problem.balanced(4, 2, 6, 2, 0.005), 2, 18, 0, (0.25, 0.5), 53, distance=1e-15)

@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp
 
-from landscape.objective import Objective
-from landscape.problem import Problem
+from landscape.model.logit_form import write_parameters
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
 from landscape.proof.scales import Group, Root, scale_enclosures
 from landscape.proof.statement import NoPoint, Proof, Unproved
 from landscape.proof.structures import near_zero, prove_structure
-from landscape.structures import Partition, analytic, embed
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Partition
 from tests.proof.oracles import core, core_hessian, dnc_counts, dnc_decay, dnc_peak, dnc_scale, loss_slope, negatives
 
 
@@ -187,7 +189,7 @@ def test_uneven_groups_at_the_large_root_against_the_dense_hessian(data: st.Data
     assert not isinstance(found, Unproved)
     if isinstance(found, NoPoint):
         return
-    theta = embed(problem, analytic(problem, Partition(tuple(sizes))), gauge=3)
+    theta = write_parameters(problem, logit_form(problem, Partition(tuple(sizes))), gauge=3)
     values = torch.linalg.eigvalsh(torch.func.hessian(Objective.of(problem).loss)(theta))
     if not bool(((values.abs() > 1e-13) & (values.abs() < 1e-9)).any()):  # else float64 is no judge
         assert (found.nullity, found.index) == (int((values.abs() <= 1e-13).sum()), int((values < -1e-13).sum()))
@@ -242,7 +244,7 @@ def test_every_partition_of_ten_classes_in_the_papers_setting(sizes: tuple[int, 
     assert nullity == 2 * (70 * rank - rank * (rank + 1) // 2)
     # the index is that of the model of width r with one sample a class and the decay that this corresponds to
     narrow = Problem.balanced(10, 1, rank, 2, 2**-10 * 5 ** (1 / 3))
-    dense = torch.func.hessian(Objective.of(narrow).loss)(embed(narrow, analytic(narrow, Partition(sizes))))
+    dense = torch.func.hessian(Objective.of(narrow).loss)(write_parameters(narrow, logit_form(narrow, Partition(sizes))))
     values = torch.linalg.eigvalsh(dense)
     assert int((values.abs() < 1e-13).sum()) == rank * (rank - 1)
     assert index == int((values < -1e-13).sum())
@@ -266,7 +268,7 @@ def test_the_loss_and_the_payload_of_a_proof() -> None:
     large = prove_structure(problem, [Group(10, 5, "large")])
     assert isinstance(large, Proof)
     low, high = large.loss
-    dnc = embed(problem, analytic(problem, Partition((10,))))
+    dnc = write_parameters(problem, logit_form(problem, Partition((10,))))
     assert low <= high <= low + 1e-15
     assert float(Objective.of(problem).loss(dnc)) == pytest.approx(low, abs=1e-15)
 

@@ -10,15 +10,16 @@ import pytest
 import torch
 
 from landscape.cli import run
-from landscape.degeneracy import analyse
+from landscape.degeneracy.analysis import analyse
+from landscape.degeneracy.proved import Wanted
 from landscape.errors import InputError
-from landscape.notation import parse_structure
-from landscape.point import CriticalPoint, Origin
-from landscape.problem import Problem
-from landscape.proved import Wanted
-from landscape.report import Examined, Folder, folder_page, point_page, write_page
+from landscape.model.logit_form import write_parameters
+from landscape.model.problem import Problem
+from landscape.points.point import CriticalPoint, Origin
 from landscape.report.content import comparison, verdict
-from landscape.structures import analytic, embed
+from landscape.report.page import Examined, Folder, folder_page, point_page, write_page
+from landscape.structures.analytic import logit_form
+from landscape.structures.notation import parse_structure
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
 SMALL = Problem.balanced(4, 2, 6, 2, 1e-2)
@@ -46,7 +47,7 @@ class Elements(HTMLParser):
 
 
 def saved(path: Path, problem: Problem = SMALL, structure: str = "dnc", origin: Origin | None = None, noise: float = 0.0) -> Path:
-    theta = embed(problem, analytic(problem, parse_structure(structure, "large")), gauge=0)
+    theta = write_parameters(problem, logit_form(problem, parse_structure(structure, "large")), gauge=0)
     theta = theta + noise * torch.randn(theta.shape, dtype=theta.dtype, generator=torch.Generator().manual_seed(0))
     CriticalPoint.at(problem, theta, origin or Origin("analytic", seed=0)).save(path)
     return path

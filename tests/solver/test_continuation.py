@@ -5,13 +5,14 @@ import math
 import pytest
 import torch
 
+from landscape.degeneracy.relu_kinks import kinks
 from landscape.errors import InputError
-from landscape.kinks import kinks
-from landscape.objective import Objective
-from landscape.problem import Problem
-from landscape.solver import GradientDescent, SoftplusContinuation, solve
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
 from landscape.solver.continuation import sharpnesses, smoothed, softplus_continuation
-from landscape.structures import Random, random_start
+from landscape.solver.methods import GradientDescent, SoftplusContinuation
+from landscape.solver.run import solve
+from landscape.solver.starts import Random, random_start
 
 DEEP = Problem((2, 1, 2), 4, 3, (0.01, 0.02, 0.03, 0.04), activation="relu")
 SMALL = Problem.balanced(2, 2, 3, 2, 2e-2, activation="relu")

@@ -10,11 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landscape.objective import Objective
-from landscape.point import Outcome
-from landscape.problem import Problem
-from landscape.reduction import Core
-from landscape.solver import Newton, solve
+from landscape.model.logit_form import write_parameters
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core
+from landscape.points.point import Outcome
+from landscape.solver.methods import Newton
 from landscape.solver.newton import (
     _minimum_residual,
     _pseudo_inverse,
@@ -25,9 +26,11 @@ from landscape.solver.newton import (
     polish_core,
     rank_tolerance,
 )
-from landscape.solver.run import CRITICAL
-from landscape.structures import Collapse, Pairs, Partition, Random, analytic, embed, random_start
-from landscape.theory import simplex_equation
+from landscape.solver.run import CRITICAL, solve
+from landscape.solver.starts import Random, random_start
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Collapse, Pairs, Partition
+from landscape.structures.scale_equation import simplex_equation
 
 SMALL = Problem.balanced(4, 2, 6, 2, 1e-2)
 RELU = Problem.balanced(3, 2, 4, 2, 1e-2, activation="relu")
@@ -54,7 +57,7 @@ def scaled(factor):
 # ------------------------------------------------------------------------------------------------- it goes where it should
 @pytest.mark.parametrize("root", ["large", "small"])
 def test_newton_polishes_in_place_and_keeps_the_gauge(root):
-    exact = embed(SMALL, analytic(SMALL, Collapse(root)), gauge=4)
+    exact = write_parameters(SMALL, logit_form(SMALL, Collapse(root)), gauge=4)
     start = exact + 1e-6 * noise(exact)
     point = solve(SMALL, start, (Newton(),))
     assert point.outcome is Outcome.CONVERGED
@@ -63,7 +66,7 @@ def test_newton_polishes_in_place_and_keeps_the_gauge(root):
 
 
 def test_newton_without_a_core_goes_through_the_full_space():
-    exact = embed(SMALL, analytic(SMALL, Collapse()), gauge=4)
+    exact = write_parameters(SMALL, logit_form(SMALL, Collapse()), gauge=4)
     start = exact + 1e-5 * noise(exact)
     *_, last = _steps(Objective.of(SMALL), start, _minimum_residual, rank_tolerance(SMALL, start, autograd_norm(SMALL, start)))
     assert autograd_norm(SMALL, last.theta) < 1e-12
@@ -75,8 +78,8 @@ def test_newton_without_a_core_goes_through_the_full_space():
 def test_small_roots_keep_their_rank_at_any_decay(structure, exponent):
     """Their singular values are of the order of the decay: small, but not beside each other."""
     problem = Problem.balanced(4, 2, 6, 2, 10.0**-exponent)
-    form = analytic(problem, structure)
-    exact = embed(problem, form, gauge=2)
+    form = logit_form(problem, structure)
+    exact = write_parameters(problem, form, gauge=2)
     start = exact + 1e-9 * float(exact.norm()) * noise(exact)
     *_, last = newton(problem, start)
     for values in singular_values(problem, last.theta):
@@ -87,7 +90,7 @@ def test_small_roots_keep_their_rank_at_any_decay(structure, exponent):
 
 def test_a_saddle_is_reached_though_the_loss_rises_on_the_way():
     """Along a direction of negative curvature the critical point is the top."""
-    exact = embed(SMALL, analytic(SMALL, Collapse("small")), gauge=1)
+    exact = write_parameters(SMALL, logit_form(SMALL, Collapse("small")), gauge=1)
     values, vectors = torch.linalg.eigh(torch.func.hessian(Objective.of(SMALL).loss)(exact))
     assert float(values[0]) < -1e-3
     start = exact + 1e-4 * vectors[:, 0]
@@ -102,7 +105,7 @@ def test_beside_a_fold_the_steps_that_halve_are_taken(gap):
     """There the curvature along the scale goes like the root of the distance, and Newton's first steps only halve the error."""
     fold = simplex_equation(Problem.balanced(4, 2, 6, 2, 1.0), 4, 2).largest_decay
     problem = Problem.balanced(4, 2, 6, 2, fold * (1 - gap))
-    core = Core.from_form(problem, analytic(problem, Collapse()))
+    core = Core.from_form(problem, logit_form(problem, Collapse()))
     found = polish_core(Core(problem, 3, core.theta * (1 + math.sqrt(gap) / 3)), Newton())
     assert float(found.objective.gradient(found.theta).norm()) < 1e-12
     assert found.loss == pytest.approx(core.loss, rel=1e-12)
@@ -131,7 +134,7 @@ def test_far_from_critical_points_nothing_becomes_zero():
     ids=["nan", "infinite", "too long", "backwards"],
 )
 def test_wrong_steps_are_refused(rule):
-    core = Core.from_form(SMALL, analytic(SMALL, Collapse()))
+    core = Core.from_form(SMALL, logit_form(SMALL, Collapse()))
     start = core.theta + 1e-5 * noise(core.theta)
     states = list(_steps(core.objective, start, rule, 0.0))
     assert len(states) == 1
@@ -143,11 +146,11 @@ def test_wrong_steps_are_refused(rule):
 @pytest.mark.parametrize("goal", ["zero", "pairs", "large"])
 def test_a_leap_to_another_critical_point_is_refused_though_the_gradient_vanishes_there(goal, size):
     """Of any gradient norm: only the loss tells that the other point is on another branch."""
-    here = embed(SMALL, analytic(SMALL, Collapse("small")), gauge=1)
+    here = write_parameters(SMALL, logit_form(SMALL, Collapse("small")), gauge=1)
     goals = {
         "zero": torch.zeros_like(here),
-        "pairs": embed(SMALL, analytic(SMALL, Pairs())),
-        "large": embed(SMALL, analytic(SMALL, Collapse())),
+        "pairs": write_parameters(SMALL, logit_form(SMALL, Pairs())),
+        "large": write_parameters(SMALL, logit_form(SMALL, Collapse())),
     }
     start = here + size * noise(here)
     assert autograd_norm(SMALL, goals[goal]) < 1e-14
@@ -163,7 +166,7 @@ def test_a_leap_to_another_critical_point_is_refused_though_the_gradient_vanishe
 
 def test_steps_further_than_the_first_one_allows_are_refused():
     """The first step sees the stiff directions alone, so its length says nothing of the way that is left."""
-    core = Core.from_form(SMALL, analytic(SMALL, Collapse()))
+    core = Core.from_form(SMALL, logit_form(SMALL, Collapse()))
     start = core.theta + 1e-4 * noise(core.theta)
     calls = []
 
@@ -230,6 +233,6 @@ def test_no_start_is_moved_further_than_its_gradient_and_a_tenth_of_it_allow(
 
 
 def test_rank_tolerance_follows_the_gradient():
-    theta = embed(SMALL, analytic(SMALL, Collapse()))
+    theta = write_parameters(SMALL, logit_form(SMALL, Collapse()))
     assert rank_tolerance(SMALL, theta, 0.0) < 1e-11
     assert rank_tolerance(SMALL, theta, 1e-6) == pytest.approx(1e-3)

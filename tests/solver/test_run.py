@@ -8,11 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landscape.objective import Objective
-from landscape.point import Outcome
-from landscape.problem import Problem
-from landscape.solver import LBFGS, GradientDescent, Newton, PseudoTransient, solve
-from landscape.structures import Random, random_start
+from landscape.model.objective import Objective
+from landscape.model.problem import Problem
+from landscape.points.point import Outcome
+from landscape.solver.methods import LBFGS, GradientDescent, Newton, PseudoTransient
+from landscape.solver.run import solve
+from landscape.solver.starts import Random, random_start
 
 SMALL = Problem.balanced(4, 2, 6, 2, 1e-2)
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)

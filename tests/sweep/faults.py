@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import torch
 
-from landscape.prevalence import EndPoint
-from landscape.sweep.job import Job
-from landscape.sweep.work import compute  # noqa: F401 (the solver's own, under a name like the others)
+from landscape.archive.job import Job
+from landscape.studies.prevalence import EndPoint
+from landscape.sweep.worker import compute  # noqa: F401 (the solver's own, under a name like the others)
 
 Found = Iterator[tuple[Job, EndPoint, None]]
 

@@ -19,11 +19,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from landscape.archive.records import Archive
 from landscape.errors import InputError
 from landscape.sweep import engine
-from landscape.sweep.limits import HUNG
-from landscape.sweep.records import Archive
-from landscape.sweep.settings import Engine
+from landscape.sweep.settings import EngineSettings
+from landscape.sweep.watchdog import HUNG
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_CBWR": "AVX2", "PYTHONPATH": str(ROOT)}
@@ -35,7 +35,7 @@ import json, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from landscape.errors import InputError
-from landscape.sweep.drive import sweep
+from landscape.sweep.run import run_sweep
 from landscape.sweep.grid import read_grid
 from landscape.sweep.settings import overridden
 from tests.sweep import faults
@@ -44,7 +44,7 @@ if __name__ == "__main__":
     grid = read_grid(Path(sys.argv[1]))
     settings = overridden(grid.engine, **json.loads(sys.argv[4]))
     try:
-        tally = sweep(grid, Path(sys.argv[2]), settings, compute=getattr(faults, sys.argv[3], None))
+        tally = run_sweep(grid, Path(sys.argv[2]), settings, compute=getattr(faults, sys.argv[3], None))
     except (InputError, KeyboardInterrupt) as error:
         sys.exit(f"{type(error).__name__} {error}")
     shown = {name: getattr(tally, name) for name in ("jobs", "found", "done", "failed", "left", "stopped")}
@@ -221,7 +221,7 @@ def wait_on(engine: engine.Engine, seconds: float) -> None:
 def test_workers_that_never_start_end_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their memory is less than torch takes, so their nannies kill them for ever."""
     monkeypatch.setattr(engine, "_BARREN", 6.0)
-    barren = engine.open_engine(Engine(workers=1, memory="50MiB"), tmp_path)
+    barren = engine.open_engine(EngineSettings(workers=1, memory="50MiB"), tmp_path)
     try:
         with pytest.raises(InputError, match="expected workers on this machine with memory = '50MiB', got none for 6 s"):
             wait_on(barren, 60)

@@ -6,7 +6,7 @@ import pytest
 
 from landscape.cli import run
 from landscape.errors import InputError
-from landscape.problem import DEEPEST
+from landscape.model.problem import DEEPEST
 from landscape.sweep.axis import LARGEST, Depth, Range, read_range
 from landscape.sweep.grid import line_of, parse_grid, read_grid
 

@@ -9,16 +9,16 @@ import pytest
 import safetensors.torch
 import scipy.stats
 
+from landscape.archive.records import Archive
 from landscape.cli import run
 from landscape.errors import InputError
-from landscape.prevalence import share_interval
 from landscape.seal import METADATA_KEY, canonical_json, digest_of
-from landscape.sweep.drive import sweep
+from landscape.studies.prevalence import share_interval
+from landscape.sweep.filter import rows_where
 from landscape.sweep.grid import parse_grid
-from landscape.sweep.records import Archive
 from landscape.sweep.results import COLUMNS, FAILED, frequencies, read_results, write_results
-from landscape.sweep.settings import Engine
-from landscape.sweep.where import rows_where
+from landscape.sweep.run import run_sweep
+from landscape.sweep.settings import EngineSettings
 from tests.sweep import faults
 
 
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     problem = {"classes": [3, 4], "samples": 2, "width": [4, 6], "depth": 2, "decay": [1e-2, "1e-3,2e-3,2e-3"]}
     fields = {"problem": problem, "start": {"kind": ["random", "dnc"], "seed": [0, 1, 2]}}
-    sweep(parse_grid(fields), folder, Engine(workers=0), compute=faults.nothing)
+    run_sweep(parse_grid(fields), folder, EngineSettings(workers=0), compute=faults.nothing)
     return folder
 
 
@@ -210,7 +210,7 @@ def test_bad_options_are_one_line(folder: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_damaged_record_is_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fields = {"problem": {"classes": 3, "samples": 1, "width": 3, "depth": 1, "decay": 1e-2}, "start": {"seed": [0, 1]}}
-    sweep(parse_grid(fields), tmp_path, Engine(workers=0), compute=faults.nothing)
+    run_sweep(parse_grid(fields), tmp_path, EngineSettings(workers=0), compute=faults.nothing)
     archive = Archive.existing(tmp_path)
     archive.path(next(archive.names())).write_bytes(b"nonsense")
     assert run(["results", str(tmp_path), "--format", "json"]) == 1
@@ -223,7 +223,7 @@ def test_a_damaged_record_is_left_out_and_said(tmp_path: Path, capsys: pytest.Ca
 def test_failed_jobs_are_said_and_count_as_not_converged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     problem = {"classes": 3, "samples": 1, "width": 3, "depth": 1, "decay": 1e-2}
     grid = parse_grid({"problem": problem, "start": {"seed": [0, 1, 3, 4]}})
-    sweep(grid, tmp_path, Engine(workers=0), compute=faults.mixed)
+    run_sweep(grid, tmp_path, EngineSettings(workers=0), compute=faults.mixed)
     assert run(["results", str(tmp_path), "--by", "width", "--structure", "DNC", "--format", "json"]) == 0
     shown = capsys.readouterr()
     (row,) = json.loads(shown.out)
@@ -281,7 +281,7 @@ def test_a_sealed_record_of_odd_types_is_left_out_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str, name: str, value: object
 ) -> None:
     fields = {"problem": {"classes": 3, "samples": 1, "width": 3, "depth": 1, "decay": 1e-2}, "start": {"seed": [0, 1]}}
-    sweep(parse_grid(fields), tmp_path, Engine(workers=0), compute=faults.nothing)
+    run_sweep(parse_grid(fields), tmp_path, EngineSettings(workers=0), compute=faults.nothing)
     before = len(list(Archive.existing(tmp_path).names()))
     forge(tmp_path, part, name, value)
     after = len(list(Archive.existing(tmp_path).names()))

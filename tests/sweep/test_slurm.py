@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from landscape.sweep.records import Archive
+from landscape.archive.records import Archive
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "squeue")

@@ -1,0 +1,1 @@
+"""Experiments that are kept: the identity of a job and its sealed record."""

@@ -1,0 +1,1 @@
+"""All known critical points of a problem in one table, and where which of them exists."""

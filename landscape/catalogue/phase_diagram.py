@@ -1,0 +1,195 @@
+"""Phase diagrams: where DNC does not exist, is a saddle, a local minimum, or the best known point, over two settings of the model.
+
+Balanced classes, cross-entropy, linear layers, one decay. Nothing is solved but scalar equations: the index comes from the
+representations of DNC's symmetry, the rivals are all partitions (their loss is a sum over groups, so the best is found by dynamic
+programming), a polygon of all classes, codes and pairs+apex. A point that none of these families holds may be lower still.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from landscape.degeneracy.judgement import Doubt
+from landscape.degeneracy.partition_spectrum import Group, group_loss, partition_reduction
+from landscape.degeneracy.proved import judge_partition, partition_group
+from landscape.errors import InputError
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core
+from landscape.structures.analytic import block_form
+from landscape.structures.blocks import Block, Polygon, codes_of_size
+from landscape.structures.dnc import fold_decay, stability_decay
+from landscape.structures.pairs_apex import find_apex
+from landscape.structures.scale_equation import scale_equation, simplex_equation
+
+Setting = Literal["decay", "depth", "classes", "width"]
+
+
+DncState = Literal["no DNC point", "saddle", "local minimum", "best known", "undecided"]
+
+
+STATES: tuple[DncState, ...] = get_args(DncState)
+
+
+MOST_CELLS = 20_000  # a cell takes 1 to 20 ms
+
+
+_SAME = 1e-12  # relative: a rival this close is DNC itself, as at K = 2 and 3
+
+
+@dataclass(frozen=True)
+class PhaseCell:
+    """DNC at one problem.
+
+    Attributes:
+        problem: Which.
+        state: One of `STATES`.
+        index: Negative eigenvalues of the Hessian; None where there is no DNC point, and where it is undecided.
+        alpha: Scale of the logits.
+        loss: Of DNC.
+        rival: A structure that lies lower, the first that was found; at a saddle none is looked for.
+        rival_loss: Its loss.
+        reason: Why the state is undecided; empty where it is not.
+    """
+
+    problem: Problem
+    state: DncState
+    index: int | None = None
+    alpha: float | None = None
+    loss: float | None = None
+    rival: str | None = None
+    rival_loss: float | None = None
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the row of a table."""
+        problem = self.problem
+        return {
+            "classes": problem.classes,
+            "samples": problem.class_sizes[0],
+            "width": problem.width,
+            "depth": problem.depth,
+            "decay": problem.mean_decay,
+            "state": self.state,
+            "index": self.index,
+            "alpha": self.alpha,
+            "loss": self.loss,
+            "rival": self.rival,
+            "rival_loss": self.rival_loss,
+            "reason": self.reason,
+            "fold_decay": fold_decay(problem),
+            "stability_decay": stability_decay(problem),
+        }
+
+
+@dataclass(frozen=True)
+class PhaseDiagram:
+    """A grid of cells.
+
+    Attributes:
+        over: The horizontal and the vertical setting.
+        horizontal: Values of the first.
+        vertical: Values of the second.
+        cells: One row for each vertical value.
+    """
+
+    over: tuple[Setting, Setting]
+    horizontal: tuple[float, ...]
+    vertical: tuple[float, ...]
+    cells: tuple[tuple[PhaseCell, ...], ...]
+
+
+def phase_diagram(
+    problem: Problem, over: tuple[Setting, Setting], horizontal: tuple[float, ...], vertical: tuple[float, ...]
+) -> PhaseDiagram:
+    """Returns the diagram of a problem with two of its settings varied.
+
+    Raises:
+        InputError: If the problem is of another kind, the settings are the same, or the grid is too large.
+    """
+    if not (problem.is_balanced and problem.is_linear and problem.loss == "ce" and len(set(problem.decays)) == 1):
+        raise InputError("expected balanced classes, cross-entropy, linear layers and one decay for a phase diagram")
+    if over[0] == over[1]:
+        raise InputError(f"expected two different settings to vary, got {over[0]} twice")
+    if not 0 < len(horizontal) * len(vertical) <= MOST_CELLS:
+        raise InputError(f"expected 1 to {MOST_CELLS} cells, got {len(horizontal)} x {len(vertical)}: narrow the ranges")
+    rows = tuple(tuple(cell(varied(varied(problem, over[0], x), over[1], y)) for x in horizontal) for y in vertical)
+    return PhaseDiagram(over, horizontal, vertical, rows)
+
+
+def varied(problem: Problem, setting: Setting, value: float) -> Problem:
+    """Returns the problem with one setting changed."""
+    match setting:
+        case "decay":
+            return replace(problem, decay=value)
+        case "depth":
+            return replace(problem, depth=int(value))
+        case "width":
+            return replace(problem, width=int(value))
+        case "classes":
+            return replace(problem, class_sizes=(problem.class_sizes[0],) * int(value))
+
+
+def cell(problem: Problem) -> PhaseCell:
+    """Returns what DNC is at one problem."""
+    K, n = problem.classes, problem.class_sizes[0]
+    alpha = None if problem.width < K - 1 else simplex_equation(problem, K, n).root("large")
+    if alpha is None:
+        return PhaseCell(problem, "no DNC point")
+    collapse = Group(K, n, alpha)
+    loss = group_loss(problem, collapse)
+    verdict = judge_partition(problem, [partition_group(K, n, "large")], partition_reduction(problem, [collapse]).spectrum)
+    if verdict.doubt is Doubt.NO_POINT:  # above the fold by less than double precision sees
+        return PhaseCell(problem, "no DNC point")
+    if verdict.index is None:
+        return PhaseCell(problem, "undecided", None, alpha, loss, reason=verdict.reason)
+    if verdict.index:
+        return PhaseCell(problem, "saddle", verdict.index, alpha, loss)
+    for name, other in _rivals(problem):
+        if other < loss * (1 - _SAME):
+            return PhaseCell(problem, "local minimum", 0, alpha, loss, name, other)
+    return PhaseCell(problem, "best known", 0, alpha, loss)
+
+
+def _rivals(problem: Problem) -> Iterator[tuple[str, float]]:
+    """Yields rivals with their losses, the cheap ones first."""
+    K, n = problem.classes, problem.class_sizes[0]
+    if K > 3:
+        yield from _pairs(problem)
+    yield best_partition(problem)
+    whole: list[Block] = [*([Polygon(K)] if K >= 5 else []), *codes_of_size(K)]
+    for block in whole:
+        scale = scale_equation(problem, block, n).root("large")
+        if scale is not None:
+            yield type(block).__name__.lower(), Core.from_form(problem, block_form(problem, [block], [scale])).loss
+    form = find_apex(problem)
+    if form is not None:
+        yield "pairs+apex", Core.from_form(problem, form).loss
+
+
+def _pairs(problem: Problem) -> Iterator[tuple[str, float]]:
+    """Yields (2,..,2) or (3,2,..,2), which beats DNC in most places and needs one or two scales."""
+    K, n = problem.classes, problem.class_sizes[0]
+    groups = (3,) * (K % 2) + (2,) * ((K - 3 * (K % 2)) // 2)
+    scales = {g: simplex_equation(problem, g, n).root("large") for g in set(groups)}
+    losses = [group_loss(problem, Group(g, n, scale)) for g in groups if (scale := scales[g]) is not None]
+    if len(losses) == len(groups):
+        yield f"({','.join(map(str, groups))})", math.fsum(losses)
+
+
+def best_partition(problem: Problem) -> tuple[str, float]:
+    """Returns the partition of lowest loss other than DNC, groups of one class (zero logits) included, and that loss."""
+    K, n = problem.classes, problem.class_sizes[0]
+    costs = {1: group_loss(problem, Group(1, n, 0.0))}
+    for g in range(2, K):
+        scale = simplex_equation(problem, g, n).root("large")
+        if scale is not None:
+            costs[g] = group_loss(problem, Group(g, n, scale))
+    best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    for total in range(1, K + 1):
+        options = ((best[total - g][0] + cost, g) for g, cost in costs.items() if g <= total)
+        value, last = min(options)
+        best.append((value, (*best[total - last][1], last)))
+    value, groups = best[K]
+    sizes = sorted(groups, reverse=True)
+    return ("zero" if sizes[0] == 1 else f"({','.join(map(str, sizes))})"), value

@@ -1,0 +1,184 @@
+"""The periodic table of a landscape: every known kind of critical point of a problem, with its exact degeneracy.
+
+Analytic points (partitions, polygons, codes, pairs+apex, zero) and what a search at width K finds; nothing is solved at width d.
+The table is complete in its families, not in the world: a landscape has critical points that no family holds.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+from landscape.catalogue.free_energy import free_energy
+from landscape.catalogue.row import AtlasRow, Scales, at_temperature, core_row, partition_row, relabellings
+from landscape.catalogue.search import Search, search
+from landscape.degeneracy.judgement import Doubt
+from landscape.degeneracy.partition_spectrum import Screen
+from landscape.degeneracy.proved import Effort
+from landscape.errors import InputError
+from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core
+from landscape.structures.analytic import block_form
+from landscape.structures.blocks import Simplex, codes_of_size, size_of
+from landscape.structures.enumeration import Marked, block_lists, partitions
+from landscape.structures.kinds import Root
+from landscape.structures.pairs_apex import find_apex
+from landscape.structures.scale_equation import scale_equation
+
+Roots = Literal["large", "both"]
+_SLACK = 1e-9  # of the decay: what the screen lets pass for the full count to judge
+_MOST_PROVED = 150  # partitions that are proved unasked: 2 ms each, beside the 2 s of the command
+_MOST_BLOCKS = 60  # polygon and code structures: each takes a dense core, a tenth of a second at K = 10
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """The table.
+
+    Attributes:
+        problem: Whose landscape it is.
+        entries: By loss.
+        starts: Of the search.
+        lost: Starts of it that reached nothing.
+        omitted: Families that were left out because they are too many, in words.
+    """
+
+    problem: Problem
+    entries: tuple[AtlasRow, ...]
+    starts: int = 0
+    lost: int = 0
+    omitted: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        minima = sum(entry.index == 0 for entry in self.entries)
+        return f"Atlas({len(self.entries)} points, {minima} of them minima; {self.problem})"
+
+
+@dataclass(frozen=True)
+class AtlasOptions:
+    """What to put into an atlas.
+
+    Attributes:
+        roots: "large", or "both" to take each group at its small root too (saddles).
+        groups: These partitions instead of all of them.
+        index: Only points of this index.
+        starts: Of the search at width K; 0 is none.
+        seed: Of its first start.
+        temperature: Of the free energies; None is none.
+        effort: Which counts are proved; "named" proves partitions up to 150 of them.
+    """
+
+    roots: Roots = "large"
+    groups: tuple[tuple[int, ...], ...] = ()
+    index: int | None = None
+    starts: int = 0
+    seed: int = 0
+    temperature: float | None = None
+    effort: Effort = "doubtful"
+
+
+def atlas(problem: Problem, survey: AtlasOptions | None = None) -> Atlas:
+    """Returns the table of a problem.
+
+    Raises:
+        InputError: If the model is not linear with cross-entropy, a family that was asked for is too large, no group has a
+            critical scale at this decay, or the temperature is not positive.
+    """
+    survey = survey or AtlasOptions()
+    if not problem.is_linear or problem.loss != "ce":
+        raise InputError(f"expected linear layers and loss ce for an atlas, got {problem.activation} and {problem.loss}")
+    if survey.temperature is not None:
+        free_energy(0.0, survey.temperature, 0, 0.0, 0.0, 0.0)  # refuses bad temperatures before the work
+    lists = [_assigned(problem, groups, "large") for groups in survey.groups] or list(partitions(problem, survey.roots))
+    scales = Scales(problem)
+    missing = [blocks for blocks in lists if not scales.all_exist(blocks)]
+    known = [blocks for blocks in lists if blocks not in missing]
+    if survey.index == 0:
+        screen, slack = Screen(problem), _SLACK * min(problem.decays)
+        known = [blocks for blocks in known if screen.passes(scales.groups(blocks), slack)]
+    effort: Effort = "doubtful" if survey.effort == "named" and len(known) > _MOST_PROVED else survey.effort
+    rows = [(blocks, partition_row(problem, blocks, scales, effort)) for blocks in known]
+    missing += [blocks for blocks, entry in rows if entry.verdict.doubt is Doubt.NO_POINT]  # above the fold by the last places
+    entries = [entry for _, entry in rows if entry.verdict.doubt is not Doubt.NO_POINT]
+    omitted: list[str] = []
+    if not survey.groups:
+        entries += [*_coded(problem, survey, scales, omitted), *_apex(problem, survey), _zero(problem)]
+        if len(missing) == len(lists) and len(entries) == 1:
+            largest = max(scale_equation(problem, Simplex(g), n).largest_decay for g, n in _group_sizes(problem))
+            raise InputError(
+                f"no partition point exists at decay {problem.mean_decay:g}: the largest decay that has one is {largest:.6g}"
+            )
+    elif missing:
+        raise InputError(_no_scale(problem, missing[0]))
+    ended = search(problem, survey.starts, survey.seed)
+    entries = _with_found(entries, ended, survey) if survey.starts else entries
+    chosen = [entry for entry in entries if survey.index is None or entry.index == survey.index]
+    if survey.temperature is not None:
+        chosen = [at_temperature(problem, entry, survey.temperature) for entry in chosen]
+    ordered = tuple(sorted(chosen, key=lambda entry: (entry.loss, -entry.rank)))
+    return Atlas(problem, ordered, ended.starts, ended.lost, tuple(omitted))
+
+
+def _group_sizes(problem: Problem) -> list[tuple[int, int]]:
+    sizes = {n: problem.class_sizes.count(n) for n in problem.class_sizes}
+    return [(g, n) for n, times in sizes.items() for g in {2, times} if 2 <= g <= times]
+
+
+def _assigned(problem: Problem, groups: tuple[int, ...], root: Root) -> list[Marked]:
+    """Turns sizes into blocks of the classes in their order; `analytic` words the errors."""
+    if sum(groups) != problem.classes or min(groups, default=0) < 1:
+        raise InputError(f"expected groups of at least 1 that sum to {problem.classes} classes, got {','.join(map(str, groups))}")
+    blocks: list[Marked] = []
+    start = 0
+    for group in groups:
+        sizes = set(problem.class_sizes[start : start + group])
+        if len(sizes) > 1:
+            raise InputError(f"expected equal class sizes within each group, got {sorted(sizes)} in a group of {group}")
+        blocks.append((Simplex(group), sizes.pop(), root))
+        start += group
+    return blocks
+
+
+def _no_scale(problem: Problem, blocks: Sequence[Marked]) -> str:
+    equations = [(scale_equation(problem, block, n), block) for block, n, _ in blocks if size_of(block) > 1]
+    largest, block = min(((equation.largest_decay, block) for equation, block in equations), key=lambda pair: pair[0])
+    return (
+        f"no group of {size_of(block)} classes has a critical scale at decay {problem.mean_decay:g}: "
+        f"the largest decay that has one is {largest:.6g}"
+    )
+
+
+def _coded(problem: Problem, survey: AtlasOptions, scales: Scales, omitted: list[str]) -> Iterable[AtlasRow]:
+    """Polygon structures and whole-K codes, of balanced problems."""
+    if not problem.is_balanced:
+        omitted.append("polygons and codes (classes of unequal size)")
+        return
+    samples, chosen = problem.class_sizes[0], ("large", "small") if survey.roots == "both" else ("large",)
+    lists = [[(code, samples, cast(Root, root))] for code in codes_of_size(problem.classes) for root in chosen]
+    lists += block_lists(problem.classes, samples, _MOST_BLOCKS, omitted)
+    for blocks in lists:
+        if scales.all_exist(blocks):
+            form = block_form(problem, [b for b, _, _ in blocks], [cast(float, scales.of(*b)) for b in blocks])
+            if form.rank <= problem.width:
+                yield core_row(Core.from_form(problem, form), relabellings(blocks), effort=survey.effort)
+
+
+def _apex(problem: Problem, survey: AtlasOptions) -> Iterable[AtlasRow]:
+    form = find_apex(problem)
+    if form is not None and form.rank <= problem.width:
+        yield core_row(Core.from_form(problem, form), effort=survey.effort)
+
+
+def _zero(problem: Problem) -> AtlasRow:
+    return partition_row(problem, [(Simplex(1), n, "large") for n in problem.class_sizes])
+
+
+def _with_found(entries: list[AtlasRow], ended: Search, survey: AtlasOptions) -> list[AtlasRow]:
+    """Marks the entries that the search ended at and adds those that it alone has found."""
+    entries = [replace(entry, found=0) for entry in entries]
+    for item in ended.found:
+        places = [i for i, entry in enumerate(entries) if entry.fingerprint.matches(item.fingerprint)]
+        if places:
+            entries[places[0]] = replace(entries[places[0]], found=item.times)
+        else:
+            entries.append(core_row(item.core, found=item.times, effort=survey.effort))
+    return entries

@@ -1,0 +1,1 @@
+"""How many eigenvalues are zero, by methods that share a question and disagree only if one of them errs."""

@@ -1,0 +1,1 @@
+"""Symmetric operators whose primitive is the product with a block of vectors."""

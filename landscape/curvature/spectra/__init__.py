@@ -1,0 +1,1 @@
+"""Eigenvalues with their errors: all of them, the outermost, their density, their moments."""

@@ -1,0 +1,263 @@
+"""What is known of how degenerate a critical point is: counts with their evidence, and what theory says beside them."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from landscape.curvature.counting.zeros import Nullity
+from landscape.curvature.spectra.spectrum import Spectrum
+from landscape.degeneracy.judgement import Verdict, known_smallest_positive
+from landscape.degeneracy.methods import certificate
+from landscape.degeneracy.proved import near_zero_in_words, proof_as_dict, proved_in_words
+from landscape.degeneracy.relu_kinks import Kinks
+from landscape.display import aligned, table
+from landscape.model.problem import Problem
+from landscape.points.collapse_metrics import CollapseMetrics
+from landscape.structures.recognition import Recognised
+
+
+@dataclass(frozen=True)
+class Flatness:
+    """Norms of the Hessian, and of the data part of its Gauss-Newton matrix, which weight decay does not swamp.
+
+    Attributes:
+        spectral: Largest eigenvalue in size.
+        frobenius: Square root of the sum of squares.
+        trace: Sum of the eigenvalues.
+        gauss_newton_frobenius: The same of J^T (d^2 g/dZ^2) J.
+        gauss_newton_trace: The same.
+    """
+
+    spectral: float
+    frobenius: float
+    trace: float
+    gauss_newton_frobenius: float
+    gauss_newton_trace: float
+
+
+@dataclass(frozen=True)
+class DegeneracyReport:
+    """How degenerate a critical point is, measured and predicted.
+
+    Every count is exact (`resolved`) or None; `reason` then says why and what to run.
+
+    Attributes:
+        problem: The model.
+        loss: Of the given point.
+        gradient_norm: Of the given point.
+        verdict: Nullity and index, or the doubt that forbids them, with the proof if there is one.
+        found: The known structure that the logits match.
+        collapse: Neural-collapse metrics.
+        method: What computed the spectrum.
+        rank: Of every factor; None without a core, as away from critical points and for ReLU models.
+        orbit_dimension: Rank of the generators of the gauge group and of the data symmetry at the point.
+        orbit_formula: L (d r - r (r+1)/2), what that rank must be for linear models.
+        paper_dimension: What Theorem 5 of the paper counts; linear models with width >= classes.
+        spectrum: All eigenvalues at the critical point; where the point is not critical enough, those of the Hessian at the point
+            itself; None where they are too many or the method only counts.
+        flatness: Norms, with the spectrum of a critical point.
+        zeros: The count in double precision with its evidence; None where nothing was counted.
+        second: What an independent route counted; None if there was none.
+        kinks: What is not smooth there; None for linear models.
+        stray: Distance between the given point and the critical one at which the counts were made.
+        distance: Relative distance of the given point's class logits from the structure that was found; None without blocks.
+    """
+
+    problem: Problem
+    loss: float
+    gradient_norm: float
+    verdict: Verdict
+    found: Recognised
+    collapse: CollapseMetrics
+    method: str
+    rank: int | None = None
+    orbit_dimension: int | None = None
+    orbit_formula: int | None = None
+    paper_dimension: int | None = None
+    spectrum: Spectrum | None = None
+    flatness: Flatness | None = None
+    zeros: Nullity | None = None
+    second: Nullity | None = None
+    kinks: Kinks | None = None
+    stray: float = 0.0
+    distance: float | None = None
+
+    def __repr__(self) -> str:
+        counts = f"nullity {self.nullity}, index {self.index}" if self.resolved else self.reason
+        return f"DegeneracyReport({self.structure}, {counts}; {self.problem})"
+
+    def __str__(self) -> str:
+        return aligned([*self.rows(), *([("not stated", self.reason)] if self.reason else [])])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the rows of `landscape degeneracy`."""
+        return table(repr(self), self.rows())
+
+    @property
+    def structure(self) -> str:
+        """The name of the matching structure."""
+        return self.found.name
+
+    @property
+    def nullity(self) -> int | None:
+        """Zero eigenvalues; None where that is not certain."""
+        return self.verdict.nullity
+
+    @property
+    def index(self) -> int | None:
+        """Negative eigenvalues; None where that is not certain."""
+        return self.verdict.index
+
+    @property
+    def reason(self) -> str:
+        """Why the counts are not stated and what to run; empty where they are."""
+        return self.verdict.reason
+
+    @property
+    def resolved(self) -> bool:
+        """Whether nullity and index are exact."""
+        return self.verdict.certain
+
+    @property
+    def critical(self) -> bool:
+        """Whether the point is close enough to a critical one for its spectrum to be that of the critical one."""
+        return self.verdict.critical
+
+    @property
+    def excess(self) -> int | None:
+        """Zeros that the gauge orbit does not explain."""
+        if self.nullity is None or self.orbit_dimension is None:
+            return None
+        return self.nullity - self.orbit_dimension
+
+    @property
+    def learning_coefficient(self) -> float | None:
+        """(P - nullity) / 2, the real log canonical threshold of a Morse-Bott minimum; None for saddles and unexplained zeros."""
+        minimum = self.nullity is not None and self.index == 0 and self.excess == 0
+        return (self.problem.parameters - self.nullity) / 2 if minimum and self.nullity is not None else None
+
+    @property
+    def smallest_positive(self) -> float | None:
+        """The smallest eigenvalue above the zero radius; None where double precision does not see it apart from the zeros."""
+        if self.spectrum is None or self.zeros is None:
+            return None
+        return known_smallest_positive(self.verdict, self.zeros, self.spectrum)
+
+    @property
+    def proved(self) -> str:
+        """One sentence on the proof of the counts, or on how to get one."""
+        return proved_in_words(self.verdict, self._command, self._apart)
+
+    @property
+    def _command(self) -> str:
+        if not self.critical:
+            return "the point is not critical enough"
+        return "run landscape prove" if self.problem.is_linear else "nothing is proved for ReLU models"
+
+    @property
+    def _apart(self) -> float | None:
+        """How far the point is from what was proved: relative for the logits of a structure, absolute for a critical point."""
+        proof = self.verdict.proof
+        if proof is None:
+            return None
+        return self.distance if proof.kind == "structure" else self.stray + (proof.distance or 0.0)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Returns the report as name and value, in the order of a reader's questions."""
+        return [*self._counts(), *self._sizes(), *self._evidence()]
+
+    def _counts(self) -> list[tuple[str, str]]:
+        return [
+            ("structure", self.structure),
+            ("parameters", str(self.problem.parameters)),
+            ("rank", _or_unknown(self.rank)),
+            ("loss", f"{self.loss:.10f}"),
+            ("gradient norm", f"{self.gradient_norm:.1e}"),
+            ("nullity", _or_unknown(self.nullity)),
+            ("index", _or_unknown(self.index)),
+            ("orbit dimension", f"{_or_unknown(self.orbit_dimension)} (formula {_or_unknown(self.orbit_formula)})"),
+            ("paper dimension", f"{_or_unknown(self.paper_dimension)} (Theorem 5)"),
+            ("excess", _or_unknown(self.excess)),
+        ]
+
+    def _sizes(self) -> list[tuple[str, str]]:
+        rows, flat, metrics = [], self.flatness, self.collapse
+        if self.spectrum is not None and self.spectrum.multiplicities:
+            ends = f"{float(self.spectrum.values[0]):.6e} .. {float(self.spectrum.values[-1]):.6e}"
+            if not self.critical:
+                rows.append(("eigenvalues", f"{ends} of the Hessian at this point, which is not a critical point"))
+            else:
+                smallest = "undecided" if self.smallest_positive is None else f"{self.smallest_positive:.6e}"
+                rows += [("eigenvalues", ends), ("smallest positive", smallest)]
+        if flat is not None:
+            rows += [
+                ("spectral norm", f"{flat.spectral:.6g}"),
+                ("Frobenius norm", f"{flat.frobenius:.6g} (Gauss-Newton {flat.gauss_newton_frobenius:.6g})"),
+                ("trace", f"{flat.trace:.6g} (Gauss-Newton {flat.gauss_newton_trace:.6g})"),
+            ]
+        rows.append(("learning coefficient", _or_unknown(self.learning_coefficient)))
+        for name, values in (("NC1", metrics.nc1), ("NC2", metrics.nc2), ("NC3", metrics.nc3)):
+            rows.append((f"{name} by layer", "  ".join("-" if value is None else f"{value:.1e}" for value in values)))
+        rows.append(("balancedness", f"{metrics.balancedness:.1e}"))
+        return rows
+
+    def _evidence(self) -> list[tuple[str, str]]:
+        zeros, bent, second = self.zeros, self.kinks, self.second
+        rows = [("proved", self.proved)]
+        if self.resolved:
+            rows.append(("near zero", near_zero_in_words(self.verdict)))
+        if zeros is not None:
+            rows += [
+                ("largest zero", f"{zeros.largest_zero:.1e}, cutoff {zeros.cutoff:.1e}"),
+                ("smallest non-zero", f"{'' if zeros.sharp else 'at least '}{zeros.smallest_nonzero:.1e}, by {self.method}"),
+            ]
+        if bent is not None:
+            slope = "-" if bent.smallest_slope is None else f"{bent.smallest_slope:.1e}"
+            rows.append(("kinks", f"{bent.count}, smallest pre-activation {bent.smallest:.1e}"))
+            rows.append(("generalised gradient", f"{bent.residual:.1e}, smallest slope across a kink {slope}"))
+            if bent.manifold is not None and bent.manifold.certain:
+                rows.append(("along the kinks", f"nullity {bent.manifold.nullity}, index {bent.manifold.index}"))
+        if second is not None:
+            counts = f"nullity {second.count}, index {_or_unknown(second.negative)}" if second.resolved else "undecided"
+            rows.append(("second route", f"{second.method}: {counts} (delta {second.delta:.1e}, {second.products} products)"))
+        return rows
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the JSON form; what is not known is None."""
+        extremes = (float(self.spectrum.values[0]), float(self.spectrum.values[-1])) if self.spectrum else (None, None)
+        flat = self.flatness
+        return {
+            "parameters": self.problem.parameters,
+            "rank": self.rank,
+            "loss": self.loss,
+            "gradient_norm": self.gradient_norm,
+            "critical": self.critical,
+            "index": self.index,
+            "nullity": self.nullity,
+            **proof_as_dict(self.verdict, self._command, self._apart),
+            "orbit_dimension": self.orbit_dimension,
+            "paper_dimension": self.paper_dimension,
+            "excess": self.excess,
+            "resolved": self.resolved,
+            "structure": self.structure,
+            "min_eigenvalue": extremes[0],
+            "max_eigenvalue": extremes[1],
+            "smallest_positive": self.smallest_positive,
+            "flatness": flat
+            and {
+                "spectral": flat.spectral,
+                "frobenius": flat.frobenius,
+                "trace": flat.trace,
+                "gauss_newton": {"frobenius": flat.gauss_newton_frobenius, "trace": flat.gauss_newton_trace},
+            },
+            "learning_coefficient": self.learning_coefficient,
+            "collapse": asdict(self.collapse),
+            "certificate": {
+                **certificate(self.method, self.zeros, self.gradient_norm, self.second),
+                "kinks": self.kinks and self.kinks.as_dict(),
+            },
+            "spectrum": self.spectrum and [list(atom) for atom in self.spectrum.atoms()],
+        }
+
+
+def _or_unknown(value: int | float | None) -> str:
+    return "undecided" if value is None else f"{value}"

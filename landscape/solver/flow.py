@@ -1,0 +1,174 @@
+"""Pseudo-transient continuation (Kelley and Keyes 1998) of the gradient flow, for any number of starts at once.
+
+Every start is at its own iteration of its own linear system, so that nobody waits for the longest of them and the path of a
+start does not depend on its neighbours, up to the rounding of the matrix products.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from landscape.display import brief
+from landscape.model.objective import Objective
+from landscape.solver.methods import PseudoTransient, State
+from landscape.solver.rows import put, take
+
+SMALLEST_STEP = 1e-10  # time step at which the flow is stuck: the loss has no second-order model there (a kink)
+_SHRINK, _GROW = 0.5, 2.0  # slow growth keeps the flow's path; 4 changed the end of one start in twelve
+_LOSS_ROUNDING = 64  # units of rounding by which the loss may seem to rise: 8 of |loss| froze one start in fourteen at 2e-10
+_SHARE = 0.5  # of the rows that may have solved their system before their steps are tried: idle rows against new linearisations
+
+
+def loss_slack(loss: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """Returns by how much a loss may seem to change through rounding alone.
+
+    The fit is a difference of numbers of the size of the logits, so its rounding does not shrink with it.
+    """
+    return _LOSS_ROUNDING * torch.finfo(loss.dtype).eps * loss.abs().clamp(min=1)
+
+
+@dataclass(frozen=True)
+class Systems:
+    """(H + shift) x = right by conjugate gradients, one system per row, each at its own iteration.
+
+    Attributes:
+        shift: 1/h.
+        solution: So far.
+        residual: right - (H + shift) solution.
+        direction: Of the next move.
+        size: Square of the residual's norm.
+        goal: `size` at which the row is solved.
+        products: Iterations so far.
+        broken: Rows that met negative curvature, and stopped there.
+    """
+
+    shift: Float[Tensor, " b"]
+    solution: Float[Tensor, "b p"]
+    residual: Float[Tensor, "b p"]
+    direction: Float[Tensor, "b p"]
+    size: Float[Tensor, " b"]
+    goal: Float[Tensor, " b"]
+    products: Int[Tensor, " b"]
+    broken: Bool[Tensor, " b"]
+
+    __repr__ = brief
+
+    @classmethod
+    def begin(cls, right: Float[Tensor, "b p"], shift: Float[Tensor, " b"], tolerance: Float[Tensor, " b"]) -> "Systems":
+        """Returns the systems at x = 0, to be solved to a residual of tolerance * |right|."""
+        size = right.square().sum(-1)
+        count = torch.zeros_like(size, dtype=torch.int64)
+        return cls(shift, torch.zeros_like(right), right, right, size, tolerance.square() * size, count, count > 0)
+
+    def unsolved(self, limit: int) -> Bool[Tensor, " b"]:
+        """Whose system goes on: not solved, not broken, and below the limit of iterations."""
+        return self.broken.logical_not() & (self.size > self.goal) & (self.products < limit)
+
+    def iterate(self, apply: Callable[[Tensor], Tensor], rows: Bool[Tensor, " b"]) -> "Systems":
+        """Returns the systems after one iteration of these rows; `apply` is the product with H."""
+        image = apply(self.direction) + self.shift.unsqueeze(-1) * self.direction
+        curvature = (self.direction * image).sum(-1)
+        moving = rows & (curvature > 0)
+        length = (self.size / curvature).masked_fill(moving.logical_not(), 0.0)
+        residual = self.residual - length.unsqueeze(-1) * image
+        size = torch.where(moving, residual.square().sum(-1), self.size)
+        turn = (size / self.size).masked_fill(moving.logical_not(), 0.0)
+        return replace(
+            self,
+            solution=self.solution + length.unsqueeze(-1) * self.direction,
+            residual=residual,
+            direction=torch.where(moving.unsqueeze(-1), residual + turn.unsqueeze(-1) * self.direction, self.direction),
+            size=size,
+            products=self.products + rows,
+            broken=self.broken | (rows & moving.logical_not()),
+        )
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The state of a batch of implicit gradient flows; each start has its own time step.
+
+    Attributes:
+        theta: One row per start.
+        loss: There.
+        gradient: There.
+        time_step: h of the next step.
+        steps: Tried so far, taken or not.
+        products: Hessian products of the steps tried so far.
+        systems: Of the steps under way.
+    """
+
+    theta: Float[Tensor, "b p"]
+    loss: Float[Tensor, " b"]
+    gradient: Float[Tensor, "b p"]
+    time_step: Float[Tensor, " b"]
+    steps: Int[Tensor, " b"]
+    products: Int[Tensor, " b"]
+    systems: Systems
+
+    __repr__ = brief
+
+    @classmethod
+    def begin(cls, objective: Objective, theta: Float[Tensor, "b p"], settings: PseudoTransient) -> "Flow":
+        """Returns the flow at its start."""
+        loss, gradient = objective.value_and_gradient(theta)
+        time_step, count = torch.full_like(loss, settings.first_step), torch.zeros_like(loss, dtype=torch.int64)
+        return cls(theta, loss, gradient, time_step, count, count, _systems(gradient, time_step))
+
+    @property
+    def stalled(self) -> Bool[Tensor, " b"]:
+        """Whose time step has shrunk to nothing."""
+        return self.time_step < SMALLEST_STEP
+
+
+def advance(objective: Objective, flow: Flow, settings: PseudoTransient) -> Flow:
+    """Returns the flow after half of the rows (a single row: always) have solved their system and tried their step."""
+    systems, apply = flow.systems, objective.linearize(flow.theta)
+    enough = max(1, round(_SHARE * len(flow.loss)))
+    while True:
+        unsolved = systems.unsolved(settings.max_products)
+        if int(unsolved.logical_not().sum()) >= enough:
+            break
+        systems = systems.iterate(apply, unsolved)
+    flow, rows = replace(flow, systems=systems), unsolved.logical_not().nonzero()[:, 0]
+    return put(flow, rows, _try_step(objective, take(flow, rows), settings))
+
+
+def _try_step(objective: Objective, flow: Flow, settings: PseudoTransient) -> Flow:
+    """Takes the step of every row where the linear model held; elsewhere only the time step shrinks."""
+    systems = flow.systems
+    theta = flow.theta + systems.solution
+    loss, gradient = objective.value_and_gradient(theta)
+    # H s, from the residual of the solve
+    bent = -flow.gradient - systems.residual - systems.shift.unsqueeze(-1) * systems.solution
+    error = (gradient - flow.gradient - bent).norm(dim=-1) / flow.gradient.norm(dim=-1)
+    taken = systems.broken.logical_not() & (error < settings.curvature_tolerance) & (loss <= flow.loss + loss_slack(flow.loss))
+    growth = (0.5 * settings.curvature_tolerance / error).sqrt().clamp(_SHRINK, _GROW)
+    shrink = torch.full_like(growth, _SHRINK).masked_fill(systems.broken, _SHRINK / 2)
+    factor = torch.where(taken, growth, shrink)
+    time_step, gradient = flow.time_step * factor, torch.where(taken.unsqueeze(-1), gradient, flow.gradient)
+    return Flow(
+        torch.where(taken.unsqueeze(-1), theta, flow.theta),
+        torch.where(taken, loss, flow.loss),
+        gradient,
+        time_step,
+        flow.steps + 1,
+        flow.products + systems.products,
+        _systems(gradient, time_step),
+    )
+
+
+def _systems(gradient: Tensor, time_step: Tensor) -> Systems:
+    tolerance = gradient.norm(dim=-1).sqrt().clamp(max=0.01)  # forcing term: superlinear at the end, cheap at the start
+    return Systems.begin(-gradient, 1 / time_step, tolerance)
+
+
+def pseudo_transient(objective: Objective, theta: Float[Tensor, " p"], settings: PseudoTransient) -> Iterator[State]:
+    """Yields the state of one flow after every attempt."""
+    flow = Flow.begin(objective, theta[None], settings)
+    while True:
+        yield State(flow.theta[0], float(flow.loss), float(flow.gradient.norm()), int(flow.steps), bool(flow.stalled))
+        flow = advance(objective, flow, settings)

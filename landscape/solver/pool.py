@@ -1,0 +1,212 @@
+"""Many starts at once: a pool in which each start moves on its own, those that have arrived leave and waiting ones enter."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from typing import Any, assert_never
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from landscape.display import brief
+from landscape.errors import InputError
+from landscape.model.objective import Objective, class_means
+from landscape.model.problem import Problem
+from landscape.points.point import CriticalPoint, Origin, Outcome
+from landscape.solver.descent import Descent, descend
+from landscape.solver.flow import Flow, advance
+from landscape.solver.methods import GradientDescent, Newton, PseudoTransient
+from landscape.solver.rows import join, take
+from landscape.solver.run import CRITICAL, solve
+
+BatchMethod = PseudoTransient | GradientDescent
+Batch = Flow | Descent  # what the pool holds, one row per start; each method has its own
+
+_CACHE = 1 << 20  # bytes of one vector per start on a CPU: 4 to 16 starts of the paper's setting; more lose time to memory
+_VECTORS = 40  # of that size that a pool has at its peak on a GPU
+_RECORD = 64  # rows of the record of one start; beyond that every second one goes and the next come half as often
+_VISIBLE = 0.01  # singular values of the class-mean logits above this share of the largest count into the rank along the way
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where one solve begins, and what to call it."""
+
+    theta: Float[Tensor, " p"]
+    origin: Origin
+
+    __repr__ = brief
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Where one start of a batch ended.
+
+    Attributes:
+        point: With the thinned record of loss and gradient norm; not critical if its outcome is not CONVERGED.
+        ranks: Of the class-mean logits at the rows of the record: singular values above 1 % of the largest.
+        products: Gradients and Hessian products used.
+    """
+
+    point: CriticalPoint
+    ranks: tuple[int, ...]
+    products: int
+
+
+def batch_size(problem: Problem, device: torch.device) -> int:
+    """Returns how many starts the pool holds at once: as many as stay in the cache of a CPU, or fit the free memory of a GPU."""
+    vector = 8 * problem.parameters
+    if device.type == "cuda":
+        return max(1, torch.cuda.mem_get_info(device)[0] // (_VECTORS * vector))
+    return max(1, _CACHE // vector)
+
+
+def solve_batch(
+    problem: Problem, starts: Iterable[Start], method: BatchMethod, size: int | None = None, tolerance: float = CRITICAL
+) -> Iterator[Arrival]:
+    """Yields every start's end as it arrives, each polished by Newton in its core.
+
+    A start's end does not depend on the others, their order or the size of the pool, except for the rounding of the matrix
+    products (1e-16, which the polish removes). Starts are drawn from the iterable only when there is room.
+
+    Args:
+        problem: The model.
+        starts: All on one device and of one dtype.
+        method: Decides the basin.
+        size: Starts in the pool; `batch_size` if not given.
+        tolerance: The gradient norm that counts as critical.
+
+    Raises:
+        InputError: If the size is not positive.
+    """
+    if size is not None and size < 1:
+        raise InputError(f"expected a batch size >= 1, got {size}")
+    waiting = iter(starts)
+    first = next(waiting, None)
+    if first is None:
+        return
+    waiting = chain((first,), waiting)
+    size = size or batch_size(problem, first.theta.device)
+    pool = _Pool.begin(problem, list(islice(waiting, size)), method)
+    while True:
+        pool, arrived = pool.look()
+        yield from (_polished(problem, *arrival, method, tolerance) for arrival in arrived)
+        if fresh := list(islice(waiting, size - len(pool.runs))):
+            entered = _Pool.begin(problem, fresh, method)
+            pool = pool.joined(entered) if pool.runs else entered
+            continue  # the record of a start begins with a look at the start itself
+        if not pool.runs:
+            return
+        pool = pool.advanced()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One start on its way: the record grows in place, `stride` steps between its rows."""
+
+    origin: Origin
+    record: list[tuple[int, float, float, int]] = field(default_factory=list)
+
+    def thinned(self) -> "_Run":
+        return self if len(self.record) <= _RECORD else _Run(self.origin, self.record[::2])
+
+    def due(self, steps: int) -> bool:
+        """Whether the record wants a row now: at first at every step, later as far apart as its thinned rows are."""
+        if len(self.record) < 2:
+            return not self.record or steps > self.record[-1][0]
+        return steps - self.record[-1][0] >= self.record[1][0] - self.record[0][0]
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The starts on their way and the state of the method, row by row."""
+
+    problem: Problem
+    objective: Objective
+    method: BatchMethod
+    runs: list[_Run]
+    state: Any  # a Batch, of the type of the method
+
+    @classmethod
+    def begin(cls, problem: Problem, starts: list[Start], method: BatchMethod) -> "_Pool":
+        theta = torch.stack([start.theta for start in starts])
+        objective = Objective.of(problem, theta)
+        state: Batch
+        match method:
+            case PseudoTransient():
+                state = Flow.begin(objective, theta, method)
+            case GradientDescent():
+                state = Descent.begin(objective, theta)
+            case _:
+                assert_never(method)
+        return cls(problem, objective, method, [_Run(start.origin) for start in starts], state)
+
+    def joined(self, other: "_Pool") -> "_Pool":
+        return replace(self, runs=self.runs + other.runs, state=join(self.state, other.state))
+
+    def advanced(self) -> "_Pool":
+        match self.method:
+            case PseudoTransient():
+                return replace(self, state=advance(self.objective, self.state, self.method))
+            case GradientDescent():
+                return replace(self, state=descend(self.objective, self.state, self.method))
+
+    def look(self) -> tuple["_Pool", list[tuple[_Run, Any, Outcome]]]:
+        """Writes the records, and returns the pool of those that go on and those that have arrived, with their state."""
+        state: Batch = self.state
+        norms, losses, steps = state.gradient.norm(dim=-1).tolist(), state.loss.tolist(), state.steps.tolist()
+        finite, stalled = state.loss.isfinite().tolist(), state.stalled.tolist()
+        outcomes: list[Outcome | None] = []
+        for row in range(len(self.runs)):
+            if not finite[row]:
+                outcomes.append(Outcome.DIVERGED)
+            elif norms[row] <= self.method.tolerance:
+                outcomes.append(Outcome.CONVERGED)
+            elif stalled[row]:
+                outcomes.append(Outcome.STALLED)
+            else:
+                outcomes.append(Outcome.MAX_STEPS if steps[row] >= self.method.max_steps else None)
+        due = [
+            row
+            for row, run in enumerate(self.runs)
+            if finite[row] and (run.due(steps[row]) or (outcomes[row] and steps[row] > run.record[-1][0]))
+        ]
+        for row, rank in zip(due, self._ranks(due), strict=True):
+            self.runs[row].record.append((steps[row], losses[row], norms[row], rank))
+        going = [row for row, outcome in enumerate(outcomes) if outcome is None]
+        arrived = [
+            (self.runs[row], take(self.state, self._index([row])), outcome) for row, outcome in enumerate(outcomes) if outcome
+        ]
+        runs = [self.runs[row].thinned() for row in going]
+        return replace(self, runs=runs, state=take(self.state, self._index(going)) if arrived else self.state), arrived
+
+    def _index(self, rows: list[int]) -> Int[Tensor, " r"]:
+        return torch.tensor(rows, dtype=torch.int64, device=self.state.theta.device)
+
+    def _ranks(self, rows: list[int]) -> list[int]:
+        if not rows:
+            return []
+        logits = class_means(self.problem, self.objective.logits(self.state.theta[self._index(rows)]))
+        values = torch.linalg.svdvals(logits)
+        return (values > _VISIBLE * values[:, :1]).sum(-1).tolist()
+
+
+def _polished(problem: Problem, run: _Run, state: Batch, outcome: Outcome, method: BatchMethod, tolerance: float) -> Arrival:
+    """Makes the point; Newton may finish what descent has decided, and nothing else."""
+    trace = torch.tensor([row[:3] for row in run.record], dtype=torch.float64).reshape(-1, 3)
+    theta, steps = state.theta[0], int(state.steps)
+    origin = replace(run.origin, methods=(*run.origin.methods, repr(method)))
+    if outcome is Outcome.DIVERGED:
+        theta = theta.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        point = CriticalPoint(problem, theta, float("inf"), float("inf"), outcome, steps, origin, trace)
+    elif outcome is Outcome.CONVERGED and problem.is_linear:
+        solved = solve(problem, theta, (Newton(),), origin, tolerance)
+        if solved.outcome is Outcome.INTERRUPTED:
+            raise KeyboardInterrupt  # `solve` keeps what it has; here half a polish would be counted as an end
+        point = replace(solved, steps=steps + solved.steps, trace=trace)
+    else:
+        point = CriticalPoint.at(problem, theta, origin, outcome, steps, trace)
+        if outcome is Outcome.CONVERGED and point.gradient_norm > tolerance:
+            point = replace(point, outcome=Outcome.STALLED)
+    return Arrival(point, tuple(row[3] for row in run.record), int(state.products))

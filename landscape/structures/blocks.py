@@ -1,0 +1,123 @@
+"""Blocks of classes: simplex, polygon and codes from association schemes, as values with their names and symmetries.
+
+Source of the schemes: Bannai and Ito, Algebraic Combinatorics I (1984).
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import assert_never
+
+from landscape.errors import InputError
+
+
+@dataclass(frozen=True)
+class Simplex:
+    """A group of `size` classes at I - 11^T / size; rank size - 1."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """`size` >= 5 classes at the corners of a regular polygon; rank 2 (smaller ones are a simplex or pairs)."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class Triangular:
+    """The pairs of `points` >= 5 points, by how many they share: T(points); rank points - 1, the first idempotent."""
+
+    points: int
+
+
+@dataclass(frozen=True)
+class Hamming:
+    """Words of `length` >= 2 letters out of `letters`, by how many places differ; rank length (letters - 1).
+
+    Two letters need length >= 3: the square is two pairs.
+    """
+
+    length: int
+    letters: int
+
+
+Block = Simplex | Polygon | Triangular | Hamming
+
+
+def size_of(block: Block) -> int:
+    """Returns the number of classes of a block."""
+    match block:
+        case Simplex(size) | Polygon(size):
+            return size
+        case Triangular(points):
+            return points * (points - 1) // 2
+        case Hamming(length, letters):
+            return int(letters**length)
+        case _:
+            assert_never(block)
+
+
+def symmetries_of(block: Block) -> int:
+    """Returns how many permutations of its classes leave a block as it is."""
+    match block:
+        case Simplex(size):
+            return math.factorial(size)
+        case Polygon(size):
+            return 2 * size
+        case Triangular(points):
+            return math.factorial(points)
+        case Hamming(length, letters):
+            return math.factorial(letters) ** length * math.factorial(length)
+        case _:
+            assert_never(block)
+
+
+def label(block: Block) -> str:
+    """Returns the block as users type it."""
+    match block:
+        case Simplex(size):
+            return str(size)
+        case Polygon(size):
+            return f"polygon{size}"
+        case Triangular(points):
+            return f"T{points}"
+        case Hamming(length, letters):
+            return f"H{length}x{letters}"
+        case _:
+            assert_never(block)
+
+
+def parse_block(text: str) -> Block:
+    """Reads `3`, `polygon5`, `T5` or `H3x2`.
+
+    Raises:
+        InputError: If it is none, or too small to be more than a simplex or pairs.
+    """
+    found = re.fullmatch(r"(\d+)|polygon(\d+)|T(\d+)|H(\d+)x(\d+)", text.strip())
+    if found is None:
+        raise InputError(f"expected blocks such as 3, polygon5, T5 or H3x2, got {text!r}")
+    size, corners, points, length, letters = (int(part) if part else 0 for part in found.groups())
+    if size:
+        return Simplex(size)
+    if corners >= 5:
+        return Polygon(corners)
+    if points >= 5:
+        return Triangular(points)
+    if length >= 2 and letters >= 2 and (letters > 2 or length > 2):
+        return Hamming(length, letters)
+    raise InputError(f"expected polygon5 or larger, T5 or larger, H2x3 or H3x2 or larger, got {text!r}")
+
+
+def codes_of_size(size: int) -> list[Block]:
+    """Returns the codes, simplex and polygon apart, with this many classes."""
+    found: list[Block] = []
+    points = (1 + math.isqrt(1 + 8 * size)) // 2
+    if points >= 5 and points * (points - 1) // 2 == size:
+        found.append(Triangular(points))
+    for length in range(2, size.bit_length()):
+        letters = round(size ** (1 / length))
+        if letters**length == size and (letters > 2 or (letters == 2 and length > 2)):
+            found.append(Hamming(length, letters))
+    return found

@@ -1,0 +1,136 @@
+"""Structures and problems as one line of text, read and written; ranges and scales as typed. Nothing is evaluated."""
+
+from typing import cast, get_args
+
+from landscape.errors import InputError
+from landscape.model.problem import Activation, Loss, Problem
+from landscape.numbers import parse_decay, parse_number, parse_sizes
+from landscape.structures.blocks import label, parse_block
+from landscape.structures.kinds import Apex, Blocks, Collapse, Pairs, Partition, Root, Structure
+
+_LONGEST_RANGE = 20_000  # whole numbers in one range; a table of more is refused anyway
+_PROBLEM_KEYS = {"K", "n", "d", "L", "decay", "sizes", "loss", "activation"}
+
+
+def parse_range(text: str, name: str, steps: int | None = None) -> list[float]:
+    """Reads one number, or `low:high` as the values from one to the other.
+
+    Args:
+        text: What was typed.
+        name: Of the setting, for the error.
+        steps: How many values, in equal steps of the logarithm; None takes every whole number.
+
+    Raises:
+        InputError: If an end is not a positive (whole) number, or the ends are not in order.
+    """
+    wanted = f"{name} as a number or a range " + ("2:30" if steps is None else "1e-5:0.1")
+    ends = [parse_number(part, wanted) for part in text.split(":")]
+    if len(ends) > 2 or not 0 < ends[0] <= ends[-1] or (steps is None and not all(end.is_integer() for end in ends)):
+        raise InputError(f"expected {wanted}, from small to large, got {text!r}")
+    if steps is None:
+        if ends[-1] - ends[0] >= _LONGEST_RANGE:
+            raise InputError(f"expected at most {_LONGEST_RANGE} values of {name}, got {text!r}")
+        return [float(value) for value in range(int(ends[0]), int(ends[-1]) + 1)]
+    if len(ends) == 1:
+        return ends
+    ratio = ends[1] / ends[0]
+    return [ends[0] * ratio ** (i / (steps - 1)) for i in range(steps)]
+
+
+def parse_steps(text: str) -> int:
+    """Reads the number of values in a range, at least 2."""
+    steps = _whole(text, "the number of steps")
+    if steps < 2:
+        raise InputError(f"expected at least 2 steps, got {text}")
+    return steps
+
+
+def equal_sizes(classes: int, samples: int) -> tuple[int, ...]:
+    """Returns the sizes of `classes` classes of `samples` samples each.
+
+    Raises:
+        InputError: If there are too few classes.
+    """
+    if classes < 2:
+        raise InputError(f"expected at least 2 classes, got {classes}")
+    return (samples,) * classes
+
+
+def parse_scales(text: str) -> tuple[float, float]:
+    """Reads the two initial scales `c_W,c_H`."""
+    parts = [parse_number(part, "two scales c_W,c_H such as 1,0.1") for part in text.split(",")]
+    if len(parts) != 2 or min(parts) < 0:
+        raise InputError(f"expected two scales c_W,c_H >= 0 such as 1,0.1, got {text!r}")
+    return parts[0], parts[1]
+
+
+def parse_problem(text: str) -> Problem:
+    """Reads `K=10,n=5,d=20000,L=6,decay=1e-3`, with sizes=4:1:2 instead of K and n, and loss= and activation= if wanted."""
+    fields: dict[str, str] = {}
+    for item in text.split(","):
+        key, separator, value = (part.strip() for part in item.partition("="))
+        if not separator or key not in _PROBLEM_KEYS or key in fields:
+            raise InputError(f"expected a problem such as K=10,n=5,d=70,L=2,decay=2**-10, got {item.strip()!r} in {text!r}")
+        fields[key] = value
+    missing = {"d", "L", "decay"} - set(fields)
+    if missing:
+        raise InputError(f"expected {', '.join(sorted(missing))} in the problem {text!r}")
+    if "sizes" in fields and {"K", "n"} & set(fields):
+        raise InputError(f"expected either sizes or K and n in the problem {text!r}, got both")
+    if "sizes" in fields:
+        sizes = parse_sizes(fields["sizes"])
+    else:
+        sizes = equal_sizes(_whole(fields.get("K"), "K"), _whole(fields.get("n"), "n"))
+    return Problem(
+        sizes,
+        _whole(fields["d"], "d"),
+        _whole(fields["L"], "L"),
+        parse_decay(fields["decay"]),
+        cast(Loss, _one_of(get_args(Loss), fields.get("loss", "ce"), "loss")),
+        cast(Activation, _one_of(get_args(Activation), fields.get("activation", "linear"), "activation")),
+    )
+
+
+def parse_structure(text: str, root: Root) -> Structure:
+    """Reads `dnc`, `pairs`, `apex`, `partition:6,2,2` or `blocks:polygon5+3+2`."""
+    if text == "dnc":
+        return Collapse(root)
+    if text == "pairs":
+        return Pairs(root)
+    if text == "apex":
+        return Apex()
+    kind, separator, groups = text.partition(":")
+    if kind == "partition" and separator:
+        return Partition(parse_sizes(groups), root)
+    if kind == "blocks" and separator:
+        return Blocks(tuple(parse_block(part) for part in groups.split("+")), root)
+    raise InputError(f"expected dnc, pairs, apex, partition:6,2,2 or blocks:polygon5+3+2, got {text!r}")
+
+
+def _one_of(choices: tuple[str, ...], text: str, name: str) -> str:
+    if text not in choices:
+        raise InputError(f"expected {name} {' or '.join(choices)}, got {text!r}")
+    return text
+
+
+def _whole(text: str | None, name: str) -> int:
+    try:
+        return int(text or "")
+    except ValueError:
+        raise InputError(f"expected {name} to be a whole number, got {text!r}") from None
+
+
+def describe(structure: Structure) -> str:
+    """Returns the name that the command line and the reports use."""
+    match structure:
+        case Partition(groups, root):
+            name = f"partition ({','.join(map(str, groups))})"
+        case Pairs(root):
+            name = "pairs"
+        case Collapse(root):
+            name = "DNC"
+        case Blocks(blocks, root):
+            name = f"blocks {'+'.join(map(label, blocks))}"
+        case Apex():
+            return "pairs+apex"
+    return name if root == "large" else f"{name} at the small root"

@@ -1,0 +1,94 @@
+"""How jobs are cut into tasks: as many of one family as take the wanted seconds, by what such jobs took before."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from landscape.archive.job import Job
+from landscape.sweep.worker import HUNG_IN_BATCH, JobEnd, RunSettings, Task
+
+_MOST = 1_000  # jobs of one task, whatever they are thought to cost
+_LEAST = 0.2  # seconds of the last tasks, which are cut small so that no worker idles while another ends
+_FORGET = 0.3  # weight of the newest task in the mean
+
+
+def estimate(job: Job) -> float:
+    """Returns the seconds that a job takes on one core, within a factor of a few.
+
+    Fitted to jobs of 3 to 10 classes, widths to 70 and depths to 3 in pools. Descent on flat problems takes much longer.
+    """
+    if not job.is_random:
+        return 0.03
+    descent = 40.0 if job.method == "gd" else 1.0
+    return descent * (0.02 + 1.5e-5 * job.parameters * job.depth)
+
+
+class Planner:
+    """The jobs that no task has yet. Those of a family come together, those that have failed before come last.
+
+    Args:
+        jobs: All.
+        order: Of every task.
+        seconds: Of work in one task, about.
+        failed: Of earlier runs, what kind of failure by digest; what hung in a batch comes before what failed alone.
+    """
+
+    def __init__(
+        self, jobs: Sequence[Job], order: RunSettings, seconds: float, failed: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        families: dict[tuple[int, Job], list[Job]] = {}
+        for job in jobs:
+            kind = failed.get(job.digest)
+            families.setdefault((0 if kind is None else 1 if kind == HUNG_IN_BATCH else 2, job.family), []).append(job)
+        ordered = sorted(families.items(), key=lambda item: item[0][0])
+        self._jobs = deque(job for _, family in ordered for job in family)
+        self._again: deque[Task] = deque()
+        self._alone: deque[Task] = deque()
+        self._order, self._seconds = order, seconds
+        self._means: dict[Job, float] = {}
+        self._ratio = 1.0
+        self._guess = sum(estimate(job) for job in self._jobs)
+
+    def ready(self, flying: int) -> bool:
+        """Whether there is a task that may go with so many others under way."""
+        return bool(self._jobs or self._again or (self._alone and not flying))
+
+    @property
+    def remaining(self) -> float:
+        """Seconds of work that no task has yet."""
+        return self._guess * self._ratio
+
+    def take(self, workers: int) -> Task:
+        """Returns the next task; what must be alone comes last."""
+        if self._again:
+            return self._again.popleft()
+        if not self._jobs:
+            return self._alone.popleft()
+        goal = max(min(self._seconds, self.remaining / (2 * max(workers, 1))), _LEAST)
+        taken: list[Job] = []
+        cost = 0.0
+        while self._jobs and len(taken) < _MOST:
+            job = self._jobs[0]
+            cost += self._means.get(job.family, estimate(job) * self._ratio)
+            if taken and cost > goal:
+                break
+            self._guess = max(self._guess - estimate(job), 0.0)
+            taken.append(self._jobs.popleft())
+        return Task(tuple(taken), self._order)
+
+    def again(self, tasks: Sequence[Task]) -> None:
+        """Takes tasks back, to be given out first, or last if they must be alone."""
+        for task in tasks:
+            (self._alone if task.alone else self._again).append(task)
+
+    def learn(self, task: Task, endings: Sequence[JobEnd]) -> None:
+        """Remembers what the jobs of a task took."""
+        by_digest = {job.digest: job for job in task.jobs}
+        took: dict[Job, list[float]] = {}
+        for ending in endings:
+            if ending.seconds > 0:
+                took.setdefault(by_digest[ending.digest].family, []).append(ending.seconds)
+        for family, seconds in took.items():
+            mean = sum(seconds) / len(seconds)
+            self._means[family] = mean + (1 - _FORGET) * (self._means.get(family, mean) - mean)
+            self._ratio += _FORGET * (mean / estimate(family) - self._ratio)
