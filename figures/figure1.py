@@ -3,7 +3,6 @@
 from matplotlib.figure import Figure
 
 from figures import DATA
-from landscape.model.objective import Objective, class_means
 from landscape.model.reduced_point import Core
 from landscape.plot.point import draw_logits
 from landscape.plot.theme import PAGE_WIDTH, new_figure, style
@@ -32,6 +31,6 @@ def draw(data: dict[str, CriticalPoint]) -> Figure:
         axes[0].set(xscale="log", yscale="log", xlabel="step", ylabel="loss (dotted: closed form)")
         axes[0].legend(frameon=False)
     for place, (name, point) in zip(axes[1:], data.items(), strict=True):
-        logits = class_means(point.problem, Objective.of(point.problem, point.theta).logits(point.theta))
+        logits = point.class_logits
         draw_logits(place, logits, f"mean logits, {STRUCTURES[name][1]}")
     return figure

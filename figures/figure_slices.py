@@ -23,7 +23,7 @@ class Slices:
     Attributes:
         gauge: Along a gauge direction of DNC.
         valley: Over the stiffest and the gauge direction of DNC.
-        saddle: Over the most negative and the stiffest direction of the partition (5,5).
+        saddle: Over the most negative and the stiffest direction of the saddle partition:5,5.
         straight: From DNC to the low-rank point, as descent left them.
         aligned: The same after gauge alignment.
     """
@@ -58,5 +58,5 @@ def draw(data: Slices) -> Figure:
     draw_plane(axes[1], data.valley, "(b) DNC, the valley of its orbit")
     ways = {"as found": data.straight, "gauge aligned": data.aligned}
     draw_segments(axes[2], ways, ("DNC", "low rank"), "(c) between the minima")
-    draw_plane(axes[3], data.saddle, "(d) a saddle, partition (5,5)")
+    draw_plane(axes[3], data.saddle, "(d) a saddle, partition:5,5")
     return figure

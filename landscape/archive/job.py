@@ -32,7 +32,7 @@ class Job:
         decay: lambda, one for all factors or one per factor (H_1, W_1, .., W_L).
         loss: "ce" or "mse".
         activation: "linear" or "relu".
-        start: "random", or a structure as typed: dnc, pairs, apex, partition:6,2,2, blocks:polygon5+3+2.
+        start: "random", or a structure as printed: dnc (DNC), pairs, apex, zero, partition:6,2,2, blocks:polygon5+3+2.
         seed: Of a random start.
         scales: Of a random start: weights, features.
         root: Of a structure: "large" or "small".

@@ -2,7 +2,7 @@
 
 Balanced classes, cross-entropy, linear layers, one decay. Nothing is solved but scalar equations: the index comes from the
 representations of DNC's symmetry, the rivals are all partitions (their loss is a sum over groups, so the best is found by dynamic
-programming), a polygon of all classes, codes and pairs+apex. A point that none of these families holds may be lower still.
+programming), a polygon of all classes, codes and the apex. A point that none of these families holds may be lower still.
 """
 
 import math
@@ -17,8 +17,10 @@ from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.structures.analytic import block_form
-from landscape.structures.blocks import Block, Polygon, codes_of_size
+from landscape.structures.blocks import Block, Polygon, Simplex, codes_of_size
 from landscape.structures.dnc import fold_decay, stability_decay
+from landscape.structures.kinds import Apex, Structure, kind_of
+from landscape.structures.names import name
 from landscape.structures.pairs_apex import find_apex
 from landscape.structures.scale_equation import scale_equation, simplex_equation
 
@@ -57,7 +59,7 @@ class PhaseCell:
     index: int | None = None
     alpha: float | None = None
     loss: float | None = None
-    rival: str | None = None
+    rival: Structure | None = None
     rival_loss: float | None = None
     reason: str = ""
 
@@ -74,7 +76,7 @@ class PhaseCell:
             "index": self.index,
             "alpha": self.alpha,
             "loss": self.loss,
-            "rival": self.rival,
+            "rival": self.rival and name(self.rival),
             "rival_loss": self.rival_loss,
             "reason": self.reason,
             "fold_decay": fold_decay(problem),
@@ -145,13 +147,13 @@ def cell(problem: Problem) -> PhaseCell:
         return PhaseCell(problem, "undecided", None, alpha, loss, reason=verdict.reason)
     if verdict.index:
         return PhaseCell(problem, "saddle", verdict.index, alpha, loss)
-    for name, other in _rivals(problem):
+    for rival, other in _rivals(problem):
         if other < loss * (1 - _SAME):
-            return PhaseCell(problem, "local minimum", 0, alpha, loss, name, other)
+            return PhaseCell(problem, "local minimum", 0, alpha, loss, rival, other)
     return PhaseCell(problem, "best known", 0, alpha, loss)
 
 
-def _rivals(problem: Problem) -> Iterator[tuple[str, float]]:
+def _rivals(problem: Problem) -> Iterator[tuple[Structure, float]]:
     """Yields rivals with their losses, the cheap ones first."""
     K, n = problem.classes, problem.class_sizes[0]
     if K > 3:
@@ -161,23 +163,23 @@ def _rivals(problem: Problem) -> Iterator[tuple[str, float]]:
     for block in whole:
         scale = scale_equation(problem, block, n).root("large")
         if scale is not None:
-            yield type(block).__name__.lower(), Core.from_form(problem, block_form(problem, [block], [scale])).loss
+            yield kind_of([(block, n, "large")]), Core.from_form(problem, block_form(problem, [block], [scale])).loss
     form = find_apex(problem)
     if form is not None:
-        yield "pairs+apex", Core.from_form(problem, form).loss
+        yield Apex(), Core.from_form(problem, form).loss
 
 
-def _pairs(problem: Problem) -> Iterator[tuple[str, float]]:
+def _pairs(problem: Problem) -> Iterator[tuple[Structure, float]]:
     """Yields (2,..,2) or (3,2,..,2), which beats DNC in most places and needs one or two scales."""
     K, n = problem.classes, problem.class_sizes[0]
     groups = (3,) * (K % 2) + (2,) * ((K - 3 * (K % 2)) // 2)
     scales = {g: simplex_equation(problem, g, n).root("large") for g in set(groups)}
     losses = [group_loss(problem, Group(g, n, scale)) for g in groups if (scale := scales[g]) is not None]
     if len(losses) == len(groups):
-        yield f"({','.join(map(str, groups))})", math.fsum(losses)
+        yield kind_of([(Simplex(g), n, "large") for g in groups]), math.fsum(losses)
 
 
-def best_partition(problem: Problem) -> tuple[str, float]:
+def best_partition(problem: Problem) -> tuple[Structure, float]:
     """Returns the partition of lowest loss other than DNC, groups of one class (zero logits) included, and that loss."""
     K, n = problem.classes, problem.class_sizes[0]
     costs = {1: group_loss(problem, Group(1, n, 0.0))}
@@ -191,5 +193,4 @@ def best_partition(problem: Problem) -> tuple[str, float]:
         value, last = min(options)
         best.append((value, (*best[total - last][1], last)))
     value, groups = best[K]
-    sizes = sorted(groups, reverse=True)
-    return ("zero" if sizes[0] == 1 else f"({','.join(map(str, sizes))})"), value
+    return kind_of([(Simplex(g), n, "large") for g in groups]), value

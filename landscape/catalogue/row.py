@@ -21,11 +21,10 @@ from landscape.model.logit_form import factor_singular_values
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.structures.blocks import Block, size_of
-from landscape.structures.enumeration import Marked
 from landscape.structures.fingerprint import Fingerprint
-from landscape.structures.kinds import Root
+from landscape.structures.kinds import Kind, Marked, Root, kind_of
 from landscape.structures.modes import orbit_dimension_at
-from landscape.structures.recognition import partition_name
+from landscape.structures.names import name
 from landscape.structures.relabelling import copies_at, copies_of_blocks
 from landscape.structures.scale_equation import scale_equation
 
@@ -41,7 +40,7 @@ class AtlasRow:
     """One kind of critical point.
 
     Attributes:
-        structure: Its name.
+        kind: Kind of the structure, in its normal form.
         rank: Of the logits.
         loss: With weight decay.
         verdict: Index and nullity, or the doubt that forbids them, with the proof if there is one.
@@ -63,7 +62,7 @@ class AtlasRow:
         fingerprint: What tells it from the others.
     """
 
-    structure: str
+    kind: Kind
     rank: int
     loss: float
     verdict: Verdict
@@ -83,6 +82,11 @@ class AtlasRow:
     free_energy: float | None
     found: int | None
     fingerprint: Fingerprint
+
+    @property
+    def structure(self) -> str:
+        """The name of the structure."""
+        return name(self.kind)
 
     @property
     def index(self) -> int | None:
@@ -121,7 +125,7 @@ class AtlasRow:
             "orbit_dimension": self.orbit_dimension,
             "paper_dimension": self.paper_dimension,
             "excess": self.excess,
-            **{name: getattr(self, name) for name in _MEASURED},
+            **{column: getattr(self, column) for column in _MEASURED},
             "learning_coefficient": self.learning_coefficient,
             "free_energy": self.free_energy,
             "found": self.found,
@@ -174,22 +178,8 @@ def partition_row(
     verdict = judge_partition(problem, [partition_group(size_of(block), n, root) for block, n, root in ordered], spectrum, effort)
     loss = math.fsum(group_loss(problem, group) for group in groups)
     measured = _Measured(spectrum, (newton.frobenius, newton.trace), counted(spectrum), verdict)
-    entry = _entry(problem, _partition_name(problem, blocks), loss, torch.tensor(singular, dtype=torch.float64), measured)
+    entry = _entry(problem, kind_of(ordered), loss, torch.tensor(singular, dtype=torch.float64), measured)
     return replace(entry, copies=relabellings(blocks))
-
-
-def _partition_name(problem: Problem, blocks: Sequence[Marked]) -> str:
-    sizes = sorted((size_of(block) for block, _, _ in blocks), reverse=True)
-    roots = {root for block, _, root in blocks if size_of(block) > 1}
-    if not roots:
-        return "zero"
-    name = partition_name(sizes)
-    if roots == {"large"}:
-        return name
-    if roots == {"small"}:
-        return f"{name} at the small root"
-    small = sorted((size_of(block) for block, _, root in blocks if root == "small"), reverse=True)
-    return f"{name} with ({','.join(map(str, small))}) at the small root"
 
 
 def _in_class_order(problem: Problem, blocks: Sequence[Marked]) -> list[Marked]:
@@ -207,13 +197,13 @@ def core_row(core: Core, copies: int | None = None, found: int | None = None, ef
     report, problem = analyse(core, "reduction", Wanted(effort)), core.problem
     if copies is None and problem.classes <= _LARGEST_COPIES:
         copies = copies_at(problem, core.class_logits)
-    if report.spectrum is None or report.flatness is None or report.zeros is None:
+    if report.kind is None or report.spectrum is None or report.flatness is None or report.zeros is None:
         raise InputError(f"expected a critical core for a row of the atlas, got one that is {report.reason}")
     flat = report.flatness
     values = torch.linalg.svdvals(core.class_logits * core.theta.new_tensor(problem.class_sizes).sqrt())[: core.rank]
     newton = (flat.gauss_newton_frobenius, flat.gauss_newton_trace)
     measured = _Measured(report.spectrum, newton, report.zeros, report.verdict)
-    return replace(_entry(problem, report.structure, report.loss, values, measured), copies=copies, found=found)
+    return replace(_entry(problem, report.kind, report.loss, values, measured), copies=copies, found=found)
 
 
 @dataclass(frozen=True)
@@ -226,14 +216,14 @@ class _Measured:
     verdict: Verdict
 
 
-def _entry(problem: Problem, name: str, loss: float, singular: Tensor, measured: _Measured) -> AtlasRow:
+def _entry(problem: Problem, kind: Kind, loss: float, singular: Tensor, measured: _Measured) -> AtlasRow:
     spectrum, cutoff, verdict = measured.spectrum, measured.zeros.cutoff, measured.verdict
     smallest = known_smallest_positive(verdict, measured.zeros, spectrum)
     rank, values = singular.numel(), spectrum.values.tolist()
     ordered = singular.sort(descending=True).values
     factors = [part.tolist() for part in factor_singular_values(problem, ordered)]
     return AtlasRow(
-        structure=name,
+        kind=kind,
         rank=rank,
         loss=loss,
         verdict=verdict,

@@ -1,6 +1,6 @@
 """The periodic table of a landscape: every known kind of critical point of a problem, with its exact degeneracy.
 
-Analytic points (partitions, polygons, codes, pairs+apex, zero) and what a search at width K finds; nothing is solved at width d.
+Analytic points (partitions, polygons, codes, apex, zero) and what a search at width K finds; nothing is solved at width d.
 The table is complete in its families, not in the world: a landscape has critical points that no family holds.
 """
 
@@ -19,8 +19,8 @@ from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.structures.analytic import block_form
 from landscape.structures.blocks import Simplex, codes_of_size, size_of
-from landscape.structures.enumeration import Marked, block_lists, partitions
-from landscape.structures.kinds import Root
+from landscape.structures.enumeration import block_lists, partitions
+from landscape.structures.kinds import Marked, Root
 from landscape.structures.pairs_apex import find_apex
 from landscape.structures.scale_equation import scale_equation
 

@@ -32,7 +32,7 @@ def phase(
     """Draw the phase diagram of deep neural collapse over two settings, with its exact thresholds.
 
     A letter for each cell: B the best known point, m a local minimum, s a saddle, . no DNC point, ? undecided (exit code 1).
-    "Best known" is against all partitions, a polygon, codes and pairs+apex; a lower point of no such family may exist.
+    "Best known" is against all partitions, a polygon, codes and apex; a lower point of no such family may exist.
     """
     from landscape.catalogue.phase_diagram import Setting, phase_diagram
     from landscape.model.problem import Problem

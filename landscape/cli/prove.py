@@ -50,7 +50,7 @@ def prove(
     if (point is None) == (problem is None):
         raise InputError("expected either a point file or --problem with --start, got both or neither")
     if (start is None) != (problem is None):
-        raise InputError("expected --problem together with --start dnc, pairs, apex or partition:6,2,2")
+        raise InputError("expected --problem together with --start DNC, pairs, apex or partition:6,2,2")
     check_output(out, (".json",))
     notes: list[str] = []
     found = _of_point(loaded(point, "cpu"), notes) if point is not None else _of_structure(str(problem), str(start), root)
@@ -184,23 +184,28 @@ def _of_structure(problem: str, start: str, root: Any) -> "Proof | Unproved | No
 def _groups(problem: "Problem", structure: "Structure") -> "list[Group] | None":
     """The groups of a partition structure in class order, or None for any other structure."""
     from landscape.proof.scales import Group
-    from landscape.structures.kinds import Collapse, Pairs, Partition
+    from landscape.structures.kinds import Collapse, Pairs, Partition, Root, Zero
 
     sizes: tuple[int, ...]
+    roots: tuple[Root, ...]
     match structure:
         case Collapse(root):
             sizes = (problem.classes,) if problem.loss == "ce" else (1,) * problem.classes
+            roots = (root,) * len(sizes)
         case Pairs(root) if problem.classes % 2 == 0 and problem.loss == "ce":
-            sizes = (2,) * (problem.classes // 2)
-        case Partition(sizes, root) if problem.loss == "ce":
-            pass
+            sizes, roots = (2,) * (problem.classes // 2), (root,) * (problem.classes // 2)
+        case Partition(sizes) if problem.loss == "ce":
+            roots = structure.roots
+        case Zero() if problem.loss == "ce":
+            sizes = (1,) * problem.classes
+            roots = Partition(sizes).roots
         case _:
             return None
     if min(sizes) < 1 or sum(sizes) != problem.classes:
         listed = ",".join(map(str, sizes))
         raise InputError(f"expected groups of at least 1 that sum to {problem.classes} classes, got {listed}")
     places = [sum(sizes[:i]) for i in range(len(sizes))]
-    return [Group(g, problem.class_sizes[place], root) for g, place in zip(sizes, places, strict=True)]
+    return [Group(g, problem.class_sizes[place], root) for g, place, root in zip(sizes, places, roots, strict=True)]
 
 
 def _of_point(saved: "CriticalPoint", notes: list[str]) -> "Proof | Unproved":
@@ -311,12 +316,11 @@ def _core_distance(saved: "CriticalPoint", text: str) -> float:
 
     import torch
 
-    from landscape.model.objective import Objective, class_means
     from landscape.model.reduced_point import Core
 
     claims = json.loads(text)
     given = torch.tensor([float.fromhex(value) for value in claims["core"]["given"]], dtype=torch.float64)
     theirs = Core(saved.problem, claims["rank"], given).class_logits if claims["rank"] else torch.zeros(())
-    ours = class_means(saved.problem, Objective.of(saved.problem, saved.theta).logits(saved.theta))
+    ours = saved.class_logits
     size = float(ours.norm())
     return float((ours - theirs).norm()) / size if size else float(theirs.norm())

@@ -8,7 +8,6 @@ from cyclopts import Parameter
 from landscape.cli import DONE
 from landscape.cli.output import print_json, print_lines
 from landscape.cli.sources import JsonFlag
-from landscape.model.objective import Objective, class_means
 
 if TYPE_CHECKING:
     from landscape.points.point import CriticalPoint
@@ -57,8 +56,7 @@ def _draw(point: "CriticalPoint", path: Path) -> None:
     from landscape.plot.theme import COLUMN_WIDTH, new_figure, save_figure
 
     figure, (logits, values, trace) = new_figure(columns=3, width=3 * COLUMN_WIDTH)
-    problem = point.problem
-    draw_logits(logits, class_means(problem, Objective.of(problem, point.theta).logits(point.theta)), "class-mean logits")
+    draw_logits(logits, point.class_logits, "class-mean logits")
     draw_singular_values(values, point, title="singular values")
     draw_trace(trace, point, "solve")
     save_figure(figure, path)

@@ -50,7 +50,7 @@ def solve(
     decay: DecayText = None,
     loss: LossChoice = None,
     activation: ActivationChoice = None,
-    start: Annotated[str, Parameter(help="random, dnc, pairs, apex, partition:6,2,2, or a saved point to go on from.")] = "random",
+    start: Annotated[str, Parameter(help="random, DNC, pairs, apex, partition:6,2,2, or a saved point to go on from.")] = "random",
     root: OptionalRoot = None,
     init_scale: Annotated[str | None, Parameter(help="c_W,c_H of the random start (default 1,1).")] = None,
     method: Annotated[MethodChoice | None, Parameter(help="Default: ptc, and newton at analytic starts.")] = None,
@@ -115,7 +115,8 @@ def _start(problem: "Problem", start: str, root: RootChoice | None, init_scale: 
     from landscape.points.point import Origin
     from landscape.solver.starts import Random, random_start
     from landscape.structures.analytic import logit_form
-    from landscape.structures.notation import describe, parse_scales, parse_structure
+    from landscape.structures.names import name
+    from landscape.structures.notation import parse_scales, parse_structure
 
     if start == "random":
         if root is not None:
@@ -126,7 +127,7 @@ def _start(problem: "Problem", start: str, root: RootChoice | None, init_scale: 
     if init_scale is not None:
         raise InputError(f"expected --init-scale only with --start random, got it with --start {start}")
     structure = parse_structure(start, root or "large")
-    return write_parameters(problem, logit_form(problem, structure), seed), Origin(f"analytic {describe(structure)}", seed=seed)
+    return write_parameters(problem, logit_form(problem, structure), seed), Origin(f"analytic {name(structure)}", seed=seed)
 
 
 def _methods(method: MethodChoice, learning_rate: float, max_steps: int | None) -> "tuple[Method, ...]":

@@ -36,7 +36,7 @@ LossChoice = Annotated[Literal["ce", "mse"] | None, Parameter(help="Cross-entrop
 ActivationChoice = Annotated[Literal["linear", "relu"] | None, Parameter(help="linear (default) or relu.")]
 PointFiles = Annotated[Path, Parameter(help="Points saved by landscape; several are printed side by side.")]
 ProblemText = Annotated[str | None, Parameter(help="Instead of a file: K=10,n=5,d=20000,L=6,decay=1e-3.")]
-StartText = Annotated[str | None, Parameter(help="With --problem: dnc, pairs, apex or partition:6,2,2.")]
+StartText = Annotated[str | None, Parameter(help="With --problem: a printed name such as DNC, pairs, apex or partition:6,2,2.")]
 RootText = Annotated[RootChoice, Parameter(help="Which scale of an analytic point; the small root is a saddle.")]
 OptionalRoot = Annotated[RootChoice | None, Parameter(help="Of an analytic start: large (default) or small, a saddle.")]
 ProveFlag = Annotated[bool, Parameter(name="--prove", negative="", help="Prove the counts in ball arithmetic, whatever it takes.")]
@@ -97,7 +97,7 @@ def _source(
 
     assert problem is not None
     if start is None:
-        raise InputError("expected --start dnc, pairs, apex or partition:6,2,2 with --problem")
+        raise InputError("expected --start DNC, pairs, apex or partition:6,2,2 with --problem")
     model = parse_problem(problem)
     structure = parse_structure(start, root)
     return Core.from_form(model, logit_form(model, structure)), structure

@@ -34,7 +34,7 @@ def import_weights(
     from landscape.numbers import parse_decay, parse_sizes
     from landscape.points.foreign_weights import Layout, import_point
     from landscape.points.point import Outcome
-    from landscape.solver.moved import NOT_CRITICAL, Move
+    from landscape.solver.moved import Move
     from landscape.solver.run import solve
 
     check_writable(out)
@@ -59,6 +59,6 @@ def import_weights(
         return NOT_AS_ASKED
     if report and report.verdict.critical and not report.resolved:
         warn(report.reason)
-    elif move.after.structure == NOT_CRITICAL:
+    elif move.after.kind is None and move.after.ranked:
         warn(f"not critical: gradient norm {point.gradient_norm:.1e}: import with --polish, or run landscape solve --start {out}")
     return DONE

@@ -260,7 +260,7 @@ def _report(
     common: dict[str, Any] = {"problem": place.problem, "loss": place.loss, "gradient_norm": place.gradient_norm}
     common |= {"verdict": verdict, "collapse": _collapse(place), "method": method, "kinks": place.bent, "second": second}
     if not verdict.critical:
-        return DegeneracyReport(**common, found=Recognised("not critical"), spectrum=_spectrum_here(place, method, asked))
+        return DegeneracyReport(**common, found=None, spectrum=_spectrum_here(place, method, asked))
     flatness = None
     if measured and measured.spectrum and measured.gauss_newton:
         spectrum = measured.spectrum

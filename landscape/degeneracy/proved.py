@@ -18,7 +18,7 @@ from landscape.model.reduced_point import Core
 from landscape.proof.scales import Group
 from landscape.proof.statement import NoPoint, Proof, Unproved
 from landscape.structures.blocks import Simplex, size_of
-from landscape.structures.kinds import Blocks, Collapse, Pairs, Partition, Root, Structure
+from landscape.structures.kinds import Blocks, Collapse, Pairs, Partition, Root, Structure, Zero
 from landscape.structures.recognition import Recognised
 
 Effort = Literal["doubtful", "named", "small", "any"]  # what is proved: doubtful counts; named structures too; small cores too; all
@@ -49,19 +49,23 @@ def named_groups(problem: Problem, structure: Structure) -> tuple[Group, ...] | 
         if not isinstance(structure, Collapse):
             return None
         return tuple(Group(1, samples, structure.root) for samples in problem.class_sizes)
+    roots: tuple[Root, ...]
     match structure:
-        case Partition(sizes, root):
-            pass
+        case Partition(sizes):
+            roots = structure.roots
         case Pairs(root):
-            sizes = (2,) * (problem.classes // 2)
+            sizes, roots = (2,) * (problem.classes // 2), (root,) * (problem.classes // 2)
         case Collapse(root):
-            sizes = (problem.classes,)
-        case Blocks(blocks, root) if all(isinstance(block, Simplex) for block in blocks):
-            sizes = tuple(map(size_of, blocks))
+            sizes, roots = (problem.classes,), (root,)
+        case Zero():
+            sizes = (1,) * problem.classes
+            roots = Partition(sizes).roots
+        case Blocks(blocks) if all(isinstance(block, Simplex) for block in blocks):
+            sizes, roots = tuple(map(size_of, blocks)), structure.roots
         case _:
             return None
     places = [sum(sizes[:i]) for i in range(len(sizes))]
-    return tuple(partition_group(size, problem.class_sizes[place], root) for size, place in zip(sizes, places, strict=True))
+    return tuple(partition_group(*one) for one in zip(sizes, (problem.class_sizes[place] for place in places), roots, strict=True))
 
 
 def recognised_groups(problem: Problem, found: Recognised, logits: Float[Tensor, "k k"]) -> tuple[Group, ...] | None:

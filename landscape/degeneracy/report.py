@@ -12,6 +12,8 @@ from landscape.degeneracy.relu_kinks import Kinks
 from landscape.display import aligned, table
 from landscape.model.problem import Problem
 from landscape.points.collapse_metrics import CollapseMetrics
+from landscape.structures.kinds import Kind
+from landscape.structures.names import name
 from landscape.structures.recognition import Recognised
 
 
@@ -45,7 +47,7 @@ class DegeneracyReport:
         loss: Of the given point.
         gradient_norm: Of the given point.
         verdict: Nullity and index, or the doubt that forbids them, with the proof if there is one.
-        found: The known structure that the logits match.
+        found: What the logits were recognised as; None where the point is not critical.
         collapse: Neural-collapse metrics.
         method: What computed the spectrum.
         rank: Of every factor; None without a core, as away from critical points and for ReLU models.
@@ -66,7 +68,7 @@ class DegeneracyReport:
     loss: float
     gradient_norm: float
     verdict: Verdict
-    found: Recognised
+    found: Recognised | None
     collapse: CollapseMetrics
     method: str
     rank: int | None = None
@@ -93,9 +95,14 @@ class DegeneracyReport:
         return table(repr(self), self.rows())
 
     @property
+    def kind(self) -> Kind | None:
+        """The kind of the matching structure; None where the point is not critical."""
+        return None if self.found is None else self.found.kind
+
+    @property
     def structure(self) -> str:
         """The name of the matching structure."""
-        return self.found.name
+        return name(self.kind)
 
     @property
     def nullity(self) -> int | None:
@@ -195,8 +202,8 @@ class DegeneracyReport:
                 ("trace", f"{flat.trace:.6g} (Gauss-Newton {flat.gauss_newton_trace:.6g})"),
             ]
         rows.append(("learning coefficient", _or_unknown(self.learning_coefficient)))
-        for name, values in (("NC1", metrics.nc1), ("NC2", metrics.nc2), ("NC3", metrics.nc3)):
-            rows.append((f"{name} by layer", "  ".join("-" if value is None else f"{value:.1e}" for value in values)))
+        for metric, values in (("NC1", metrics.nc1), ("NC2", metrics.nc2), ("NC3", metrics.nc3)):
+            rows.append((f"{metric} by layer", "  ".join("-" if value is None else f"{value:.1e}" for value in values)))
         rows.append(("balancedness", f"{metrics.balancedness:.1e}"))
         return rows
 

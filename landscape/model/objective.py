@@ -274,3 +274,8 @@ class _Trace:
 def class_means(problem: Problem, columns: Float[Tensor, "*b m"]) -> Float[Tensor, "*b k"]:
     """Returns the mean of the sample columns of each class."""
     return torch.stack([part.mean(-1) for part in columns.split(list(problem.class_sizes), dim=-1)], dim=-1)
+
+
+def class_logits(problem: Problem, theta: Float[Tensor, " p"]) -> Float[Tensor, "k k"]:
+    """Returns the class-mean logits at a point, one column per class."""
+    return class_means(problem, Objective.of(problem, theta).logits(theta))

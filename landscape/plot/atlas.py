@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from landscape.catalogue.row import AtlasRow
 from landscape.plot.theme import BLUE, INK, below, style
+from landscape.structures.kinds import Unnamed
 
 _SADDLES = "YlOrBr"
 _LARGE = 4.0  # highest over lowest loss from which the axis is logarithmic
@@ -87,9 +88,8 @@ def _name_minima(axes: Axes, shown: Sequence[AtlasRow], places: Sequence[float],
     """Writes the names of the minima below them, where no saddle of their rank is as a rule; what has no name gets none."""
     note: dict[str, Any] = {"fontsize": "small", "color": INK, "ha": "center", "va": "top", "textcoords": "offset points"}
     for entry, place, area in zip(shown, places, areas, strict=True):
-        if entry.index == 0 and not entry.structure.startswith("unnamed"):
-            name = entry.structure.replace("partition ", "").replace("blocks ", "")
-            axes.annotate(name, (place, entry.loss), (0, -math.sqrt(area) / 2 - 2), zorder=4, **note)
+        if entry.index == 0 and not isinstance(entry.kind, Unnamed):
+            axes.annotate(entry.structure, (place, entry.loss), (0, -math.sqrt(area) / 2 - 2), zorder=4, **note)
 
 
 def _legend(axes: Axes, shown: Sequence[AtlasRow], most: float) -> None:

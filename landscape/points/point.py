@@ -18,7 +18,7 @@ from torch import Tensor
 from landscape import __version__
 from landscape.display import aligned, table
 from landscape.errors import InputError
-from landscape.model.objective import Objective
+from landscape.model.objective import Objective, class_logits
 from landscape.model.problem import Problem
 from landscape.points.point_file import FORMAT, TRACE_COLUMNS, PointFile, arrays_digest, factor_names, write
 from landscape.points.point_rounding import rounding_of
@@ -103,6 +103,11 @@ class CriticalPoint:
             raise InputError(f"expected parameters of finite loss, got loss {value} and gradient norm {norm}: they are too large")
         rows = torch.zeros(0, 3, dtype=torch.float64) if trace is None else trace
         return cls(problem, theta, value, norm, outcome, steps, origin, rows)
+
+    @property
+    def class_logits(self) -> Float[Tensor, "k k"]:
+        """The class-mean logits, one column per class."""
+        return class_logits(self.problem, self.theta)
 
     def rows(self) -> list[tuple[str, str]]:
         """Returns what the point is and where it came from, as name and value."""

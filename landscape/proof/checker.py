@@ -222,16 +222,16 @@ class _Proof:
         return self.zero()
 
     def name(self, counts: Groups) -> str:
-        flat = [(root, g) for (g, _, root, *_), count in counts.items() for _ in range(count)]
-        size = {root: sorted((g for k, g in flat if k == root), reverse=True) for root in ROOTS}
-        present = [k for k in ROOTS if size[k] and (k != "off" or self.squared)]
-        if self.squared and len(present) > 1:
-            return f"modes ({', '.join(f'{len(size[k])} {k}' for k in present)})"
-        every = sorted((g for _, g in flat), reverse=True)
-        name = "pairs" if set(every) == {2} else f"partition ({','.join(map(str, every))})"
-        name = "DNC" if self.squared or len(every) == 1 else name
-        some = f" with ({','.join(map(str, size['small']))})" if "large" in present else ""
-        return f"{name}{some} at the small root" if "small" in present else name
+        mark = {"large": "", "small": "-small", "off": "-off" if self.squared else ""}
+        if self.squared:
+            many = {k: sum(count for key, count in counts.items() if key[2] == k) for k in ROOTS}
+            on = [k for k in ROOTS if many[k]]
+            return f"DNC{mark[on[0]]}" if len(on) == 1 else f"modes:{','.join(f'{many[k]}{mark[k]}' for k in on)}"
+        keys = sorted(counts, key=lambda key: (self.sizes.index(key[1]), -key[0], key[2]))
+        flat = [(key[0], mark[key[2]]) for key in keys for _ in range(counts[key])]
+        if len(flat) == 1 or set(flat) in ({(2, "")}, {(2, "-small")}):
+            return ("DNC" if len(flat) == 1 else "pairs") + flat[0][1]
+        return f"partition:{','.join(f'{g}{small}' for g, small in flat)}"
 
     def scale(self, g: int, n: int, root: str, *ends: float) -> arb:
         """Encloses the one root of a group's scale equation between two ends, on the side of the peak that its name says."""

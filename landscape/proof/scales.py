@@ -46,6 +46,9 @@ from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.proof.balls import enclosure, exact, precision
 from landscape.proof.statement import NoPoint, Unproved
+from landscape.structures.blocks import Simplex
+from landscape.structures.kinds import Collapse, Modes, Structure, Zero, kind_of
+from landscape.structures.names import name
 
 Root = Literal["large", "small", "off"]
 
@@ -131,7 +134,7 @@ def normalised(problem: Problem, groups: Sequence[Group]) -> tuple[Group, ...]:
         raise InputError('expected the root "large" or "small" for a group of several classes, got "off": use groups of one')
     rank = sum(dimension(problem, group) for group in made)
     if rank > problem.width:
-        raise InputError(f"expected width >= {rank}, the rank of {structure_name(problem, made)}, got {problem.width}")
+        raise InputError(f"expected width >= {rank}, the rank of {name(kind_of_groups(problem, made))}, got {problem.width}")
     return made
 
 
@@ -140,25 +143,16 @@ def dimension(problem: Problem, group: Group) -> int:
     return 0 if group.root == "off" else group.size - (problem.loss == "ce")
 
 
-def structure_name(problem: Problem, groups: Sequence[Group]) -> str:
-    """Returns the name that the atlas and the reports use, largest group first, with the roots where they are not all large."""
-    roots = {group.root for group in groups if group.root != "off"}
-    if not roots:
-        return "zero"
-    if problem.loss == "mse":
-        counts = {root: sum(group.root == root for group in groups) for root in ("large", "small", "off")}
-        if len({group.root for group in groups}) == 1:
-            return "DNC" if "large" in roots else "DNC at the small root"
-        return f"modes ({', '.join(f'{count} {root}' for root, count in counts.items() if count)})"
-    sizes = sorted((group.size for group in groups), reverse=True)
-    pairs = "pairs" if set(sizes) == {2} else f"partition ({','.join(map(str, sizes))})"
-    name = "DNC" if len(sizes) == 1 else pairs
-    if roots == {"large"}:
-        return name
-    if roots == {"small"}:
-        return f"{name} at the small root"
-    small = sorted((group.size for group in groups if group.root == "small"), reverse=True)
-    return f"{name} with ({','.join(map(str, small))}) at the small root"
+def kind_of_groups(problem: Problem, groups: Sequence[Group]) -> Structure | Modes:
+    """Returns the kind of a structure in its normal form, under squared error with the number of modes at each root."""
+    if problem.loss != "mse":
+        return kind_of([(Simplex(one.size), one.samples, "large" if one.root == "off" else one.root) for one in groups])
+    large, small, off = (sum(one.root == root for one in groups) for root in ("large", "small", "off"))
+    if not large and not small:
+        return Zero()
+    if off or (large and small):
+        return Modes(large, small, off)
+    return Collapse("large" if large else "small")
 
 
 def scale_enclosures(problem: Problem, groups: Sequence[Group]) -> tuple[tuple[float, float], ...] | Unproved | NoPoint:

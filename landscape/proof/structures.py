@@ -22,12 +22,13 @@ from landscape.proof.scales import (
     Kind,
     dimension,
     enclose_all,
+    kind_of_groups,
     normalised,
     shifted,
-    structure_name,
     undecided,
 )
 from landscape.proof.statement import NoPoint, Proof, Unproved
+from landscape.structures.names import name
 
 PLACES = 4  # last places of a decay within which a structure is asked for sign changes
 
@@ -153,8 +154,8 @@ def _proof(problem: Problem, groups: tuple[Group, ...], kinds: Counted, signs: S
     index = sum((block.negative or 0) * block.multiplicity for block in signs)
     by_group = {kind.group: _payload(kind) for kind, _ in kinds}
     data = {"groups": [by_group[group] for group in groups]}
-    name = structure_name(problem, groups)
-    return Proof("structure", problem, rank, nullity, index, enclosure(_loss(problem, kinds)), bits, name, data=data)
+    called = name(kind_of_groups(problem, groups))
+    return Proof("structure", problem, rank, nullity, index, enclosure(_loss(problem, kinds)), bits, called, data=data)
 
 
 def _payload(kind: Kind) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import seaborn
 from matplotlib.figure import Figure
 
 from landscape.degeneracy.report import DegeneracyReport
-from landscape.model.objective import Objective, class_means
 from landscape.plot.point import draw_logits, draw_singular_values, draw_trace
 from landscape.plot.spectrum import draw_spectrum
 from landscape.plot.theme import new_figure, style
@@ -42,7 +41,7 @@ def point_pictures(point: CriticalPoint, report: DegeneracyReport) -> list[Pictu
     pictures = [_spectrum_picture(report, caption)] if _has_spectrum(report) else []
     problem = point.problem
     figure, (axes,) = new_figure(height=2.6)
-    draw_logits(axes, class_means(problem, Objective.of(problem, point.theta).logits(point.theta)))
+    draw_logits(axes, point.class_logits)
     words = f"Heat map of {problem.classes} logits for {problem.classes} classes"
     pictures.append(Picture(_svg(figure), "Class-mean logits", words))
     figure, (axes,) = new_figure(height=2.6)

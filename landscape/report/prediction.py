@@ -10,7 +10,7 @@ def predicted(report: DegeneracyReport) -> AtlasRow | None:
 
     Computed from the problem and the name alone, by the scale equations and the representations of the partition's symmetry.
     """
-    problem, parts = report.problem, report.found.parts
+    problem, parts = report.problem, report.found.parts if report.found else ()
     if not parts or not problem.is_balanced or not all(isinstance(part.block, Simplex) for part in parts):
         return None
     samples = problem.class_sizes[0]

@@ -1,16 +1,16 @@
 """What a solve did to a given point: loss, gradient and structure before and after, and how far apart the two are."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from landscape.model.objective import Objective, class_means
 from landscape.points.point import CriticalPoint
 from landscape.solver.newton import critical_core
 from landscape.solver.run import CRITICAL
-from landscape.structures.recognition import rank_of_logits, structure_name
+from landscape.structures.kinds import Kind
+from landscape.structures.names import name
+from landscape.structures.recognition import rank_of_logits, recognise
 
-NOT_CRITICAL = "not critical"  # stands where a structure would, since only critical points have one
 _NEAR = 1e-2  # of the norm of the parameters: how far from a critical point of known structure a point may be called by its name
 NO_RANK = "no accepted rank"  # the same at a small gradient whose decay is smaller still
 
@@ -22,19 +22,30 @@ class Place:
     Attributes:
         loss: With weight decay; None where it is not finite.
         gradient_norm: Euclidean; None where it is not finite.
-        structure: The name of the critical point that trusted Newton steps lead to, if it is near; `NOT_CRITICAL` otherwise.
+        kind: Kind of the critical point that trusted Newton steps lead to; None if none is near.
+        ranked: Whether a rank of the factors is certain; where it is not, there is no kind although the gradient is small.
     """
 
     loss: float | None
     gradient_norm: float | None
-    structure: str
+    kind: Kind | None
+    ranked: bool = True
+
+    @property
+    def structure(self) -> str:
+        """The name of the kind, or why there is none."""
+        return name(self.kind) if self.ranked else NO_RANK
 
     @classmethod
     def of(cls, point: CriticalPoint) -> "Place":
         """Returns the place of a point, which is not moved."""
         if not (math.isfinite(point.loss) and math.isfinite(point.gradient_norm)):
-            return cls(None, None, NOT_CRITICAL)
-        return cls(point.loss, point.gradient_norm, _structure(point))
+            return cls(None, None, None)
+        return cls(point.loss, point.gradient_norm, *_kind(point))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the JSON form."""
+        return {"loss": self.loss, "gradient_norm": self.gradient_norm, "structure": self.structure}
 
     def __str__(self) -> str:
         if self.loss is None or self.gradient_norm is None:
@@ -76,19 +87,20 @@ class Move:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form, to be put beside other keys."""
-        return {"before": asdict(self.before), "after": asdict(self.after), "moved": self.distance}
+        return {"before": self.before.as_dict(), "after": self.after.as_dict(), "moved": self.distance}
 
 
-def _structure(point: CriticalPoint) -> str:
+def _kind(point: CriticalPoint) -> tuple[Kind | None, bool]:
+    """Returns the kind of the critical point next to a point, and whether a rank of the factors is certain."""
     problem, small = point.problem, point.gradient_norm <= CRITICAL
     if problem.is_linear:
         found = critical_core(problem, point.theta, CRITICAL)
         if found is None:
-            return NO_RANK if small else NOT_CRITICAL
+            return None, not small
         core, nearest = found
         near = small or float((nearest - point.theta).norm()) <= _NEAR * float(point.theta.norm())
-        return structure_name(problem, core.class_logits, core.rank) if near else NOT_CRITICAL
+        return recognise(problem, core.class_logits, core.rank).kind if near else None, True
     if not small:
-        return NOT_CRITICAL
-    logits = class_means(problem, Objective.of(problem, point.theta).logits(point.theta))
-    return structure_name(problem, logits, rank_of_logits(logits))
+        return None, True
+    logits = point.class_logits
+    return recognise(problem, logits, rank_of_logits(logits)).kind, True

@@ -7,9 +7,8 @@ from typing import Literal, cast
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.structures.blocks import Block, Polygon, Simplex
-from landscape.structures.kinds import Root
+from landscape.structures.kinds import Marked, Root
 
-Marked = tuple[Block, int, Root]  # a block, the samples of its classes, and the root of its scale
 MOST = 50_000  # partitions: all of K = 50 are 30 701; beyond that the table takes minutes and nobody reads it
 
 

@@ -9,6 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.structures.kinds import Kind, Unnamed
+from landscape.structures.names import name
+
 TOLERANCE = 1e-7  # relative; polished points agree to 1e-13, and no two structures seen so far are closer than 1e-5
 
 
@@ -45,23 +48,28 @@ class Fingerprint:
         return f"rank {self.rank}, loss {self.loss:.8f}"
 
 
-def label_unnamed(ends: Sequence[tuple[str, Fingerprint]]) -> list[str]:
-    """Returns the names of structures, those without a name with their loss, and a number where its digits do not tell enough.
+def label_unnamed(ends: Sequence[tuple[Kind | None, str, Fingerprint]]) -> list[str]:
+    """Returns one label per end point: its text, or for an unnamed structure its rank and loss.
 
-    Ends of one unnamed structure have one label, which depends on the set of ends and not on their order.
+    If two different unnamed structures print the same loss, a counter is added: `unnamed rank 4, loss 0.08120000 (2)`. Ends of
+    one unnamed structure have one label, which depends on the set of ends and not on their order.
+
+    Args:
+        ends: Kind of each end point (None where it is not critical), the text that a named one keeps, and its fingerprint.
     """
-    labels = [name for name, _ in ends]
-    unnamed = [place for place, name in enumerate(labels) if name.startswith("unnamed")]
-    kinds: dict[Fingerprint, str] = {}
+    labels = [text for _, text, _ in ends]
+    marks = [mark for _, _, mark in ends]
+    unnamed = [place for place, (kind, _, _) in enumerate(ends) if isinstance(kind, Unnamed)]
+    told: dict[Fingerprint, str] = {}
     alike: Counter[str] = Counter()
-    for place in sorted(unnamed, key=lambda place: (ends[place][1].loss, ends[place][1].singular)):
-        mark = ends[place][1]
-        kind = next((known for known in takewhile(mark.is_level_with, reversed(kinds)) if known.matches(mark)), None)
-        if kind is None:
-            kind, text = mark, f"unnamed {mark}"
+    for place in sorted(unnamed, key=lambda place: (marks[place].loss, marks[place].singular)):
+        mark = marks[place]
+        same = next((known for known in takewhile(mark.is_level_with, reversed(told)) if known.matches(mark)), None)
+        if same is None:
+            same, text = mark, f"{name(Unnamed(mark.rank))}, loss {mark.loss:.8f}"
             alike[text] += 1
-            kinds[kind] = text if alike[text] == 1 else f"{text} ({alike[text]})"
-        labels[place] = kinds[kind]
+            told[same] = text if alike[text] == 1 else f"{text} ({alike[text]})"
+        labels[place] = told[same]
     return labels
 
 

@@ -5,8 +5,8 @@ from typing import cast, get_args
 from landscape.errors import InputError
 from landscape.model.problem import Activation, Loss, Problem
 from landscape.numbers import parse_decay, parse_number, parse_sizes
-from landscape.structures.blocks import label, parse_block
-from landscape.structures.kinds import Apex, Blocks, Collapse, Pairs, Partition, Root, Structure
+from landscape.structures.kinds import Modes, Root, Structure, Unnamed
+from landscape.structures.names import parse
 
 _LONGEST_RANGE = 20_000  # whole numbers in one range; a table of more is refused anyway
 _PROBLEM_KEYS = {"K", "n", "d", "L", "decay", "sizes", "loss", "activation"}
@@ -91,20 +91,20 @@ def parse_problem(text: str) -> Problem:
     )
 
 
-def parse_structure(text: str, root: Root) -> Structure:
-    """Reads `dnc`, `pairs`, `apex`, `partition:6,2,2` or `blocks:polygon5+3+2`."""
-    if text == "dnc":
-        return Collapse(root)
-    if text == "pairs":
-        return Pairs(root)
-    if text == "apex":
-        return Apex()
-    kind, separator, groups = text.partition(":")
-    if kind == "partition" and separator:
-        return Partition(parse_sizes(groups), root)
-    if kind == "blocks" and separator:
-        return Blocks(tuple(parse_block(part) for part in groups.split("+")), root)
-    raise InputError(f"expected dnc, pairs, apex, partition:6,2,2 or blocks:polygon5+3+2, got {text!r}")
+def parse_structure(text: str, root: Root = "large") -> Structure:
+    """Reads a structure that has a closed form: `DNC`, `pairs`, `apex`, `zero`, `partition:6,2,2` or `blocks:polygon5+3+2`.
+
+    Args:
+        text: A printed name, as `landscape.structures.names.name` writes it.
+        root: Of the groups that are not marked `-small`.
+
+    Raises:
+        InputError: If the text is no name, or that of a point without a closed form.
+    """
+    kind = parse(text, root)
+    if isinstance(kind, Modes | Unnamed):
+        raise InputError(f"expected a structure with a closed form, got {text!r}: it says too little to write a point")
+    return kind
 
 
 def _one_of(choices: tuple[str, ...], text: str, name: str) -> str:
@@ -118,19 +118,3 @@ def _whole(text: str | None, name: str) -> int:
         return int(text or "")
     except ValueError:
         raise InputError(f"expected {name} to be a whole number, got {text!r}") from None
-
-
-def describe(structure: Structure) -> str:
-    """Returns the name that the command line and the reports use."""
-    match structure:
-        case Partition(groups, root):
-            name = f"partition ({','.join(map(str, groups))})"
-        case Pairs(root):
-            name = "pairs"
-        case Collapse(root):
-            name = "DNC"
-        case Blocks(blocks, root):
-            name = f"blocks {'+'.join(map(label, blocks))}"
-        case Apex():
-            return "pairs+apex"
-    return name if root == "large" else f"{name} at the small root"

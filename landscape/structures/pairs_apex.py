@@ -71,29 +71,29 @@ def _apex_scalars(problem: Problem) -> Tensor | None:
 
 
 def require_apex(problem: Problem) -> LogitForm:
-    """Returns the logits of pairs+apex.
+    """Returns the logits of apex.
 
     Raises:
         InputError: If the problem has none; the message names the largest decay that has one.
     """
     if problem.classes % 2 == 0 or problem.loss != "ce" or not problem.is_balanced:
-        raise InputError("expected an odd number of equal classes and loss ce for pairs+apex: use pairs, dnc or random")
+        raise InputError("expected an odd number of equal classes and loss ce for apex: use pairs, DNC or random")
     scalars = _apex_scalars(problem)
     if scalars is None:
         low, high = problem.mean_decay / 2, problem.mean_decay
         while _apex_scalars(replace(problem, decay=low)) is None:
             low, high = low / 2, low
             if low < 1e-9:
-                raise InputError(f"no pairs+apex was found at decay {problem.mean_decay:g} or below: start from random")
+                raise InputError(f"no apex was found at decay {problem.mean_decay:g} or below: start from random")
         while high / low > 1 + 1e-5:
             middle = math.sqrt(low * high)
             low, high = (low, middle) if _apex_scalars(replace(problem, decay=middle)) is None else (middle, high)
-        raise InputError(f"no pairs+apex exists at decay {problem.mean_decay:g}: the largest decay that has one is {low:.6g}")
+        raise InputError(f"no apex exists at decay {problem.mean_decay:g}: the largest decay that has one is {low:.6g}")
     return _apex_form(problem, scalars)
 
 
 def find_apex(problem: Problem) -> LogitForm | None:
-    """Returns the logits of pairs+apex, or None where there is no such point, without looking for the decay that has one."""
+    """Returns the logits of apex, or None where there is no such point, without looking for the decay that has one."""
     if problem.classes % 2 == 0 or problem.loss != "ce" or not (problem.is_balanced and problem.is_linear):
         return None
     if problem.depth == 1 or problem.classes == 3:

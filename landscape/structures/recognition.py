@@ -1,7 +1,6 @@
 """The known structure that a point's class-mean logits match, up to relabelling of the classes: its parts, and its name."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -13,8 +12,9 @@ from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.structures.analytic import logit_form
 from landscape.structures.block_bases import basis_of
-from landscape.structures.blocks import Block, Polygon, Simplex, codes_of_size, label
-from landscape.structures.kinds import Apex, Root
+from landscape.structures.blocks import Block, Polygon, Simplex, codes_of_size
+from landscape.structures.kinds import Apex, Collapse, Kind, Root, Unnamed, Zero, kind_of
+from landscape.structures.names import name
 from landscape.structures.scale_equation import scale_equation
 
 MATCH = 1e-6  # relative error of the logits up to which a structure is recognised; polished points match to 1e-12
@@ -53,11 +53,11 @@ class Recognised:
     """What a point's logits were recognised as.
 
     Attributes:
-        name: "DNC", "pairs", "partition (6,2,2)", "blocks polygon5+3", "pairs+apex", "zero" or "unnamed rank r".
+        kind: Kind in its normal form.
         parts: Blocks of the structure; empty where it does not consist of blocks.
     """
 
-    name: str
+    kind: Kind
     parts: tuple[Part, ...] = ()
 
     def distance(self, logits: Float[Tensor, "k k"]) -> float:
@@ -67,7 +67,7 @@ class Recognised:
 
 def structure_name(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> str:
     """Returns the name of the structure that `recognise` finds."""
-    return recognise(problem, logits, rank).name
+    return name(recognise(problem, logits, rank).kind)
 
 
 def recognise(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> Recognised:
@@ -83,20 +83,20 @@ def recognise(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> Reco
         logits: Class-mean logits, one column per class.
         rank: Of the logits.
     """
-    unnamed = Recognised(f"unnamed rank {rank}")
+    unnamed = Recognised(Unnamed(rank))
     if rank == 0:
-        return Recognised("zero")
+        return Recognised(Zero())
     if not problem.is_linear or problem.loss == "mse":
-        return Recognised("DNC") if _is_collapse(problem, logits, rank) else unnamed
+        return Recognised(Collapse()) if _is_collapse(problem, logits, rank) else unnamed
     for coupling in _COUPLINGS:
         groups = _components(logits.abs() > coupling * logits.abs().max())
         matches = [_match(problem, logits, group) for group in groups]
         known = tuple(match for match in matches if match is not None)
         if len(known) == len(groups) and sum(basis_of(part.block).shape[1] for part in known) == rank:
-            name = _blocks_name([part.block for part in known], {part.root for part in known if part.root is not None})
-            return Recognised(name, known)
+            marked = [(part.block, problem.class_sizes[part.members[0]], part.root or "large") for part in known]
+            return Recognised(kind_of(marked), known)
     if problem.classes % 2 and rank == (problem.classes + 1) // 2 and problem.is_balanced and _is_apex(problem, logits):
-        return Recognised("pairs+apex")
+        return Recognised(Apex())
     return unnamed
 
 
@@ -114,25 +114,6 @@ def rank_of_logits(logits: Float[Tensor, "k k"]) -> int:
     return int((values > _NEGLIGIBLE * values.max()).sum())
 
 
-def _blocks_name(blocks: list[Block], roots: set[Root]) -> str:
-    sizes = sorted((block.size for block in blocks if isinstance(block, Simplex)), reverse=True)
-    if len(sizes) < len(blocks):
-        codes = sorted((label(block) for block in blocks if not isinstance(block, Simplex)), reverse=True)
-        name = f"blocks {'+'.join([*codes, *map(str, sizes)])}"
-    else:
-        name = partition_name(sizes)
-    if roots == {"large"}:
-        return name
-    return f"{name} at the small root" if roots == {"small"} else f"{name} at mixed roots"
-
-
-def partition_name(sizes: Sequence[int]) -> str:
-    """Returns the name of a partition of the classes into groups of these sizes, largest first."""
-    if len(sizes) == 1:
-        return "DNC"
-    return "pairs" if set(sizes) == {2} else f"partition ({','.join(map(str, sizes))})"
-
-
 def _components(linked: Tensor) -> list[list[int]]:
     """Returns the connected components of a graph given by its (possibly one-sided) adjacency matrix."""
     left, components = set(range(linked.shape[0])), []
@@ -144,7 +125,7 @@ def _components(linked: Tensor) -> list[list[int]]:
             left -= found
             reached += sorted(found)
         components.append(sorted(reached))
-    return components
+    return sorted(components)
 
 
 def _is_simplex(block: Tensor) -> bool:

@@ -12,7 +12,7 @@ from landscape.degeneracy.analysis import analyse
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.model.gauge import interfaces
-from landscape.model.objective import Objective, class_means
+from landscape.model.objective import Objective, class_logits
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint, Origin, Outcome
 from landscape.solver.methods import PseudoTransient
@@ -101,10 +101,10 @@ def perturb(point: CriticalPoint, radius: float, draws: int, seed: int = 0, meth
         push = torch.randn(point.theta.numel(), dtype=torch.float64, generator=generator).to(point.theta)
         starts.append(Start(point.theta + radius * push / push.norm(), Origin(f"pushed by {radius:g}", seed=draw)))
     arrivals = [arrival.point for arrival in solve_batch(point.problem, starts, method or PseudoTransient())]
-    home = _class_logits(point.problem, point.theta)
+    home = class_logits(point.problem, point.theta)
     returns = []
     for end in sorted(arrivals, key=lambda end: end.origin.seed or 0):
-        close = (_class_logits(point.problem, end.theta) - home).norm() <= SAME_LOGITS * home.norm()
+        close = (class_logits(point.problem, end.theta) - home).norm() <= SAME_LOGITS * home.norm()
         returns.append(Return(end, _name(end), end.outcome is Outcome.CONVERGED and bool(close)))
     return returns
 
@@ -149,7 +149,7 @@ def alignment(problem: Problem, theta: Float[Tensor, " p"]) -> Alignment:
     K = problem.classes
     if K > MOST_CLASSES:
         raise InputError(f"expected at most {MOST_CLASSES} classes for the best pairing, got {K}")
-    logits = _class_logits(problem, theta)
+    logits = class_logits(problem, theta)
     size = float(logits.norm())
     if not size > 0:
         return Alignment(0.0, 0.0 if K % 2 == 0 else None)
@@ -171,10 +171,6 @@ def _cheapest_pairing(cost: list[list[float]]) -> float:
         return min(cost[one][other] + best(left - {one, other}) for other in left if other != one)
 
     return best(frozenset(range(len(cost))))
-
-
-def _class_logits(problem: Problem, theta: Tensor) -> Tensor:
-    return class_means(problem, Objective.of(problem, theta).logits(theta))
 
 
 def _name(point: CriticalPoint) -> str:

@@ -22,13 +22,14 @@ from landscape.degeneracy.analysis import analyse
 from landscape.degeneracy.methods import MethodName
 from landscape.display import brief
 from landscape.errors import InputError
-from landscape.model.objective import Objective, class_means
 from landscape.model.problem import Problem
 from landscape.points.point import Origin, Outcome
 from landscape.solver.methods import PseudoTransient
 from landscape.solver.pool import Arrival, BatchMethod, Start, solve_batch
 from landscape.solver.starts import Random, random_start
 from landscape.structures.fingerprint import Fingerprint, label_unnamed
+from landscape.structures.names import known_name
+from landscape.structures.old_names import current_name
 
 FOLDER_FORMAT = 1  # of the folder; records of another format are refused, never mixed
 CONFIDENCE = 0.95
@@ -117,8 +118,7 @@ class EndPoint:
         report = analyse(point, method) if point.outcome is Outcome.CONVERGED else None
         last = arrival.ranks[-1] if arrival.ranks else 0
         rank = report.rank if report and report.rank is not None else last
-        logits = class_means(point.problem, Objective.of(point.problem, point.theta).logits(point.theta))
-        mark = Fingerprint.of(point.loss, logits, point.problem.class_sizes, rank)
+        mark = Fingerprint.of(point.loss, point.class_logits, point.problem.class_sizes, rank)
         rows = zip(point.trace.tolist(), arrival.ranks, strict=True)
         return cls(
             seed=-1 if point.origin.seed is None else point.origin.seed,
@@ -139,7 +139,11 @@ class EndPoint:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "EndPoint":
         """Reads the JSON form back (`dataclasses.asdict` writes it)."""
-        lists = {"singular": tuple(fields["singular"]), "record": tuple(tuple(row) for row in fields["record"])}
+        lists = {
+            "structure": current_name(str(fields["structure"])),
+            "singular": tuple(fields["singular"]),
+            "record": tuple(tuple(row) for row in fields["record"]),
+        }
         return cls(**{**fields, **lists})
 
     @property
@@ -170,7 +174,7 @@ class Prevalence:
     @classmethod
     def of(cls, study: Study, ends: Sequence[EndPoint]) -> "Prevalence":
         """Returns the end points with those of one unnamed structure under one label."""
-        labels = label_unnamed([(end.structure, end.fingerprint) for end in ends])
+        labels = label_unnamed([(known_name(end.structure), end.structure, end.fingerprint) for end in ends])
         return cls(study, tuple(ends), tuple(labels))
 
     def __repr__(self) -> str:

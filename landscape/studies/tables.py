@@ -6,12 +6,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from jaxtyping import Float
-from torch import Tensor
-
 from landscape.atomic_files import atomic_write
 from landscape.errors import InputError
-from landscape.model.objective import Objective, class_means
 from landscape.points.point import CriticalPoint
 from landscape.solver.pool import BatchMethod
 from landscape.studies.prevalence import EndPoint, Prevalence, Study, measure_prevalence, point_path, wilson
@@ -141,7 +137,7 @@ def compare_methods(study: Study, method: BatchMethod, seeds: int, folder: Path)
 
 def _comparison(seed: int, end: EndPoint, other: EndPoint, path: Path, other_path: Path) -> MethodComparison:
     point = CriticalPoint.load(path)
-    logits, others = _class_logits(point), _class_logits(CriticalPoint.load(other_path))
+    logits, others = point.class_logits, CriticalPoint.load(other_path).class_logits
     return MethodComparison(
         width=point.problem.width,
         decay=point.problem.mean_decay,
@@ -152,10 +148,6 @@ def _comparison(seed: int, end: EndPoint, other: EndPoint, path: Path, other_pat
         products=end.products,
         other_products=other.products,
     )
-
-
-def _class_logits(point: CriticalPoint) -> Float[Tensor, "k k"]:
-    return class_means(point.problem, Objective.of(point.problem, point.theta).logits(point.theta))
 
 
 def write_table(table: Sequence[T], path: Path) -> None:

@@ -12,6 +12,7 @@ from landscape.archive.records import Archive, Failure
 from landscape.atomic_files import atomic_write
 from landscape.errors import InputError
 from landscape.seal import digest_of
+from landscape.structures.old_names import current_name
 from landscape.sweep.filter import require_column
 from landscape.tensor_file import Damaged
 
@@ -127,11 +128,12 @@ def frequencies(table: "DataFrame", by: Sequence[str], structure: str | None = N
 
 def _labels(ends: list[tuple[Any, ...]]) -> list[str]:
     from landscape.structures.fingerprint import Fingerprint, label_unnamed
+    from landscape.structures.names import known_name
 
     marked = []
     for name, rank, loss, singular in ends:
         values = tuple(float(value) for value in singular.split(",") if value)
-        marked.append((name, Fingerprint(int(rank), math.inf if math.isnan(loss) else loss, values)))
+        marked.append((known_name(name), name, Fingerprint(int(rank), math.inf if math.isnan(loss) else loss, values)))
     return label_unnamed(marked)
 
 
@@ -159,6 +161,7 @@ def _readers(archive: Archive, failures: bool) -> Iterator[tuple[str, Callable[[
 def _row(archive: Archive, digest: str) -> dict[str, Any]:
     record = archive.read(digest)
     result = {name: record.result[name] for name in _RESULT}
+    result["structure"] = current_name(str(result["structure"]))
     times = {name: record.provenance.get(name) for name in _TIMES}
     singular = ",".join(f"{value:.17g}" for value in record.result["singular"])
     return {**_settings(record.job), **result, "singular": singular, "digest": digest, **times}

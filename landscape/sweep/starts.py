@@ -11,18 +11,19 @@ from landscape.archive.job import Job
 _NUMBERS = 10**10  # in one matrix or vector of a job: 80 GB, beyond what fits anywhere, and within what torch can count
 _WHOLE = "[1-9][0-9]{0,5}"  # one text for one number: the text is part of the identity of a job
 _BLOCK = re.compile(rf"({_WHOLE})|polygon({_WHOLE})|T({_WHOLE})|H([1-9][0-9]?)x({_WHOLE})")
-_START = re.compile(rf"random|dnc|pairs|apex|partition:{_WHOLE}(,{_WHOLE})*|blocks:.+")
+_SMALL = "-small"  # marks a name or a group at the small root, as `landscape.structures.names` writes it
+_START = re.compile(rf"random|(dnc|DNC|pairs)({_SMALL})?|apex|zero|partition:{_WHOLE}({_SMALL})?(,{_WHOLE}({_SMALL})?)*|blocks:.+")
 
 
 def checked_start(text: str) -> str:
-    """Returns the text of a start.
+    """Returns the text of a start; DNC is written dnc, since the text is part of the identity of a job.
 
     Raises:
         ValueError: If it is none, whatever the problem.
     """
     if not _START.fullmatch(text) or (text.startswith("blocks:") and None in _blocks(text, 0)):
-        raise ValueError("expected random, dnc, pairs, apex, partition:6,2,2 or blocks:polygon5+3+2")
-    return text
+        raise ValueError("expected random, DNC, pairs, apex, zero, partition:6,2,2 or blocks:polygon5+3+2")
+    return f"dnc{text[3:]}" if text[:3] == "DNC" else text
 
 
 def misfit(job: Job) -> tuple[tuple[str, ...], str] | None:
@@ -42,12 +43,14 @@ def _faults(job: Job) -> Iterator[str]:
     sizes, classes = job.class_sizes, len(job.class_sizes)
     if job.activation != "linear" and job.depth > 1:
         yield "expected linear layers"
-    if job.loss != "ce" and job.start != "dnc":
+    if job.loss != "ce" and job.start.removesuffix(_SMALL) not in ("dnc", "zero"):
         yield "expected loss ce"
     if job.start == "apex":
         if classes % 2 == 0 or len(set(sizes)) > 1:
             yield "expected an odd number of equal classes"
         rank = (classes + 1) // 2
+    elif job.start == "zero":
+        rank = 0
     elif job.loss != "ce":
         rank = classes
     else:
@@ -61,22 +64,22 @@ def _faults(job: Job) -> Iterator[str]:
         rank = sum(rank for _, rank in blocks)
     if rank > job.width:
         yield f"expected width >= {rank}, the rank of the structure"
-    if rank and job.root == "small" and job.depth == 1:
+    if rank and (job.root == "small" or _SMALL in job.start) and job.depth == 1:
         yield "expected depth >= 2 for the small root"
 
 
 def _blocks(start: str, classes: int) -> list[tuple[int, int] | None]:
     """Returns classes and rank of every group of a structure; None for what is no group."""
     kind, _, groups = start.partition(":")
-    match kind:
+    match kind.removesuffix(_SMALL):
         case "dnc":
             return [(classes, classes - 1)]
         case "pairs":
             return [(2, 1)] * ((classes + 1) // 2)  # one class too many where they are odd
         case "partition":
-            return [(int(size), int(size) - 1) for size in groups.split(",")]
+            return [(size, size - 1) for size in (int(part.removesuffix(_SMALL)) for part in groups.split(","))]
         case _:
-            return [_block(text) for text in groups.split("+")]
+            return [_block(part.removesuffix(_SMALL)) for part in groups.split("+")]
 
 
 def _block(text: str) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from landscape.model.problem import Problem
 from landscape.structures.analytic import logit_form
 from landscape.structures.blocks import parse_block
 from landscape.structures.dnc import stability_threshold
-from landscape.structures.kinds import Root
+from landscape.structures.kinds import Unnamed
 from landscape.structures.notation import parse_structure
 from landscape.structures.recognition import structure_name
 from landscape.structures.scale_equation import simplex_equation
@@ -28,16 +28,16 @@ PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
 
 def test_the_paper_setting() -> None:
     rows = {entry.structure: entry for entry in atlas(PAPER).entries}
-    minima = {"pairs": 0.0800126592, "partition (6,2,2)": 0.0860816013, "partition (8,2)": 0.0884334205, "DNC": 0.0906621832}
+    minima = {"pairs": 0.0800126592, "partition:6,2,2": 0.0860816013, "partition:8,2": 0.0884334205, "DNC": 0.0906621832}
     for name, loss in minima.items():
         assert rows[name].loss == pytest.approx(loss, abs=1e-10)
         assert (rows[name].index, rows[name].excess) == (0, 0)
     groups = [row for name, row in rows.items() if name in minima or name.startswith("partition")]
     assert len(groups) == 12
     assert {row.structure for row in groups if row.index == 0} == set(minima)
-    assert rows["partition (5,5)"].index == 18
-    assert rows["partition (3,3,2,2)"].index == 4
-    assert rows["blocks T5"].loss == pytest.approx(0.08143215, abs=1e-8)
+    assert rows["partition:5,5"].index == 18
+    assert rows["partition:3,3,2,2"].index == 4
+    assert rows["blocks:T5"].loss == pytest.approx(0.08143215, abs=1e-8)
     assert rows["pairs"].copies == 945
     assert rows["DNC"].paper_dimension == 2 * 9 * 61
 
@@ -46,7 +46,7 @@ def test_the_search_finds_the_code_and_adds_what_has_no_name() -> None:
     problem = Problem.balanced(10, 5, 10, 2, 2**-10)
     found = search(problem, 3, seed=1)
     names = [structure_name(problem, item.core.class_logits, item.core.rank) for item in found.found]
-    assert "blocks T5" in names
+    assert "blocks:T5" in names
     assert sum(item.times for item in found.found) + found.lost == 3
     again = search(problem, 3, seed=1)
     assert [item.fingerprint for item in again.found] == [item.fingerprint for item in found.found]
@@ -60,11 +60,9 @@ def test_every_row_is_that_of_the_dense_hessian(classes: int, depth: int) -> Non
     found = atlas(problem, AtlasOptions(roots="both", starts=4))
     assert len(found.entries) > 1
     for entry in found.entries:
-        root: Root = "small" if entry.structure.endswith("at the small root") else "large"
-        kind = entry.structure.removesuffix(" at the small root").replace(" (", ":").rstrip(")").replace(" ", ":")
-        kind = {"DNC": "dnc", "pairs+apex": "apex"}.get(kind, kind)
-        if kind != "zero" and "with" not in kind and root == "large":
-            theta = write_parameters(problem, logit_form(problem, parse_structure(kind, root)), gauge=0)
+        seen = entry.smallest_positive is not None and entry.smallest_positive > 1e-9  # else the dense Hessian sees it as zero
+        if not isinstance(entry.kind, Unnamed) and seen:
+            theta = write_parameters(problem, logit_form(problem, parse_structure(entry.structure)), gauge=0)
             dense = torch.linalg.eigvalsh(torch.func.hessian(Objective.of(problem).loss)(theta))
             assert int((dense.abs() < 1e-12).sum()) == entry.nullity
             assert int((dense < -1e-12).sum()) == entry.index
@@ -89,7 +87,7 @@ def test_what_is_near_zero_at_the_threshold_and_at_the_fold() -> None:
 
 def test_imbalanced_classes_are_grouped_by_size() -> None:
     found = atlas(Problem((3, 3, 2, 2, 1), 8, 2, 1e-3))
-    assert {entry.structure for entry in found.entries} == {"partition (2,2,1)", "zero"}
+    assert {entry.structure for entry in found.entries} == {"partition:2,2,1", "zero"}
     assert found.omitted
 
 
@@ -125,7 +123,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     uneven = "atlas --class-sizes 3,3,1 --width 4 --depth 2 --decay 1e-3 --json"
     assert run([*uneven.split(), "--plot", str(picture)]) == 0
     assert picture.read_bytes()[:4] == b"\x89PNG"
-    assert {row["structure"] for row in json.loads(capsys.readouterr().out)} == {"partition (2,1)", "zero"}
+    assert {row["structure"] for row in json.loads(capsys.readouterr().out)} == {"partition:2,1", "zero"}
     capsys.readouterr()
     for bad in ("--plot atlas.txt", "--samples 2", "--classes 4"):
         assert run([*uneven.split(), *bad.split()]) == 2

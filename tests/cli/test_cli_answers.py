@@ -166,7 +166,7 @@ def test_a_saddle_has_an_index_and_no_learning_coefficient(folder: Path, capsys:
     assert report["nullity"] == int((abs(values) < 1e-14).sum())
     assert report["min_eigenvalue"] == pytest.approx(values[0], abs=1e-13)
     assert report["learning_coefficient"] is None
-    assert report["structure"] == "DNC at the small root"
+    assert report["structure"] == "DNC-small"
 
 
 @pytest.mark.parametrize(("method", "loss"), [("reduction", "ce"), ("dense", "ce"), ("reduction", "mse")])

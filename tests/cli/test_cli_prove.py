@@ -53,13 +53,13 @@ def test_a_structure_is_proved_by_name(folder: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("problem", "start", "root", "name", "nullity", "index"),
     [
-        (PROBLEM, "pairs", "small", "pairs at the small root", 18, 3),
-        ("K=4,n=2,d=6,L=2,decay=1e-7", "pairs", "small", "pairs at the small root", 18, 3),
+        (PROBLEM, "pairs", "small", "pairs-small", 18, 3),
+        ("K=4,n=2,d=6,L=2,decay=1e-7", "pairs", "small", "pairs-small", 18, 3),
         ("K=5,n=3,d=6,L=4,decay=0.06443059911283797", "dnc", "large", "DNC", 56, 5),
         ("K=6,n=2,d=8,L=3,decay=0.058060360421295205", "dnc", "large", "DNC", 75, 9),
         ("K=1000,n=100,d=5000,L=8,decay=1e-5", "dnc", "large", "DNC", 35_964_000, 498_500),
         ("K=3,n=2,d=5,L=2,decay=1e-3,loss=mse", "dnc", "large", "DNC", 18, 0),
-        ("sizes=3:3:2:2,d=5,L=2,decay=1e-3", "partition:2,1,1", "large", "partition (2,1,1)", 8, 2),
+        ("sizes=3:3:2:2,d=5,L=2,decay=1e-3", "partition:2,1,1", "large", "partition:2,1,1", 8, 2),
     ],
 )
 def test_facts_of_named_structures(

@@ -212,7 +212,7 @@ def test_apex_beats_collapse_at_five_classes():
     problem = Problem.balanced(5, 2, 6, 2, 1e-3)
     report = analyse(given_point(problem, write_parameters(problem, logit_form(problem, Apex()))))
     assert report.loss == pytest.approx(0.030945360, abs=6e-10)
-    assert (report.rank, report.index, report.structure) == (3, 0, "pairs+apex")
+    assert (report.rank, report.index, report.structure) == (3, 0, "apex")
 
 
 @pytest.mark.parametrize(("decay", "depth"), [(0.1, 2), ((0.1, 0.2, 0.3), 2), (0.1, 3)])

@@ -181,7 +181,7 @@ def test_histogram_begins_beyond_the_limit(count: int, bars: bool) -> None:
 
 @pytest.mark.parametrize(("rows", "columns", "width"), [(2, 1, 3.3), (1, 2, 6.6)])
 def test_several_spectra_share_their_scales(rows: int, columns: int, width: float) -> None:
-    spectra = {"DNC": spectrum_of(PAPER, Collapse()), "partition (5,5)": spectrum_of(PAPER, Partition((5, 5)))}
+    spectra = {"DNC": spectrum_of(PAPER, Collapse()), "partition:5,5": spectrum_of(PAPER, Partition((5, 5)))}
     figure, axes = new_figure(rows, columns, width)
     draw_spectra(axes, spectra, dict.fromkeys(spectra, RADIUS), PAPER.mean_decay)
     assert axes[0].get_xlim() == axes[1].get_xlim()

@@ -233,7 +233,7 @@ def given_elsewhere(claims: Claims, draw: Random) -> None:
 
 
 def another_name(claims: Claims, draw: Random) -> None:
-    claims["name"] = draw.choice(["", "DNC " + str(claims["name"]), f"{claims['name']} at the small root", "partition (9,1)"])
+    claims["name"] = draw.choice(["", "DNC " + str(claims["name"]), f"{claims['name']}-small", "partition:9,1"])
 
 
 def group_changed(claims: Claims, draw: Random) -> None:

@@ -262,7 +262,7 @@ def test_the_loss_and_the_payload_of_a_proof() -> None:
     problem = Problem.balanced(10, 5, 70, 2, 2**-10)
     proof = prove_structure(problem, [Group(8, 5, "large"), Group(2, 5, "small")])
     assert isinstance(proof, Proof)
-    assert (proof.kind, proof.name, proof.rank) == ("structure", "partition (8,2) with (2) at the small root", 8)
+    assert (proof.kind, proof.name, proof.rank) == ("structure", "partition:8,2-small", 8)
     groups = proof.data["groups"]
     assert [(g["size"], g["samples"], g["root"]) for g in groups] == [(8, 5, "large"), (2, 5, "small")]
     large = prove_structure(problem, [Group(10, 5, "large")])
@@ -277,8 +277,8 @@ def test_the_loss_and_the_payload_of_a_proof() -> None:
     ("roots", "name"),
     [
         (("large", "large"), "DNC"),
-        (("small", "small"), "DNC at the small root"),
-        (("large", "off"), "modes (1 large, 1 off)"),
+        (("small", "small"), "DNC-small"),
+        (("large", "off"), "modes:1,1-off"),
         (("off", "off"), "zero"),
     ],
 )

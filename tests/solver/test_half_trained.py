@@ -14,7 +14,7 @@ from landscape.model.problem import Problem
 
 PATH = Path(__file__).parents[2] / "scripts" / "half_trained.py"
 SMALL = Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
-LOSSES = {"DNC": 0.0906621832, "partition (8,2)": 0.0884334205, "partition (6,2,2)": 0.0860816013, "pairs": 0.0800126592}
+LOSSES = {"DNC": 0.0906621832, "partition:8,2": 0.0884334205, "partition:6,2,2": 0.0860816013, "pairs": 0.0800126592}
 
 
 def load():

@@ -37,7 +37,7 @@ def test_codes_are_critical_and_know_their_name_in_any_order(text: str) -> None:
     assert float(core.objective.gradient(core.theta).norm()) < 1e-14
     order = torch.randperm(10, generator=torch.Generator().manual_seed(1))
     logits = core.class_logits[order][:, order]
-    assert structure_name(PAPER, logits, core.rank) == text.replace(":", " ")
+    assert structure_name(PAPER, logits, core.rank) == text
 
 
 def test_codes_of_size() -> None:

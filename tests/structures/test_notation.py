@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from landscape.errors import InputError
 from landscape.numbers import parse_decay, parse_number, parse_sizes
-from landscape.structures.kinds import Apex, Collapse, Pairs, Partition
+from landscape.structures.blocks import Polygon, Simplex
+from landscape.structures.kinds import Apex, Blocks, Collapse, Pairs, Partition, Zero
 from landscape.structures.notation import parse_problem, parse_scales, parse_structure
 
 NOT_NUMBERS = [
@@ -143,15 +144,33 @@ def test_scales_that_are_not_two_are_refused(text: str) -> None:
         ("apex", Apex()),
         ("partition:6,2,2", Partition((6, 2, 2), "small")),
         ("partition:6:2:2", Partition((6, 2, 2), "small")),
+        ("DNC", Collapse("small")),
+        ("zero", Zero()),
+        ("blocks:polygon5+3", Blocks((Polygon(5), Simplex(3)), "small")),
     ],
 )
 def test_structures(text: str, structure: object) -> None:
     assert parse_structure(text, "small") == structure
 
 
-@pytest.mark.parametrize("text", ["", "DNC", "random", "dnc:3", "partition", "partition 6,2,2", "etf", "point.safetensors"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Dnc",
+        "random",
+        "dnc:3",
+        "apex-small",
+        "DNC-small-small",
+        "zero-small",
+        "partition",
+        "partition 6,2,2",
+        "etf",
+        "point.safetensors",
+    ],
+)
 def test_unknown_structures_are_refused_with_the_known_ones(text: str) -> None:
-    with pytest.raises(InputError, match=r"expected dnc, pairs, apex, partition:6,2,2 or blocks:polygon5\+3\+2"):
+    with pytest.raises(InputError, match=r"expected DNC, pairs, apex, zero, partition:6,2,2 or blocks:polygon5\+3\+2"):
         parse_structure(text, "large")
 
 

@@ -14,12 +14,12 @@ from landscape.structures.recognition import structure_name
 
 NAMED = [
     (Problem.balanced(6, 2, 7, 2, 1e-3), Collapse(), "DNC"),
-    (Problem.balanced(6, 2, 7, 2, 1e-3), Collapse("small"), "DNC at the small root"),
+    (Problem.balanced(6, 2, 7, 2, 1e-3), Collapse("small"), "DNC-small"),
     (Problem.balanced(6, 2, 7, 2, 1e-3), Pairs(), "pairs"),
-    (Problem.balanced(6, 2, 7, 2, 1e-3), Partition((2, 4)), "partition (4,2)"),
-    (Problem.balanced(6, 2, 7, 2, 1e-3), Partition((3, 2, 1)), "partition (3,2,1)"),
-    (Problem.balanced(5, 2, 7, 2, 1e-3), Apex(), "pairs+apex"),
-    (Problem.balanced(7, 1, 7, 2, 1e-3), Apex(), "pairs+apex"),
+    (Problem.balanced(6, 2, 7, 2, 1e-3), Partition((2, 4)), "partition:4,2"),
+    (Problem.balanced(6, 2, 7, 2, 1e-3), Partition((3, 2, 1)), "partition:3,2,1"),
+    (Problem.balanced(5, 2, 7, 2, 1e-3), Apex(), "apex"),
+    (Problem.balanced(7, 1, 7, 2, 1e-3), Apex(), "apex"),
     (Problem((2, 2, 3, 3), 5, 2, 1e-3), Pairs(), "pairs"),
     (Problem((3, 1, 2), 4, 2, 1e-3, "mse"), Collapse(), "DNC"),
 ]

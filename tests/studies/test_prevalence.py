@@ -230,7 +230,7 @@ def test_the_papers_setting() -> None:
     assert result.non_converged == 0
     assert all(point.gradient_norm <= 1e-12 for point in result.ends)
     assert 10 <= result.counts["DNC"] <= 28
-    assert set(result.counts) == {"DNC", "pairs", "partition (8,2)", "partition (6,2,2)"}
+    assert set(result.counts) == {"DNC", "pairs", "partition:8,2", "partition:6,2,2"}
     assert (
         measure_prevalence(Study(paper), 20, size=7).labels
         == measure_prevalence(Study(paper), 20, size=1).labels

@@ -50,7 +50,7 @@ def test_blocks_have_the_classes_and_the_rank_of_their_codes(text: str) -> None:
 @pytest.mark.parametrize("text", ["0", "polygon4", "T4", "H2x2", "H1x3", "H3x1", "x", "", "H1000x2", "٣"])
 def test_what_is_no_block(text: str) -> None:
     assert _block(text) is None
-    with pytest.raises(ValueError, match="expected random, dnc"):
+    with pytest.raises(ValueError, match="expected random, DNC"):
         checked_start(f"blocks:3+{text}")
 
 

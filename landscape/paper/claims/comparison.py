@@ -46,7 +46,7 @@ def _form(problem: Problem, structure: Structure) -> LogitForm | None:
 
 
 def low_rank(classes: int) -> tuple[Structure, ...]:
-    """Returns the critical points that rival DNC: pairs, or for odd K one group of three, and pairs+apex."""
+    """Returns the critical points that rival DNC: pairs, or for odd K one group of three, and the apex."""
     if classes % 2 == 0:
         return (Pairs(),)
     return (Partition((3, *(2,) * ((classes - 3) // 2))), Apex())

@@ -140,7 +140,7 @@ def five_classes_two_layers(fast: bool) -> Finding:
     assert small is not None
     decay = crossing(Problem.balanced(5, 1, 5, 2, 1e-3), Apex(), 5e-4 * fold, 2e-3 * fold)
     numbers: dict[str, float | int | str] = {
-        "margin of pairs+apex at n=2, decay 1e-3": large,
+        "margin of apex at n=2, decay 1e-3": large,
         "its margin at 1e-4 of the fold's decay": small,
         "equal losses at decay (n=1)": decay,
         "over that of the fold": decay / fold,
