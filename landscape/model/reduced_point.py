@@ -72,6 +72,11 @@ class Core:
         """The logits of each class, one column per class."""
         return self.objective.logits(self.theta)
 
+    def written_out(self, width: int) -> Float[Tensor, " p"]:
+        """Returns full parameters of a model of this width at this point, in the frames of the first coordinates."""
+        frame = torch.eye(width, self.rank, dtype=self.theta.dtype, device=self.theta.device)
+        return replace(self, problem=replace(self.problem, width=width)).embed([frame] * self.problem.depth)
+
     def embed(self, frames: list[Float[Tensor, "d r"]]) -> Float[Tensor, " p"]:
         """Returns the full parameters with these orthonormal frames at the interfaces."""
         factors = self.objective.split(self.theta)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-import landscape.degeneracy.analysis
+import landscape.degeneracy.count
 from landscape.degeneracy.analysis import analyse
 from landscape.degeneracy.methods import Plan, choose, half_of_memory
 from landscape.degeneracy.reduction import EigenvalueFamily, reduce
@@ -163,7 +163,7 @@ def test_a_reduction_that_is_wrong_is_caught(monkeypatch):
         return replace(right, blocks=tuple(blocks))
 
     assert analyse(core).index == 0
-    monkeypatch.setattr(landscape.degeneracy.analysis, "reduce", wrong)
+    monkeypatch.setattr(landscape.degeneracy.count, "reduce", wrong)
     assert analyse(core, "reduction").index == 1  # alone it would be believed
     for source in (core, given_point(problem, write_parameters(problem, logit_form(problem, Collapse()), gauge=3))):
         report = analyse(source)
