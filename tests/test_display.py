@@ -104,7 +104,9 @@ def test_print_gives_the_rows() -> None:
     assert re.search(r"^nullity +24$", str(report), re.MULTILINE)
     assert re.search(r"^start +analytic$", str(found), re.MULTILINE)
     assert sum(int(line.split()[1]) for line in str(report.spectrum).splitlines()[1:]) == 108
-    doubtful = dataclasses.replace(report, verdict=Verdict.doubtful(Doubt.TOO_FAINT, "because"))
+    doubtful = dataclasses.replace(
+        report, facts=dataclasses.replace(report.facts, verdict=Verdict.doubtful(Doubt.TOO_FAINT, "because"))
+    )
     assert "not stated" in str(doubtful)
     assert "undecided: because" in repr(doubtful)
 

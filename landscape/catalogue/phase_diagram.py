@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from landscape.degeneracy.facts import Facts
 from landscape.degeneracy.judgement import Doubt
 from landscape.degeneracy.partition_spectrum import Group, group_loss, partition_reduction
 from landscape.degeneracy.proved import judge_partition, partition_group
 from landscape.errors import InputError
+from landscape.model.dimensions import orbit_dimension
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.structures.analytic import block_form
 from landscape.structures.blocks import Block, Polygon, Simplex, codes_of_size
 from landscape.structures.dnc import fold_decay, stability_decay
-from landscape.structures.kinds import Apex, Structure, kind_of
+from landscape.structures.kinds import Apex, Collapse, Structure, kind_of
 from landscape.structures.names import name
 from landscape.structures.pairs_apex import find_apex
 from landscape.structures.scale_equation import scale_equation, simplex_equation
@@ -46,22 +48,33 @@ class PhaseCell:
     Attributes:
         problem: Which.
         state: One of `STATES`.
-        index: Negative eigenvalues of the Hessian; None where there is no DNC point, and where it is undecided.
+        facts: What every table states of the DNC point; None where there is none.
         alpha: Scale of the logits.
-        loss: Of DNC.
         rival: A structure that lies lower, the first that was found; at a saddle none is looked for.
-        rival_loss: Its loss.
-        reason: Why the state is undecided; empty where it is not.
+        rival_loss: Loss of the rival.
     """
 
     problem: Problem
     state: DncState
-    index: int | None = None
+    facts: Facts | None = None
     alpha: float | None = None
-    loss: float | None = None
     rival: Structure | None = None
     rival_loss: float | None = None
-    reason: str = ""
+
+    @property
+    def index(self) -> int | None:
+        """Negative eigenvalues of the Hessian; None where there is no DNC point, and where it is undecided."""
+        return None if self.facts is None else self.facts.index
+
+    @property
+    def loss(self) -> float | None:
+        """Loss of the DNC point, with weight decay."""
+        return None if self.facts is None else self.facts.loss
+
+    @property
+    def reason(self) -> str:
+        """Why the state is undecided; empty where it is not."""
+        return "" if self.facts is None else self.facts.reason
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the row of a table."""
@@ -143,14 +156,15 @@ def cell(problem: Problem) -> PhaseCell:
     verdict = judge_partition(problem, [partition_group(K, n, "large")], partition_reduction(problem, [collapse]).spectrum)
     if verdict.doubt is Doubt.NO_POINT:  # above the fold by less than double precision sees
         return PhaseCell(problem, "no DNC point")
+    facts = Facts(problem, Collapse(), K - 1, loss, verdict, orbit_dimension(K - 1, problem.width, problem.depth))
     if verdict.index is None:
-        return PhaseCell(problem, "undecided", None, alpha, loss, reason=verdict.reason)
+        return PhaseCell(problem, "undecided", facts, alpha)
     if verdict.index:
-        return PhaseCell(problem, "saddle", verdict.index, alpha, loss)
+        return PhaseCell(problem, "saddle", facts, alpha)
     for rival, other in _rivals(problem):
         if other < loss * (1 - _SAME):
-            return PhaseCell(problem, "local minimum", 0, alpha, loss, rival, other)
-    return PhaseCell(problem, "best known", 0, alpha, loss)
+            return PhaseCell(problem, "local minimum", facts, alpha, rival, other)
+    return PhaseCell(problem, "best known", facts, alpha)
 
 
 def _rivals(problem: Problem) -> Iterator[tuple[Structure, float]]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 import torch
@@ -12,6 +12,7 @@ from landscape.catalogue.free_energy import free_energy, log_orbit_volume, log_p
 from landscape.curvature.counting.zeros import Nullity
 from landscape.curvature.spectra.spectrum import Spectrum
 from landscape.degeneracy.analysis import analyse
+from landscape.degeneracy.facts import Facts, Flatness
 from landscape.degeneracy.judgement import Verdict, counted, known_smallest_positive
 from landscape.degeneracy.partition_spectrum import Group, group_loss, partition_reduction
 from landscape.degeneracy.proved import Effort, Wanted, judge_partition, partition_group, proof_as_dict
@@ -24,14 +25,9 @@ from landscape.structures.blocks import Block, size_of
 from landscape.structures.fingerprint import Fingerprint
 from landscape.structures.kinds import Kind, Marked, Root, kind_of
 from landscape.structures.modes import orbit_dimension_at
-from landscape.structures.names import name
 from landscape.structures.relabelling import copies_at, copies_of_blocks
 from landscape.structures.scale_equation import scale_equation
 
-_MEASURED = (
-    "smallest_positive", "most_negative", "spectral", "frobenius", "trace", "gauss_newton_frobenius", "gauss_newton_trace",
-    "copies", "log_volume", "log_pdet",
-)  # fmt: skip
 _LARGEST_COPIES = 20  # classes up to which the relabellings of a point without a name are counted
 
 
@@ -40,79 +36,97 @@ class AtlasRow:
     """One kind of critical point.
 
     Attributes:
-        kind: Kind of the structure, in its normal form.
-        rank: Of the logits.
-        loss: With weight decay.
-        verdict: Index and nullity, or the doubt that forbids them, with the proof if there is one.
-        orbit_dimension: Zeros that symmetry explains, as `modes.orbit_dimension_at` has them.
-        paper_dimension: What Theorem 5 of the paper counts; None below width K.
-        smallest_positive: Eigenvalue; None where double precision does not see it apart from the zeros.
+        facts: What every table states of the point.
         most_negative: Eigenvalue; None at index 0, and as for the smallest positive.
-        spectral: Largest eigenvalue in size.
-        frobenius: Norm of the Hessian.
-        trace: Of the Hessian.
-        gauss_newton_frobenius: Norm of the data part of the Gauss-Newton matrix.
-        gauss_newton_trace: Of the same.
         copies: Distinct relabellings; None where they were not counted.
         log_volume: Log volume of one copy, the whole orbit of its symmetries.
         log_pdet: Log of the product of the sizes of the non-zero eigenvalues.
-        parameters: Number of parameters of the model.
         free_energy: At the temperature asked for; None without one, at saddles, and where the excess is not 0.
         found: How many starts of the search ended here; None without a search.
         fingerprint: What tells it from the others.
     """
 
-    kind: Kind
-    rank: int
-    loss: float
-    verdict: Verdict
-    orbit_dimension: int
-    paper_dimension: int | None
-    smallest_positive: float | None
+    facts: Facts
     most_negative: float | None
-    spectral: float
-    frobenius: float
-    trace: float
-    gauss_newton_frobenius: float
-    gauss_newton_trace: float
     copies: int | None
     log_volume: float
     log_pdet: float | None
-    parameters: int
     free_energy: float | None
     found: int | None
     fingerprint: Fingerprint
 
     @property
+    def kind(self) -> Kind:
+        """Kind of the structure, in its normal form."""
+        assert self.facts.kind is not None
+        return self.facts.kind
+
+    @property
     def structure(self) -> str:
         """The name of the structure."""
-        return name(self.kind)
+        return self.facts.structure
+
+    @property
+    def rank(self) -> int:
+        """Rank of the logits."""
+        return self.fingerprint.rank
+
+    @property
+    def loss(self) -> float:
+        """Loss with weight decay."""
+        return self.facts.loss
+
+    @property
+    def verdict(self) -> Verdict:
+        """Index and nullity, or the doubt that forbids them, with the proof if there is one."""
+        return self.facts.verdict
 
     @property
     def index(self) -> int | None:
         """Negative eigenvalues; None where that is not certain."""
-        return self.verdict.index
+        return self.facts.index
 
     @property
     def nullity(self) -> int | None:
         """Zero eigenvalues; None where that is not certain."""
-        return self.verdict.nullity
+        return self.facts.nullity
+
+    @property
+    def orbit_dimension(self) -> int:
+        """Zeros that symmetry explains, as `modes.orbit_dimension_at` has them."""
+        assert self.facts.orbit_dimension is not None
+        return self.facts.orbit_dimension
+
+    @property
+    def paper_dimension(self) -> int | None:
+        """What Theorem 5 of the paper counts; None below width K."""
+        return self.facts.paper_dimension
 
     @property
     def excess(self) -> int | None:
         """Nullity minus orbit dimension."""
-        return None if self.nullity is None else self.nullity - self.orbit_dimension
+        return self.facts.excess
+
+    @property
+    def smallest_positive(self) -> float | None:
+        """Smallest positive eigenvalue; None where double precision does not see it apart from the zeros."""
+        return self.facts.smallest_positive
+
+    @property
+    def flatness(self) -> Flatness:
+        """Norms of the Hessian."""
+        assert self.facts.flatness is not None
+        return self.facts.flatness
 
     @property
     def learning_coefficient(self) -> float | None:
         """(P - nullity) / 2; None at saddles and where zeros are unexplained."""
-        minimum = self.index == 0 and self.excess == 0
-        return (self.parameters - self.nullity) / 2 if minimum and self.nullity is not None else None
+        return self.facts.learning_coefficient
 
     @property
     def reason(self) -> str:
         """Why the counts are undecided; empty where they are not."""
-        return self.verdict.reason
+        return self.facts.reason
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the row of a table."""
@@ -125,7 +139,12 @@ class AtlasRow:
             "orbit_dimension": self.orbit_dimension,
             "paper_dimension": self.paper_dimension,
             "excess": self.excess,
-            **{column: getattr(self, column) for column in _MEASURED},
+            "smallest_positive": self.smallest_positive,
+            "most_negative": self.most_negative,
+            **asdict(self.flatness),
+            "copies": self.copies,
+            "log_volume": self.log_volume,
+            "log_pdet": self.log_pdet,
             "learning_coefficient": self.learning_coefficient,
             "free_energy": self.free_energy,
             "found": self.found,
@@ -174,10 +193,9 @@ def partition_row(
     ordered = _in_class_order(problem, blocks)
     singular = [g.scale * math.sqrt(g.samples) for g in scales.groups(ordered) for _ in range(g.size - 1)]
     spectrum = reduction.spectrum
-    newton = Spectrum.merge(((b.values, b.multiplicity) for b in reduction.gauss_newton), reduction.error)
     verdict = judge_partition(problem, [partition_group(size_of(block), n, root) for block, n, root in ordered], spectrum, effort)
     loss = math.fsum(group_loss(problem, group) for group in groups)
-    measured = _Measured(spectrum, (newton.frobenius, newton.trace), counted(spectrum), verdict)
+    measured = _Measured(spectrum, reduction.gauss_newton_norms, counted(spectrum), verdict)
     entry = _entry(problem, kind_of(ordered), loss, torch.tensor(singular, dtype=torch.float64), measured)
     return replace(entry, copies=relabellings(blocks))
 
@@ -222,24 +240,14 @@ def _entry(problem: Problem, kind: Kind, loss: float, singular: Tensor, measured
     rank, values = singular.numel(), spectrum.values.tolist()
     ordered = singular.sort(descending=True).values
     factors = [part.tolist() for part in factor_singular_values(problem, ordered)]
+    flatness = Flatness(spectrum.norm, spectrum.frobenius, spectrum.trace, *measured.gauss_newton)
+    orbits, paper = orbit_dimension_at(problem, ordered.tolist()), paper_dimension_at(problem, ordered.tolist())
     return AtlasRow(
-        kind=kind,
-        rank=rank,
-        loss=loss,
-        verdict=verdict,
-        orbit_dimension=orbit_dimension_at(problem, ordered.tolist()),
-        paper_dimension=paper_dimension_at(problem, ordered.tolist()),
-        smallest_positive=smallest,
+        facts=Facts(problem, kind, rank, loss, verdict, orbits, paper, smallest, flatness),
         most_negative=None if smallest is None else min((value for value in values if value < -cutoff), default=None),
-        spectral=spectrum.norm,
-        frobenius=spectrum.frobenius,
-        trace=spectrum.trace,
-        gauss_newton_frobenius=measured.gauss_newton[0],
-        gauss_newton_trace=measured.gauss_newton[1],
         copies=None,
         log_volume=log_orbit_volume(problem, factors),
         log_pdet=None if smallest is None else log_pseudo_determinant(spectrum, cutoff),
-        parameters=problem.parameters,
         free_energy=None,
         found=None,
         fingerprint=Fingerprint(rank, loss, tuple(ordered.tolist())),

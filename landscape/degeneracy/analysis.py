@@ -11,11 +11,12 @@ from landscape.curvature.spectra.spectrum import Spectrum, eigenvalues
 from landscape.degeneracy.confirm import confirm
 from landscape.degeneracy.count import Count, count
 from landscape.degeneracy.decide import decide
-from landscape.degeneracy.judgement import Verdict
+from landscape.degeneracy.facts import Facts, Flatness
+from landscape.degeneracy.judgement import Verdict, known_smallest_positive
 from landscape.degeneracy.locate import Located, locate
 from landscape.degeneracy.methods import LARGEST_DENSE, MethodName, choose, hessian_at
 from landscape.degeneracy.proved import Wanted
-from landscape.degeneracy.report import DegeneracyReport, Flatness
+from landscape.degeneracy.report import DegeneracyReport
 from landscape.errors import InputError
 from landscape.model.reduced_point import Core
 from landscape.points.collapse_metrics import CollapseMetrics, collapse_metrics
@@ -54,24 +55,22 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto", wanted: W
 
 def _report(place: Located, found: Count | None, verdict: Verdict, second: Nullity | None, method: str) -> DegeneracyReport:
     """Puts the measured beside the predicted."""
-    flatness = None
-    if found and found.spectrum and found.gauss_newton:
+    core, flatness, smallest = place.core, None, None
+    if found and found.spectrum:
         spectrum = found.spectrum
-        flatness = Flatness(spectrum.norm, spectrum.frobenius, spectrum.trace, *found.gauss_newton)
+        smallest = known_smallest_positive(verdict, found.zeros, spectrum)
+        if found.gauss_newton:
+            flatness = Flatness(spectrum.norm, spectrum.frobenius, spectrum.trace, *found.gauss_newton)
+    kind, rank = place.found.kind if place.found else None, core.rank if core else None
+    orbits = place.orbital.dimension if place.orbital else None
     return DegeneracyReport(
-        problem=place.problem,
-        loss=place.loss,
+        facts=Facts(place.problem, kind, rank, place.loss, verdict, orbits, place.paper_dimension, smallest, flatness),
         gradient_norm=place.gradient_norm,
-        verdict=verdict,
         found=place.found,
         collapse=_collapse(place),
         method=method,
-        rank=place.core.rank if place.core else None,
-        orbit_dimension=place.orbital.dimension if place.orbital else None,
         orbit_formula=place.formula,
-        paper_dimension=place.paper_dimension,
         spectrum=found.spectrum if found else None,
-        flatness=flatness,
         zeros=found.zeros if found else None,
         second=second,
         kinks=place.bent,
@@ -83,10 +82,8 @@ def _report(place: Located, found: Count | None, verdict: Verdict, second: Nulli
 def _not_critical(place: Located, verdict: Verdict, second: Nullity | None, method: str, asked: bool) -> DegeneracyReport:
     """Says only what is true at the point itself."""
     return DegeneracyReport(
-        problem=place.problem,
-        loss=place.loss,
+        facts=Facts(place.problem, None, None, place.loss, verdict),
         gradient_norm=place.gradient_norm,
-        verdict=verdict,
         found=None,
         collapse=_collapse(place),
         method=method,

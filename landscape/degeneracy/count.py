@@ -41,8 +41,7 @@ def count(place: Located, plan: Plan) -> Count | None:
     if plan.first == "reduction" and place.core is not None:
         reduction = reduce(place.core)
         spectrum = reduction.spectrum
-        newton = Spectrum.merge(((block.values, block.multiplicity) for block in reduction.gauss_newton), reduction.error)
-        return Count(counted(spectrum, radius), spectrum, (newton.frobenius, newton.trace), reduction)
+        return Count(counted(spectrum, radius), spectrum, reduction.gauss_newton_norms, reduction)
     assert place.nearest is not None  # `analyse` lets cores through to the reduction alone
     measured = measure(place.problem, place.nearest, plan.first, place.tolerance, radius)
     zeros = measured.zeros

@@ -53,6 +53,12 @@ class Reduction:
         """The eigenvalues of all blocks."""
         return Spectrum.merge(((block.values, block.multiplicity) for block in self.blocks), self.error)
 
+    @property
+    def gauss_newton_norms(self) -> tuple[float, float]:
+        """Frobenius norm and trace of the data part of the Gauss-Newton matrix."""
+        spectrum = Spectrum.merge(((block.values, block.multiplicity) for block in self.gauss_newton), self.error)
+        return spectrum.frobenius, spectrum.trace
+
 
 def reduce(core: Core) -> Reduction:
     """Returns the exact spectrum of the full Hessian at the point whose core this is.

@@ -5,7 +5,8 @@ from typing import Any
 
 from landscape.curvature.counting.zeros import Nullity
 from landscape.curvature.spectra.spectrum import Spectrum
-from landscape.degeneracy.judgement import Verdict, known_smallest_positive
+from landscape.degeneracy.facts import Facts, Flatness
+from landscape.degeneracy.judgement import Verdict
 from landscape.degeneracy.methods import certificate
 from landscape.degeneracy.proved import near_zero_in_words, proof_as_dict, proved_in_words
 from landscape.degeneracy.relu_kinks import Kinks
@@ -13,27 +14,7 @@ from landscape.display import aligned, table
 from landscape.model.problem import Problem
 from landscape.points.collapse_metrics import CollapseMetrics
 from landscape.structures.kinds import Kind
-from landscape.structures.names import name
 from landscape.structures.recognition import Recognised
-
-
-@dataclass(frozen=True)
-class Flatness:
-    """Norms of the Hessian, and of the data part of its Gauss-Newton matrix, which weight decay does not swamp.
-
-    Attributes:
-        spectral: Largest eigenvalue in size.
-        frobenius: Square root of the sum of squares.
-        trace: Sum of the eigenvalues.
-        gauss_newton_frobenius: The same of J^T (d^2 g/dZ^2) J.
-        gauss_newton_trace: The same.
-    """
-
-    spectral: float
-    frobenius: float
-    trace: float
-    gauss_newton_frobenius: float
-    gauss_newton_trace: float
 
 
 @dataclass(frozen=True)
@@ -43,20 +24,14 @@ class DegeneracyReport:
     Every count is exact (`resolved`) or None; `reason` then says why and what to run.
 
     Attributes:
-        problem: The model.
-        loss: Of the given point.
+        facts: What every table states of the point; the loss is that of the given point.
         gradient_norm: Of the given point.
-        verdict: Nullity and index, or the doubt that forbids them, with the proof if there is one.
         found: What the logits were recognised as; None where the point is not critical.
         collapse: Neural-collapse metrics.
         method: What computed the spectrum.
-        rank: Of every factor; None without a core, as away from critical points and for ReLU models.
-        orbit_dimension: Rank of the generators of the gauge group and of the data symmetry at the point.
         orbit_formula: L (d r - r (r+1)/2), what that rank must be for linear models.
-        paper_dimension: What Theorem 5 of the paper counts; linear models with width >= classes.
         spectrum: All eigenvalues at the critical point; where the point is not critical enough, those of the Hessian at the point
             itself; None where they are too many or the method only counts.
-        flatness: Norms, with the spectrum of a critical point.
         zeros: The count in double precision with its evidence; None where nothing was counted.
         second: What an independent route counted; None if there was none.
         kinks: What is not smooth there; None for linear models.
@@ -64,19 +39,13 @@ class DegeneracyReport:
         distance: Relative distance of the given point's class logits from the structure that was found; None without blocks.
     """
 
-    problem: Problem
-    loss: float
+    facts: Facts
     gradient_norm: float
-    verdict: Verdict
     found: Recognised | None
     collapse: CollapseMetrics
     method: str
-    rank: int | None = None
-    orbit_dimension: int | None = None
     orbit_formula: int | None = None
-    paper_dimension: int | None = None
     spectrum: Spectrum | None = None
-    flatness: Flatness | None = None
     zeros: Nullity | None = None
     second: Nullity | None = None
     kinks: Kinks | None = None
@@ -95,29 +64,49 @@ class DegeneracyReport:
         return table(repr(self), self.rows())
 
     @property
+    def problem(self) -> Problem:
+        """The model."""
+        return self.facts.problem
+
+    @property
     def kind(self) -> Kind | None:
         """The kind of the matching structure; None where the point is not critical."""
-        return None if self.found is None else self.found.kind
+        return self.facts.kind
 
     @property
     def structure(self) -> str:
         """The name of the matching structure."""
-        return name(self.kind)
+        return self.facts.structure
+
+    @property
+    def rank(self) -> int | None:
+        """Rank of every factor; None without a core, as away from critical points and for ReLU models."""
+        return self.facts.rank
+
+    @property
+    def loss(self) -> float:
+        """Loss of the given point, with weight decay."""
+        return self.facts.loss
+
+    @property
+    def verdict(self) -> Verdict:
+        """Nullity and index, or the doubt that forbids them, with the proof if there is one."""
+        return self.facts.verdict
 
     @property
     def nullity(self) -> int | None:
         """Zero eigenvalues; None where that is not certain."""
-        return self.verdict.nullity
+        return self.facts.nullity
 
     @property
     def index(self) -> int | None:
         """Negative eigenvalues; None where that is not certain."""
-        return self.verdict.index
+        return self.facts.index
 
     @property
     def reason(self) -> str:
         """Why the counts are not stated and what to run; empty where they are."""
-        return self.verdict.reason
+        return self.facts.reason
 
     @property
     def resolved(self) -> bool:
@@ -130,24 +119,34 @@ class DegeneracyReport:
         return self.verdict.critical
 
     @property
+    def orbit_dimension(self) -> int | None:
+        """Rank of the generators of the gauge group and of the data symmetry at the point."""
+        return self.facts.orbit_dimension
+
+    @property
+    def paper_dimension(self) -> int | None:
+        """What Theorem 5 of the paper counts; linear models with width >= classes."""
+        return self.facts.paper_dimension
+
+    @property
     def excess(self) -> int | None:
         """Zeros that the gauge orbit does not explain."""
-        if self.nullity is None or self.orbit_dimension is None:
-            return None
-        return self.nullity - self.orbit_dimension
+        return self.facts.excess
 
     @property
     def learning_coefficient(self) -> float | None:
-        """(P - nullity) / 2, the real log canonical threshold of a Morse-Bott minimum; None for saddles and unexplained zeros."""
-        minimum = self.nullity is not None and self.index == 0 and self.excess == 0
-        return (self.problem.parameters - self.nullity) / 2 if minimum and self.nullity is not None else None
+        """(P - nullity) / 2, as in `Facts`."""
+        return self.facts.learning_coefficient
 
     @property
     def smallest_positive(self) -> float | None:
         """The smallest eigenvalue above the zero radius; None where double precision does not see it apart from the zeros."""
-        if self.spectrum is None or self.zeros is None:
-            return None
-        return known_smallest_positive(self.verdict, self.zeros, self.spectrum)
+        return self.facts.smallest_positive
+
+    @property
+    def flatness(self) -> Flatness | None:
+        """Norms of the Hessian, with the spectrum of a critical point."""
+        return self.facts.flatness
 
     @property
     def proved(self) -> str:

@@ -111,9 +111,9 @@ def _numbers(report: DegeneracyReport, entry: AtlasRow) -> list[tuple[str, float
     return [
         ("loss", report.loss, entry.loss),
         ("smallest positive eigenvalue", report.smallest_positive, entry.smallest_positive),
-        ("spectral norm", norms[0], entry.spectral),
-        ("Frobenius norm", norms[1], entry.frobenius),
-        ("trace", norms[2], entry.trace),
+        ("spectral norm", norms[0], entry.flatness.spectral),
+        ("Frobenius norm", norms[1], entry.flatness.frobenius),
+        ("trace", norms[2], entry.flatness.trace),
     ]
 
 

@@ -93,15 +93,15 @@ def test_theory_agrees_with_what_was_measured(structure: str, tmp_path: Path) ->
     assert {row.quantity for row in rows} >= {"loss", "trace", "negative eigenvalues (index)", "smallest positive eigenvalue"}
     assert [row.quantity for row in rows if row.agrees is False] == ["zero eigenvalues (nullity)"]  # Theorem 5 alone
     assert sum(row.agrees is True for row in rows) == len(rows) - 1
-    wrong = replace(report, loss=report.loss * (1 + 1e-6), verdict=replace(report.verdict, index=7))
+    wrong = replace(report, facts=replace(report.facts, loss=report.loss * (1 + 1e-6), verdict=replace(report.verdict, index=7)))
     assert {row.quantity for row in comparison(wrong) if not row.agrees} >= {"loss", "negative eigenvalues (index)"}
 
 
 def test_verdicts(tmp_path: Path) -> None:
     minimum = Examined.at(saved(tmp_path / "a.safetensors")).report
     assert verdict(minimum).startswith("DNC: a minimum of rank 3. Exactly 24 of the 108")
-    assert "explain 20, and 4 have no symmetry" in verdict(replace(minimum, orbit_dimension=20))
-    assert "without negative eigenvalues" in verdict(replace(minimum, orbit_dimension=20))
+    assert "explain 20, and 4 have no symmetry" in verdict(replace(minimum, facts=replace(minimum.facts, orbit_dimension=20)))
+    assert "without negative eigenvalues" in verdict(replace(minimum, facts=replace(minimum.facts, orbit_dimension=20)))
     saddle = Examined.at(saved(tmp_path / "b.safetensors", structure="partition:3,1")).report
     assert f"a saddle with {saddle.index} negative eigenvalue" in verdict(saddle)
     assert saddle.index
