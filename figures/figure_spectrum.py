@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from landscape.degeneracy.reduction import Reduction, reduce
+from landscape.degeneracy.reduction import EigenvalueKind, Reduction, reduce
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.plot.theme import BLUE, GREEN, INK, ORANGE, PAGE_WIDTH, PURPLE, new_figure, style
@@ -17,11 +17,11 @@ from landscape.structures.kinds import Collapse, Pairs
 PAPER = Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2.0**-10)
 POINTS = {"DNC": Collapse(), "pairs": Pairs()}
 FAMILIES: dict[str, tuple[str, dict[str, Any], bool]] = {  # words, look, whether its multiplicities are written out
-    "gauge rotations": ("gauge rotations, 0", {"color": ORANGE, "marker": "D"}, True),
-    "gauge partners": (r"their partners, $\lambda_i + \lambda_{i+1}$", {"color": PURPLE, "marker": "s"}, True),
-    "weight decay": (r"weight-decay bulk, $\lambda$", {"color": "0.5", "marker": "^"}, True),
-    "within class": ("within class", {"color": GREEN, "marker": "v"}, True),
-    "core": ("core", {"color": BLUE, "marker": "o"}, False),
+    EigenvalueKind.GAUGE: ("gauge rotations, 0", {"color": ORANGE, "marker": "D"}, True),
+    EigenvalueKind.PARTNER: (r"their partners, $\lambda_i + \lambda_{i+1}$", {"color": PURPLE, "marker": "s"}, True),
+    EigenvalueKind.DECAY: (r"weight-decay bulk, $\lambda$", {"color": "0.5", "marker": "^"}, True),
+    EigenvalueKind.WITHIN_CLASS: ("within class", {"color": GREEN, "marker": "v"}, True),
+    EigenvalueKind.CORE: ("core", {"color": BLUE, "marker": "o"}, False),
 }
 TICKS = (0, 0.5, 1, 2, 5, 10, 20)
 _SAME = 1e-9  # of the decay: eigenvalues closer than that are one
@@ -32,17 +32,17 @@ def load() -> dict[str, Reduction]:
     return {name: reduce(Core.from_form(PAPER, logit_form(PAPER, structure))) for name, structure in POINTS.items()}
 
 
-def families(reduction: Reduction) -> dict[str, dict[float, int]]:
+def families(reduction: Reduction) -> dict[EigenvalueKind, dict[float, int]]:
     """Returns the multiplicity of each eigenvalue, in units of the decay, by origin.
 
     The zeros of the core are the gauge rotations among the directions that the point uses, so they stand with the others.
     """
-    found: dict[str, dict[float, int]] = {name: defaultdict(int) for name in FAMILIES}
+    found: dict[EigenvalueKind, dict[float, int]] = {kind: defaultdict(int) for kind in FAMILIES}
     for block in reduction.blocks:
         for value in (block.values / PAPER.mean_decay).tolist():
-            name = "gauge rotations" if block.name == "core" and abs(value) < _SAME else block.name
-            near = next((known for known in found[name] if abs(known - value) < _SAME), 0.0 if abs(value) < _SAME else value)
-            found[name][near] += block.multiplicity
+            kind = EigenvalueKind.GAUGE if block.kind is EigenvalueKind.CORE and abs(value) < _SAME else block.kind
+            near = next((known for known in found[kind] if abs(known - value) < _SAME), 0.0 if abs(value) < _SAME else value)
+            found[kind][near] += block.multiplicity
     return found
 
 
@@ -64,18 +64,18 @@ def _rank(rotations: int) -> int:
     return next(r for r in range(1, PAPER.width) if PAPER.depth * r * (PAPER.width - r) == rotations)
 
 
-def _panel(axes: Axes, found: dict[str, dict[float, int]]) -> None:
+def _panel(axes: Axes, found: dict[EigenvalueKind, dict[float, int]]) -> None:
     axes.set_xscale("symlog", linthresh=1.0, linscale=0.7)
     axes.set(yscale="log", xlabel=r"Hessian eigenvalue, in units of $\lambda$", ylim=(0.7, 3e4), xlim=(-0.25, 28))
     axes.xaxis.set_major_locator(FixedLocator(TICKS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    for name, (words, look, written) in FAMILIES.items():
-        places, heights = list(found[name]), list(found[name].values())
+    for kind, (words, look, written) in FAMILIES.items():
+        places, heights = list(found[kind]), list(found[kind].values())
         axes.vlines(places, 0.1, heights, color=look["color"], linewidth=1.0, zorder=1)
         edge = {"markeredgecolor": "white", "markeredgewidth": 0.3}
         axes.plot(places, heights, linestyle="none", markersize=4.0, label=words, **edge, **look)
-        for place, height in found[name].items() if written else ():
-            aside = name == "within class"  # another stem stands close to its right
+        for place, height in found[kind].items() if written else ():
+            aside = kind is EigenvalueKind.WITHIN_CLASS  # another stem stands close to its right
             note: dict[str, Any] = {"textcoords": "offset points", "ha": "right" if aside else "center", "fontsize": "small"}
             axes.annotate(f"{height:,}", (place, height), (3 if aside else 0, 4), color=INK, **note)

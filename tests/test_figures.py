@@ -19,6 +19,7 @@ from figures import (
 )
 from figures.__main__ import build, names
 from landscape.degeneracy.analysis import analyse
+from landscape.degeneracy.reduction import EigenvalueKind
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.paper.theorem7_point import nonnegative_pairs
@@ -90,10 +91,10 @@ def test_the_named_spectrum_has_every_eigenvalue_once() -> None:
         found = figure_spectrum.families(reduction)
         assert sum(sum(part.values()) for part in found.values()) == figure_spectrum.PAPER.parameters
         rank, spare = {"DNC": (9, 61), "pairs": (5, 65)}[name]
-        assert found["gauge rotations"] == {0.0: 2 * (70 * rank - rank * (rank + 1) // 2)}
-        assert found["gauge partners"] == {2.0: 2 * rank * spare}
-        assert found["weight decay"] == {1.0: spare**2 + spare * (10 - rank) + spare * (50 - rank)}
-        assert sum(found["within class"].values()) == 40 * rank
+        assert found[EigenvalueKind.GAUGE] == {0.0: 2 * (70 * rank - rank * (rank + 1) // 2)}
+        assert found[EigenvalueKind.PARTNER] == {2.0: 2 * rank * spare}
+        assert found[EigenvalueKind.DECAY] == {1.0: spare**2 + spare * (10 - rank) + spare * (50 - rank)}
+        assert sum(found[EigenvalueKind.WITHIN_CLASS].values()) == 40 * rank
     figure = figure_spectrum.draw(data)
     assert [place.get_title() for place in figure.axes] == ["DNC, rank 9", "pairs, rank 5"]
     written = [{text.get_text() for text in place.texts} for place in figure.axes]

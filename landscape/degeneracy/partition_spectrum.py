@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from landscape.curvature.spectra.spectrum import rounding_radius
-from landscape.degeneracy.reduction import EigenvalueFamily, Reduction
+from landscape.degeneracy.reduction import EigenvalueFamily, EigenvalueKind, Reduction
 from landscape.display import brief
 from landscape.model.problem import Problem
 
@@ -193,27 +193,27 @@ def partition_reduction(problem: Problem, groups: Iterable[Group]) -> Reduction:
     rank = sum((kind.group.size - 1) * times for kind, times in kinds)
     depth, decays, c, size = problem.depth, problem.decays, problem.width - rank, problem.classes
     blocks = [
-        _block("gauge rotations", [0.0], depth * rank * c),
-        *(_block("gauge partners", [decays[i] + decays[i + 1]], rank * c) for i in range(depth)),
-        _block("weight decay", [decays[0]], c * (problem.total_samples - (rank if depth > 1 else size))),
+        _block(EigenvalueKind.GAUGE, [0.0], depth * rank * c),
+        *(_block(EigenvalueKind.PARTNER, [decays[i] + decays[i + 1]], rank * c) for i in range(depth)),
+        _block(EigenvalueKind.DECAY, [decays[0]], c * (problem.total_samples - (rank if depth > 1 else size))),
     ]
     if depth > 1:
-        blocks += [_block("weight decay", [decay], c * c) for decay in decays[1:-1]]
-        blocks.append(_block("weight decay", [decays[-1]], c * (size - rank)))
+        blocks += [_block(EigenvalueKind.DECAY, [decay], c * c) for decay in decays[1:-1]]
+        blocks.append(_block(EigenvalueKind.DECAY, [decays[-1]], c * (size - rank)))
     else:
-        blocks.append(_block("complement", _complement(problem, kinds), c))
-    blocks += [_block(f"core, {s.name}", s.eigenvalues, s.multiplicity) for s in sectors]
+        blocks.append(_block(EigenvalueKind.COMPLEMENT, _complement(problem, kinds), c))
+    blocks += [_block(EigenvalueKind.CORE, s.eigenvalues, s.multiplicity, s.name) for s in sectors]
     inner = [entry for kind, times in kinds for entry in _within_class(problem, kind, times, kinds)]
-    blocks += [_block("within class", [value + decays[0]], times) for value, times in inner]
-    newton = [_block(s.name, np.linalg.eigvalsh(s.data), s.multiplicity) for s in sectors]
-    newton += [_block("within class", [value], times) for value, times in inner]
+    blocks += [_block(EigenvalueKind.WITHIN_CLASS, [value + decays[0]], times) for value, times in inner]
+    newton = [_block(EigenvalueKind.CORE, np.linalg.eigvalsh(s.data), s.multiplicity, s.name) for s in sectors]
+    newton += [_block(EigenvalueKind.WITHIN_CLASS, [value], times) for value, times in inner]
     norm = max(float(b.values.abs().max()) for b in blocks if b.values.numel() and b.multiplicity)
     largest = max((s.data.shape[0] for s in sectors), default=1)
     return Reduction(tuple(blocks), tuple(newton), rounding_radius(max(largest, depth * 8), norm))
 
 
-def _block(name: str, values: Iterable[float] | Array, multiplicity: int) -> EigenvalueFamily:
-    return EigenvalueFamily(name, torch.tensor(np.asarray(list(values)), dtype=torch.float64), multiplicity)
+def _block(kind: EigenvalueKind, values: Iterable[float] | Array, multiplicity: int, sector: str = "") -> EigenvalueFamily:
+    return EigenvalueFamily(kind, torch.tensor(np.asarray(list(values)), dtype=torch.float64), multiplicity, sector)
 
 
 def pair_sector(problem: Problem, one: _Kind, other: _Kind, multiplicity: int) -> Sector:

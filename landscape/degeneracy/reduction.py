@@ -6,6 +6,7 @@ docs/architecture.md, "The reduction").
 """
 
 from dataclasses import dataclass
+from enum import Enum
 
 import torch
 from jaxtyping import Float
@@ -17,19 +18,32 @@ from landscape.display import brief
 from landscape.model.reduced_point import Core
 
 
+class EigenvalueKind(Enum):
+    """The origin of eigenvalues; the value of each member is what tables and pictures print."""
+
+    GAUGE = "gauge rotations"
+    PARTNER = "gauge partners"
+    DECAY = "weight decay"
+    COMPLEMENT = "complement"
+    CORE = "core"
+    WITHIN_CLASS = "within class"
+
+
 @dataclass(frozen=True)
 class EigenvalueFamily:
     """A family of eigenvalues with a common origin.
 
     Attributes:
-        name: What these directions are.
+        kind: Origin of these directions.
         values: The distinct (or at least listed) eigenvalues.
         multiplicity: How often each of them occurs.
+        sector: Representation of the symmetry that they belong to; empty where the core is not split by symmetry.
     """
 
-    name: str
+    kind: EigenvalueKind
     values: Float[Tensor, " _"]
     multiplicity: int
+    sector: str = ""
 
     __repr__ = brief
 
@@ -73,16 +87,16 @@ def reduce(core: Core) -> Reduction:
     gaps = [decays[i] + decays[i + 1] for i in range(problem.depth)]
     one = theta.new_tensor
     blocks = [
-        EigenvalueFamily("gauge rotations", one([0.0]), problem.depth * r * c),
-        *(EigenvalueFamily("gauge partners", one([gap]), r * c) for gap in gaps),
-        EigenvalueFamily("weight decay", one([decays[0]]), c * (N - (r if problem.depth > 1 else K))),
+        EigenvalueFamily(EigenvalueKind.GAUGE, one([0.0]), problem.depth * r * c),
+        *(EigenvalueFamily(EigenvalueKind.PARTNER, one([gap]), r * c) for gap in gaps),
+        EigenvalueFamily(EigenvalueKind.DECAY, one([decays[0]]), c * (N - (r if problem.depth > 1 else K))),
         *_complement(core, c),
-        EigenvalueFamily("core", middle, 1),
+        EigenvalueFamily(EigenvalueKind.CORE, middle, 1),
     ]
     inner = _within_class(core)
-    blocks += [EigenvalueFamily("within class", values + decays[0], times) for values, times in inner]
-    newton = [EigenvalueFamily("core", torch.linalg.eigvalsh(_gauss_newton(core)), 1)]
-    newton += [EigenvalueFamily("within class", values, times) for values, times in inner]
+    blocks += [EigenvalueFamily(EigenvalueKind.WITHIN_CLASS, values + decays[0], times) for values, times in inner]
+    newton = [EigenvalueFamily(EigenvalueKind.CORE, torch.linalg.eigvalsh(_gauss_newton(core)), 1)]
+    newton += [EigenvalueFamily(EigenvalueKind.WITHIN_CLASS, values, times) for values, times in inner]
     norm = max(float(block.values.abs().max()) for block in blocks if block.values.numel() and block.multiplicity)
     return Reduction(tuple(blocks), tuple(newton), rounding_radius(hessian.shape[0], norm))
 
@@ -93,8 +107,8 @@ def _complement(core: Core, c: int) -> list[EigenvalueFamily]:
     K, decays = problem.classes, problem.decays
     one = core.theta.new_tensor
     if problem.depth > 1:
-        blocks = [EigenvalueFamily("weight decay", one([decay]), c * c) for decay in decays[1:-1]]
-        return [*blocks, EigenvalueFamily("weight decay", one([decays[-1]]), c * (K - r))]
+        blocks = [EigenvalueFamily(EigenvalueKind.DECAY, one([decay]), c * c) for decay in decays[1:-1]]
+        return [*blocks, EigenvalueFamily(EigenvalueKind.DECAY, one([decays[-1]]), c * (K - r))]
     # With one layer a change of W_1 and one of H_1 meet in the same unused direction, through what the data still pull.
     objective = core.objective
     features, layer = objective.split(core.theta)
@@ -104,7 +118,7 @@ def _complement(core: Core, c: int) -> list[EigenvalueFamily]:
     pull = left.mT @ pull @ right
     eye = torch.eye(K - r, dtype=pull.dtype, device=pull.device)
     coupled = torch.cat([torch.cat([decays[1] * eye, pull], 1), torch.cat([pull.mT, decays[0] * eye], 1)])
-    return [EigenvalueFamily("complement", torch.linalg.eigvalsh(coupled), c)]
+    return [EigenvalueFamily(EigenvalueKind.COMPLEMENT, torch.linalg.eigvalsh(coupled), c)]
 
 
 def _within_class(core: Core) -> list[tuple[Tensor, int]]:

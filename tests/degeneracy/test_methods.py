@@ -10,7 +10,7 @@ import torch
 import landscape.degeneracy.count
 from landscape.degeneracy.analysis import analyse
 from landscape.degeneracy.methods import Plan, choose, half_of_memory
-from landscape.degeneracy.reduction import EigenvalueFamily, reduce
+from landscape.degeneracy.reduction import EigenvalueFamily, EigenvalueKind, reduce
 from landscape.errors import InputError
 from landscape.model.gauge import rotate
 from landscape.model.logit_form import write_parameters
@@ -157,9 +157,9 @@ def test_a_reduction_that_is_wrong_is_caught(monkeypatch):
         blocks = []
         for block in right.blocks:
             values = block.values.clone()
-            if block.name == "core":
+            if block.kind is EigenvalueKind.CORE:
                 values[-1] = -values[-1]
-            blocks.append(EigenvalueFamily(block.name, values, block.multiplicity))
+            blocks.append(EigenvalueFamily(block.kind, values, block.multiplicity))
         return replace(right, blocks=tuple(blocks))
 
     assert analyse(core).index == 0
