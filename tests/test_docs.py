@@ -11,7 +11,7 @@ from pathlib import Path
 from pkgutil import walk_packages
 
 import pytest
-from test_readme import blocks, commands, execute
+from tests.test_readme import blocks, commands, execute
 
 import landscape
 from landscape.sweep.grid import read_grid

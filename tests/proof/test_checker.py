@@ -12,7 +12,7 @@ from random import Random
 import numpy as np
 import pytest
 from flint import ctx
-from tamperings import EITHER, OF_POINTS, OF_STRUCTURES, POINTS, STRUCTURES, Claims, core_of, padded, scaled, tampered
+from tests.proof.tamperings import EITHER, OF_POINTS, OF_STRUCTURES, POINTS, STRUCTURES, Claims, core_of, padded, scaled, tampered
 
 from landscape.model.problem import Problem
 from landscape.proof import checker
