@@ -10,8 +10,8 @@ import public_names
 
 INDEX = """# Reference
 
-The public names, which are what `import landscape as ls` promises; then all modules from their docstrings, one page for each folder, from
-the ground up, for those who change the code. Shapes stand in the signatures in jaxtyping's notation:
+The public names, which are what `import landscape as ls` promises; then all modules from their docstrings, one page for each
+folder, from the ground up, for those who change the code. Shapes stand in the signatures in jaxtyping's notation:
 `Float[Tensor, "p k"]` is a matrix of p rows and k columns. Bad input raises `InputError`, everywhere.
 
 """
