@@ -31,8 +31,9 @@ def parsed_prose(source: str) -> Iterator[int]:
             blanks = node.func.attr == "split" and not node.args  # to put a text on one line
             if (subject(node.func.value) in PROSE and not blanks) or any(subject(argument) in PROSE for argument in node.args):
                 yield node.lineno
-        elif isinstance(node, ast.Compare) and any(isinstance(op, ast.In | ast.NotIn) for op in node.ops):
-            if isinstance(node.left, ast.Constant) and any(subject(other) in PROSE for other in node.comparators):
+        elif isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant):
+            searched = any(isinstance(op, ast.In | ast.NotIn) for op in node.ops)
+            if searched and any(subject(other) in PROSE for other in node.comparators):
                 yield node.lineno
 
 

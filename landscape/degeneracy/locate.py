@@ -8,6 +8,7 @@ from torch import Tensor
 
 from landscape.degeneracy.judgement import Doubt, Verdict, not_critical
 from landscape.degeneracy.relu_kinks import Kinks, kinks
+from landscape.display import brief
 from landscape.model.dimensions import paper_dimension_at
 from landscape.model.gauge import Orbit, orbit
 from landscape.model.objective import Objective
@@ -61,6 +62,8 @@ class Located:
     stray: float = 0.0
     rounding: float = 0.0
     doubt: Verdict | None = None
+
+    __repr__ = brief
 
 
 def locate(source: CriticalPoint | Core) -> Located:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.collections import PathCollection
 
 from landscape.catalogue.table import atlas
+from landscape.degeneracy.judgement import Doubt, Verdict
 from landscape.model.problem import Problem
 from landscape.plot.atlas import draw_atlas
 from landscape.plot.theme import new_figure
@@ -24,7 +25,7 @@ def test_every_point_but_zero_is_drawn_with_its_index_and_the_minima_are_named()
     (saddles,) = (part for part in marks if part.get_array() is not None)
     assert sorted(np.asarray(saddles.get_array()).tolist()) == sorted(entry.index for entry in entries if entry.index)
     words = {text.get_text() for text in axes.texts}
-    assert {"pairs", "DNC", "(6,2,2)", "(8,2)", "T5", "polygon10"} <= words
+    assert {"pairs", "DNC", "partition:6,2,2", "partition:8,2", "blocks:T5", "blocks:polygon10"} <= words
     assert "zero point at 2.303 not shown" in words
     assert axes.get_yscale() == "linear"
 
@@ -50,7 +51,8 @@ def _sized(part: PathCollection) -> list[tuple[np.ndarray, float]]:
 def test_undecided_points_are_hollow_and_a_zero_point_alone_is_drawn() -> None:
     entries = atlas(PAPER).entries
     _, (axes,) = new_figure()
-    draw_atlas(axes, [replace(entries[0], index=None)])
+    facts = replace(entries[0].facts, verdict=Verdict.doubtful(Doubt.TOO_FAINT, "because"))
+    draw_atlas(axes, [replace(entries[0], facts=facts)])
     assert axes.collections[0].get_facecolors().size == 0  # type: ignore[attr-defined]
     _, (axes,) = new_figure()
     draw_atlas(axes, [entry for entry in entries if entry.rank == 0])
