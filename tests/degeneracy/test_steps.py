@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 from types import FrameType
+from typing import get_args
 
 import pytest
 
@@ -81,3 +82,11 @@ def test_and_a_point_that_is_not_critical() -> None:
     assert (report.nullity, report.resolved) == (None, False)
     assert entered == STEPS
     assert {name: called[name] for name in ONCE if called[name] > 1} == {}
+
+
+@pytest.mark.parametrize("method", [method for method in get_args(MethodName) if method != "auto"])
+def test_a_method_is_called_what_the_option_calls_it(method: MethodName) -> None:
+    report = analyse(saved(LINEAR, Pairs()), method)
+    assert report.method == method
+    assert report.zeros is not None
+    assert report.zeros.method in (method, "")  # a count in a complete spectrum says only that

@@ -77,7 +77,7 @@ class BlockLanczos:
         require_positive(block=self.block, basis=self.basis, restarts=self.restarts)
         counted = Counted.of(operator)
         before = counted.products
-        start = unsettled(counted, gradient_radius, self.seed, "block-lanczos")
+        start = unsettled(counted, gradient_radius, self.seed, "lanczos")
         if start.norm == 0:
             start = replace(start, count=operator.size, negative=0)
         elif start.checked(operator.size).certified:  # else the radius is near the norm: everything would be found, and locked

@@ -165,7 +165,7 @@ class QuotientCholesky:
             delta=evidence.delta,
             products=counted.products - before,
             seed=self.seed,
-            method="quotient-cholesky",
+            method="quotient",
             sharp=False,
         )
         return self._factorised(matrix, result).checked(size)
