@@ -51,7 +51,7 @@ class Collapse:
         >>> problem = ls.Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2**-10)
         >>> report = ls.analyse(ls.place_reduced(problem, ls.Collapse(root="small")))
         >>> report.structure, report.nullity, report.index
-        ('DNC at the small root', 1170, 45)
+        ('DNC-small', 1170, 45)
     """
 
     root: Root = "large"
