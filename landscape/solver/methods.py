@@ -130,7 +130,7 @@ class Newton:
         >>> saddle = ls.place(problem, ls.Collapse(root="small"))
         >>> moved = ls.solve(problem, saddle.theta * 1.0001, [ls.Newton()])
         >>> ls.analyse(moved).structure
-        'DNC at the small root'
+        'DNC-small'
     """
 
     max_steps: int = 30
