@@ -14,11 +14,11 @@ import torch
 
 import landscape
 from landscape.atlas import Survey, atlas
-from landscape.curvature.module import ModuleHessian, ModuleLoss
 from landscape.curvature.operator import Hessian, Matrix
 from landscape.curvature.spectrum import Spectrum
 from landscape.degeneracy import analyse
 from landscape.display import aligned, brief, table
+from landscape.network import ModuleHessian, ModuleLoss
 from landscape.objective import Objective
 from landscape.point import CriticalPoint, Origin
 from landscape.prevalence import Study, measure

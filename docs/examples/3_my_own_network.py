@@ -43,6 +43,7 @@ print(f"loss {before:.4f} at the start, {after:.6f} at the end")
 # %%
 # A count of zeros needs a critical point to rounding. A few Newton steps on the complement of the flat directions get there.
 from landscape.curvature.module import ModuleHessian, ModuleLoss
+
 from landscape.curvature.operator import dense
 
 for _ in range(10):

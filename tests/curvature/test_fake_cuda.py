@@ -18,9 +18,9 @@ from torch.utils._pytree import tree_leaves
 
 from landscape.curvature.algebra import Affine, Compression, DiagonalBlock, Sum
 from landscape.curvature.krylov import Sweep, extend, sweep, without
-from landscape.curvature.module import ModuleGaussNewton, ModuleHessian, ModuleLoss
 from landscape.curvature.operator import Hessian, Matrix, Product
 from landscape.curvature.quotient import BasisProjector, Quotient
+from landscape.network import ModuleGaussNewton, ModuleHessian, ModuleLoss
 from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.symmetry_projector import OrbitProjector

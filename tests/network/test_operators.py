@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from landscape.curvature.algebra import DiagonalBlock, OffDiagonalBlock
-from landscape.curvature.module import GaussNewton, ModuleGaussNewton, ModuleHessian, ModuleLoss
+from landscape.curvature.gauss_newton import GaussNewton
 from landscape.curvature.operator import dense
 from landscape.errors import InputError
+from landscape.network import ModuleGaussNewton, ModuleHessian, ModuleLoss
 
 IDENTITY = torch.eye(4 * 5 + 5 + 5 * 3 + 3, dtype=torch.float64)
 
