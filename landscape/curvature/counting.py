@@ -30,17 +30,29 @@ class Counting(Protocol):
         ...
 
 
-def nullity(operator: SymmetricOperator, method: Counting, gradient_radius: float = 0.0) -> Nullity:
+@runtime_checkable
+class Measured(Protocol):
+    """An operator that knows how far from critical its point is."""
+
+    def measured_radius(self) -> float:
+        """Returns the gradient radius of the point, or refuses a count there."""
+        ...
+
+
+def nullity(operator: SymmetricOperator, method: Counting, gradient_radius: float | None = None) -> Nullity:
     """Counts the zero eigenvalues of an operator.
 
     Args:
         operator: Symmetric; this is checked on random vectors, which costs four products.
         method: `Dense`, `Inertia`, `QuotientCholesky`, `Deflated`, `LowRank` or `BlockLanczos`.
-        gradient_radius: How far from zero a null eigenvalue may lie because the point is not exactly critical.
+        gradient_radius: How far from zero a null eigenvalue may lie because the point is not exactly critical. None for what the
+            operator measures (`ModuleHessian`: the norm of the gradient), and 0 where it measures nothing.
 
     Raises:
         InputError: If a product is not finite, the operator is not symmetric, or the radius is negative.
     """
+    if gradient_radius is None:
+        gradient_radius = operator.measured_radius() if isinstance(operator, Measured) else 0.0
     if not 0 <= gradient_radius < float("inf"):
         raise InputError(f"expected a finite gradient radius >= 0, got {gradient_radius}")
     require_symmetric(operator)

@@ -170,15 +170,20 @@ class ModuleLoss:
             inputs, targets = (placed(tree, self.dtype, self.theta.device) for tree in (inputs, targets))
             yield Batch(inputs, targets, count(targets, inputs, self.axis), raw)
 
-    @cached_property
+    @property
     def samples(self) -> int:
         """Samples in all batches."""
-        return sum(batch.samples for batch in self.batches())
+        return self._counted[0]
 
     @cached_property
-    def _total(self) -> float:
-        """What all batches count together, before division by it."""
-        return sum(self.measure(batch) for batch in self.batches())
+    def _counted(self) -> tuple[int, float]:
+        """The samples of all batches, and what all batches count together in the mean."""
+        samples, total = 0, 0.0
+        for batch in self.batches():
+            samples, total = samples + batch.samples, total + self.measure(batch)
+        if samples and not total > 0:
+            raise InputError("expected batches that count something in the mean, got a total weight of 0: are all targets ignored?")
+        return samples, total
 
     def measure(self, batch: Batch) -> float:
         """Returns what a batch counts in the mean before division by the sum over all: its samples, unless told otherwise.
@@ -196,7 +201,7 @@ class ModuleLoss:
 
     def share(self, batch: Batch) -> float:
         """Returns the factor of a batch's loss in the total."""
-        return self.measure(batch) / self._total if self.reduction == "mean" or self.weight is not None else 1.0
+        return self.measure(batch) / self._counted[1] if self.reduction == "mean" or self.weight is not None else 1.0
 
     def outputs(self, theta: Float[Tensor, " p"], inputs: Any) -> Any:
         """Returns the module's outputs as a function of the flat vector."""

@@ -21,8 +21,12 @@ from landscape.curvature.reverse import GradientGraph, gradient, plain_autograd
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.network.data import Batch
+from landscape.network.kinks import kinks
 from landscape.network.loss import ModuleLoss
-from landscape.network.trees import flattened, refilled
+from landscape.network.trees import flattened, refilled, tensors
+
+
+_STEP = 1e-3  # relative: a difference quotient with a kink nearer than this proves nothing
 
 
 @runtime_checkable
@@ -62,7 +66,10 @@ class _ModuleOperator:
             else:
                 require_room(self._bytes, self.problem.theta.device, "pass smaller batches", self.memory)
             if self.check:
-                self._check(batch)
+                graph = self._graph(batch)
+                self._check(batch, graph)
+                if self.keep:
+                    vars(self)["_first"] = graph
 
     @property
     def size(self) -> int:
@@ -103,12 +110,14 @@ class _ModuleOperator:
     def _graph(self, batch: Batch) -> _Graph:
         raise NotImplementedError
 
-    def _check(self, batch: Batch) -> None:
+    def _check(self, batch: Batch, graph: _Graph) -> None:
         raise NotImplementedError
 
     def _graphs(self) -> Iterator[tuple[float, _Graph]]:
+        first = vars(self).pop("_first", None)  # the graph that was checked, if it was kept
         for batch in self.problem.batches():
-            yield self.problem.share(batch), self._graph(batch)
+            yield self.problem.share(batch), first or self._graph(batch)
+            first = None
 
     @cached_property
     def _kept(self) -> list[tuple[float, _Graph]]:
@@ -145,19 +154,37 @@ class ModuleHessian(_ModuleOperator):
         InputError: If a check fails, torch cannot differentiate the loss twice, or the graphs do not fit the memory.
     """
 
+    def measured_radius(self) -> float:
+        """Returns the norm of the loss's gradient at the point, which `nullity` takes as its gradient radius.
+
+        A flat direction of a symmetry has an eigenvalue of at most about this size where the point is not exactly critical.
+
+        Raises:
+            InputError: If the point is near a kink, or the parameters are in float32: neither allows a count.
+        """
+        if self.problem.theta.dtype != torch.float64:
+            raise InputError("expected float64 for a count, got float32: pass dtype=torch.float64 to ModuleLoss")
+        found = kinks(self.problem)
+        if found.near:
+            raise InputError(
+                f"expected a smooth loss for a count, got {found.near} pre-activations of {found.watched} within {found.tolerance:g} of "
+                f"a kink ({found.operation}): there is no Hessian; use a smooth activation, or pass gradient_radius= to count all the same"
+            )
+        return float(self.problem.gradient()[1].norm())
+
     def _graph(self, batch: Batch) -> GradientGraph:
         return GradientGraph.of(lambda theta: self.problem.batch_loss(theta, batch), self.problem.theta)
 
-    def _check(self, batch: Batch) -> None:
+    def _check(self, batch: Batch, graph: _Graph) -> None:
         problem = self.problem
         probes = probes_like(problem.theta)
-        images = require_linear_and_symmetric(self._graph(batch).products, probes)
+        images = require_linear_and_symmetric(graph.products, probes)
 
         def slope(theta: Tensor) -> Tensor:
             return gradient(lambda at: problem.batch_loss(at, batch), theta)[1]
 
         error = difference_quotient_error(slope, problem.theta, probes[:, 0], images[:, 0])
-        if not error <= 1:
+        if not error <= 1 and not kinks(problem, _STEP).near:
             raise InputError(
                 f"expected products equal to differences of gradients, got {error:.1e} times the allowed difference: a backward "
                 "pass is wrong, activation checkpointing is on, or the point is at a kink; pass check=False to go on without"
@@ -195,5 +222,12 @@ class ModuleGaussNewton(_ModuleOperator):
 
         return GaussNewtonGraph.of(outputs, loss, problem.theta)
 
-    def _check(self, batch: Batch) -> None:
-        require_linear_and_symmetric(self._graph(batch).products, probes_like(self.problem.theta))
+    def _check(self, batch: Batch, graph: _Graph) -> None:
+        assert isinstance(graph, GaussNewtonGraph)
+        scalars = [leaf for leaf in tensors(self.problem.outputs(self.problem.theta, batch.inputs)) if leaf.ndim == 0]
+        if scalars and not graph.bend.output.requires_grad:
+            raise InputError(
+                "expected a loss of the outputs, got one that the model computes itself, whose Gauss-Newton matrix is zero: pass "
+                'loss=on("logits", ..) instead of own_loss'
+            )
+        require_linear_and_symmetric(graph.products, probes_like(self.problem.theta))
