@@ -1,7 +1,7 @@
 """Which modules and losses `landscape.network` multiplies right: every module of the zoo times every loss of torch.nn.
 
 Each pair is compared with a Hessian by plain double backward, one column after the other, which shares no code with it. Every
-module runs in a process of its own, so that one which torch kills is a row of the table. `python -m benchmarks.supported` writes it.
+module runs in a process of its own: one that torch kills is a row of the table. `python -m benchmarks.supported` writes it.
 """
 
 import csv
@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.zoo import CRITERIA, MODULES, OUTPUTS
+from benchmarks.criteria import CRITERIA
+from benchmarks.zoo import MODULES, OUTPUTS
 from landscape.curvature.counting import Dense, nullity
 from landscape.curvature.operator import dense
 from landscape.errors import InputError
@@ -87,7 +88,7 @@ def called(net: nn.Module, inputs: Any) -> Any:
 
 
 def errors(operator: ModuleHessian, expected: Tensor) -> Iterator[float]:
-    """Yields the relative errors of three equal products, blocks of 1, 3 and 80 columns, the trace and the outermost eigenvalues."""
+    """Yields the relative errors of three equal products, blocks of 1, 3 and 80 columns, the trace and all eigenvalues."""
     scale = float(expected.abs().max()) or 1.0
     generator = torch.Generator().manual_seed(1)
     vector = torch.randn(operator.size, 1, generator=generator, dtype=torch.float64)
@@ -115,7 +116,7 @@ def row(module: str, criterion: str) -> tuple[str, str, str, str, str, str]:
         counted = nullity(operator, Dense(), 0.0)
     except InputError as refusal:
         return module, criterion, size, "refused", "", " ".join(str(refusal).split())
-    except Exception as failure:  # noqa: BLE001 - the table must say so
+    except Exception as failure:
         return module, criterion, size, "crash", "", f"{type(failure).__name__}: {str(failure)[:200]}"
     limit = _DIFFERENCES if by_differences else TOLERANCE
     values = torch.linalg.eigvalsh((expected + expected.mT) / 2).abs()
@@ -134,7 +135,12 @@ def main() -> None:
         return
     lines = []
     for module in MODULES:
-        done = subprocess.run([sys.executable, "-W", "ignore", "-m", "benchmarks.supported", module], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "benchmarks.supported", module],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         rows = list(csv.reader(done.stdout.splitlines()))
         rows += [[module, criterion, "", "killed", "", str(done.returncode)] for criterion in list(CRITERIA)[len(rows) :]]
         lines += rows

@@ -1,11 +1,10 @@
-"""Small torch modules and the losses of torch.nn, for the table of what `landscape.network` supports.
+"""Small torch modules, for the table of what `landscape.network` supports.
 
 Every module maps its inputs to outputs of 3 numbers per sample, and has few enough parameters to write its Hessian down.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -246,7 +245,9 @@ def _physics() -> nn.Module:
 
 
 def _upsampled() -> nn.Module:
-    return Chain(nn.Conv2d(1, 2, 3), nn.Tanh(), nn.ConvTranspose2d(2, 1, 2, stride=2), nn.Tanh(), nn.Flatten(), nn.Linear(16, OUTPUTS))
+    return Chain(
+        nn.Conv2d(1, 2, 3), nn.Tanh(), nn.ConvTranspose2d(2, 1, 2, stride=2), nn.Tanh(), nn.Flatten(), nn.Linear(16, OUTPUTS)
+    )
 
 
 MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Any]]] = {
@@ -266,7 +267,10 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Any]]] = {
         lambda: torch.randn(SAMPLES, 2, 2, 2, dtype=torch.float64),
     ),
     "Bilinear": (lambda: nn.Bilinear(3, 2, OUTPUTS), lambda: (vectors(), vectors(2))),
-    "two convolutions": (lambda: Chain(nn.Conv2d(1, 2, 2), nn.Tanh(), nn.Conv2d(2, 2, 2), nn.Flatten(), nn.Linear(8, OUTPUTS)), images),
+    "two convolutions": (
+        lambda: Chain(nn.Conv2d(1, 2, 2), nn.Tanh(), nn.Conv2d(2, 2, 2), nn.Flatten(), nn.Linear(8, OUTPUTS)),
+        images,
+    ),
     "Conv1d": (lambda: Chain(nn.Conv1d(2, 3, 2), nn.Tanh(), nn.Flatten(), nn.Linear(6, OUTPUTS)), lambda: sequences(2, 3)),
     "Conv3d": (
         lambda: Chain(nn.Conv3d(1, 2, 2), nn.Tanh(), nn.Flatten(), nn.Linear(16, OUTPUTS)),
@@ -280,7 +284,10 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Any]]] = {
         lambda: Chain(nn.Conv2d(2, 2, 3, groups=2), nn.SiLU(), nn.Conv2d(2, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         lambda: images(2),
     ),
-    "dilated and strided": (lambda: Chain(nn.Conv2d(1, 3, 2, stride=2, dilation=2), nn.Tanh(), nn.Flatten(), nn.Linear(3, OUTPUTS)), images),
+    "dilated and strided": (
+        lambda: Chain(nn.Conv2d(1, 3, 2, stride=2, dilation=2), nn.Tanh(), nn.Flatten(), nn.Linear(3, OUTPUTS)),
+        images,
+    ),
     "transposed convolution": (_upsampled, images),
     "convolutions and max pooling": (
         lambda: Chain(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, OUTPUTS)),
@@ -288,12 +295,19 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Any]]] = {
     ),
     "average pooling, upsampling": (
         lambda: Chain(
-            nn.Conv2d(1, 2, 3, padding=1), nn.AvgPool2d(2), nn.Upsample(scale_factor=2, mode="bilinear"), nn.Tanh(), nn.Flatten(),
+            nn.Conv2d(1, 2, 3, padding=1),
+            nn.AvgPool2d(2),
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            nn.Tanh(),
+            nn.Flatten(),
             nn.Linear(32, OUTPUTS),
         ),
         images,
     ),
-    "PixelShuffle": (lambda: Chain(nn.Conv2d(1, 4, 2), nn.PixelShuffle(2), nn.Tanh(), nn.Flatten(), nn.Linear(36, OUTPUTS)), images),
+    "PixelShuffle": (
+        lambda: Chain(nn.Conv2d(1, 4, 2), nn.PixelShuffle(2), nn.Tanh(), nn.Flatten(), nn.Linear(36, OUTPUTS)),
+        images,
+    ),
     "ResNet block with +=": (_resnet_block, images),
     "BatchNorm (eval)": (_batch_normalised, vectors),
     "LayerNorm": (lambda: _normalised(nn.LayerNorm(4)), vectors),
@@ -347,70 +361,4 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Any]]] = {
     "tuple of outputs": (lambda: _returns("tuple"), vectors),
     "named arguments": (_named, lambda: {"input_ids": tokens(), "attention_mask": torch.ones(SAMPLES, 4, dtype=torch.int64)}),
     "gradient in the forward pass": (_physics, vectors),
-}
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """A loss with targets that suit it.
-
-    Attributes:
-        targets: Makes the targets of all samples.
-        loss: Maps outputs of 3 numbers per sample and targets to a scalar.
-    """
-
-    targets: Callable[[], Any]
-    loss: Callable[[Any, Any], Tensor]
-
-
-def _labels() -> Tensor:
-    return torch.randint(0, OUTPUTS, (SAMPLES,))
-
-
-def _real() -> Tensor:
-    return torch.randn(SAMPLES, OUTPUTS, dtype=torch.float64)
-
-
-def _signs() -> Tensor:
-    return _real().sign()
-
-
-def _shares() -> Tensor:
-    return _real().softmax(1)
-
-
-WEIGHTS = torch.tensor([1.0, 5.0, 2.0], dtype=torch.float64)
-
-CRITERIA: dict[str, Criterion] = {
-    "CrossEntropyLoss": Criterion(_labels, nn.CrossEntropyLoss()),
-    "CrossEntropyLoss, class weights": Criterion(_labels, nn.CrossEntropyLoss(weight=WEIGHTS)),
-    "CrossEntropyLoss, ignore_index": Criterion(_labels, nn.CrossEntropyLoss(ignore_index=0)),
-    "CrossEntropyLoss, label smoothing": Criterion(_labels, nn.CrossEntropyLoss(label_smoothing=0.1)),
-    "CrossEntropyLoss, shares": Criterion(_shares, nn.CrossEntropyLoss()),
-    "NLLLoss": Criterion(_labels, lambda z, y: nn.NLLLoss()(z.log_softmax(1), y)),
-    "MSELoss": Criterion(_real, nn.MSELoss()),
-    "L1Loss": Criterion(_real, nn.L1Loss()),
-    "SmoothL1Loss": Criterion(_real, nn.SmoothL1Loss()),
-    "HuberLoss": Criterion(_real, nn.HuberLoss(delta=0.5)),
-    "BCELoss": Criterion(lambda: _real().sigmoid(), lambda z, y: nn.BCELoss()(z.sigmoid(), y)),
-    "BCEWithLogitsLoss": Criterion(lambda: _real().sigmoid(), nn.BCEWithLogitsLoss(pos_weight=WEIGHTS)),
-    "KLDivLoss": Criterion(_shares, lambda z, y: nn.KLDivLoss(reduction="batchmean")(z.log_softmax(1), y)),
-    "PoissonNLLLoss": Criterion(lambda: _real().abs(), nn.PoissonNLLLoss()),
-    "GaussianNLLLoss": Criterion(_real, lambda z, y: nn.GaussianNLLLoss()(z, y, functional.softplus(z) + 0.1)),
-    "SoftMarginLoss": Criterion(_signs, nn.SoftMarginLoss()),
-    "MultiLabelSoftMarginLoss": Criterion(lambda: (_real() > 0).double(), nn.MultiLabelSoftMarginLoss()),
-    "MultiMarginLoss": Criterion(_labels, nn.MultiMarginLoss(p=2)),
-    "MultiLabelMarginLoss": Criterion(lambda: torch.tensor([[1, -1, 0]] * SAMPLES), nn.MultiLabelMarginLoss()),
-    "HingeEmbeddingLoss": Criterion(_signs, nn.HingeEmbeddingLoss()),
-    "MarginRankingLoss": Criterion(lambda: _signs()[:, 0], lambda z, y: nn.MarginRankingLoss(margin=0.1)(z[:, 0], z[:, 1], y)),
-    "CosineEmbeddingLoss": Criterion(
-        lambda: (_real(), _signs()[:, 0]), lambda z, y: nn.CosineEmbeddingLoss(margin=-0.5)(z, y[0], y[1])
-    ),
-    "TripletMarginLoss": Criterion(lambda: (_real(), _real()), lambda z, y: nn.TripletMarginLoss()(z, y[0], y[1])),
-    "CTCLoss": Criterion(
-        lambda: torch.tensor([[1, 2]] * SAMPLES),
-        lambda z, y: nn.CTCLoss()(
-            z[None].log_softmax(2).expand(4, -1, -1), y, torch.full((len(y),), 4), torch.full((len(y),), 2)
-        ),
-    ),
 }

@@ -21,10 +21,9 @@ from landscape.curvature.reverse import GradientGraph, gradient, plain_autograd
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.network.data import Batch
-from landscape.network.kinks import kinks
 from landscape.network.loss import ModuleLoss
+from landscape.network.smoothness import kinks
 from landscape.network.trees import flattened, refilled, tensors
-
 
 _STEP = 1e-3  # relative: a difference quotient with a kink nearer than this proves nothing
 
@@ -167,8 +166,8 @@ class ModuleHessian(_ModuleOperator):
         found = kinks(self.problem)
         if found.near:
             raise InputError(
-                f"expected a smooth loss for a count, got {found.near} pre-activations of {found.watched} within {found.tolerance:g} of "
-                f"a kink ({found.operation}): there is no Hessian; use a smooth activation, or pass gradient_radius= to count all the same"
+                f"expected a smooth loss for a count, got {found.near} pre-activations of {found.watched} within "
+                f"{found.tolerance:g} of a kink ({found.operation}): there is no Hessian; use a smooth activation"
             )
         return float(self.problem.gradient()[1].norm())
 

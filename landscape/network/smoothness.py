@@ -60,7 +60,7 @@ def _amax(x: Tensor, dim: Any = (), *_: Any) -> list[Tensor]:
 
 
 def _pool(x: Tensor, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, *_: Any) -> list[Tensor]:
-    """Returns by how much the largest entry of every window leads the second; windows that reach over the far edge are left out."""
+    """Returns by how much the largest entry of every window leads the second; windows over the far edge are left out."""
     axes = len(kernel) if len(kernel) > 1 else x.ndim - 2
     sizes, steps, pads, spreads = (_each(value, axes) for value in (kernel, stride or kernel, padding, dilation))
     around = [width for pad in reversed(pads) for width in (pad, pad)]
@@ -74,7 +74,7 @@ def _pool(x: Tensor, kernel: Any, stride: Any = (), padding: Any = 0, dilation: 
 
 
 def _adaptive(x: Tensor, sizes: Any) -> list[Tensor]:
-    """Returns by how much the largest entry of every window leads the second, for windows from floor to ceiling as torch has them."""
+    """Returns by how much the largest entry of every window leads the second, for windows as torch cuts them."""
     regions = [x]
     for axis, size in enumerate(_each(sizes, len(sizes))):
         place = x.ndim - len(sizes) + axis
@@ -121,7 +121,7 @@ class _Watch(TorchDispatchMode):
     """Notes the distance from the kink of every entry that a piecewise-linear operation is given."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seen: list[tuple[str, Tensor]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -158,9 +158,9 @@ class Kinks:
 def kinks(problem: ModuleLoss, tolerance: float = NEAR) -> Kinks:
     """Counts the pre-activations of a module within a tolerance of a kink, over all its data.
 
-    Watched are rectifiers, absolute values, clamps, hard sigmoids and tanh, shrinkage, maxima and maximum pooling. A distance that is
-    exactly 0 and stays 0 when the parameters move (padding, dead inputs, two equal entries of a constant window) is no kink. One or two
-    forward passes over the data.
+    Watched are rectifiers, absolute values, clamps, hard sigmoids and tanh, shrinkage, maxima and maximum pooling. A distance
+    that is exactly 0 and stays 0 when the parameters move (padding, dead inputs, two equal entries of a constant window) is no
+    kink. One or two forward passes over the data.
     """
     near, watched, smallest, operation = 0, 0, float("inf"), ""
     drawn = torch.randn(problem.theta.numel(), generator=seeded(0, "kinks"), dtype=torch.float64).to(problem.theta)
