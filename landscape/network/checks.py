@@ -1,9 +1,9 @@
 """What a module's loss is asked when it is made, so that a wrong Hessian is refused before anything is computed with it."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from landscape.curvature.reverse import gradient, one_line, plain_autograd, require_dependence, scalar
@@ -35,10 +35,10 @@ def require_sound_loss(problem: ModuleLoss) -> None:
         if problem.theta.is_meta or not problem.check:
             return
         batch = next(problem.batches())
-        value = require_deterministic(problem, batch)
+        require_deterministic(problem, batch)
         require_registered(problem, batch)
         require_own_gradient(problem, batch)
-        require_additive(problem, batch, value)
+        require_additive(problem, batch)
 
 
 def require_evaluation_mode(module: nn.Module) -> None:
@@ -57,8 +57,8 @@ def require_evaluation_mode(module: nn.Module) -> None:
             raise InputError(f"expected no dropout, got {name or 'it'} training with dropout {dropout:g}: call module.eval()")
 
 
-def require_deterministic(problem: ModuleLoss, batch: Batch) -> Float[Tensor, ""]:
-    """Evaluates one batch twice and returns its loss.
+def require_deterministic(problem: ModuleLoss, batch: Batch) -> None:
+    """Evaluates one batch twice and compares the losses.
 
     Raises:
         InputError: If the two losses differ, or are not finite.
@@ -68,7 +68,6 @@ def require_deterministic(problem: ModuleLoss, batch: Batch) -> Float[Tensor, ""
         raise InputError(f"expected a finite loss, got {float(first)}: are all targets ignored, or the parameters too large?")
     if not torch.equal(first, again):
         raise InputError("expected a deterministic module, got two losses for one batch: is dropout on? call module.eval()")
-    return first
 
 
 def require_registered(problem: ModuleLoss, batch: Batch) -> None:
@@ -141,35 +140,44 @@ def _native(problem: ModuleLoss, batch: Batch, dtype: torch.dtype) -> Batch:
 
     inputs, targets = problem.adapter(batch.raw)
     device = problem.theta.device
-    return Batch(placed(inputs, dtype, device), placed(targets, dtype, device), batch.samples, batch.raw)
+    return replace(batch, inputs=placed(inputs, dtype, device), targets=placed(targets, dtype, device))
 
 
-def require_additive(problem: ModuleLoss, batch: Batch, value: Float[Tensor, ""]) -> None:
+def require_additive(problem: ModuleLoss, batch: Batch) -> None:
     """Compares losses of batches with those of their parts, where the total is a sum over several batches.
 
-    Two unequal parts of the first batch, then the first batch and the one after it as one, where their shapes fit together.
+    Two unequal parts of the first batch; then the first batch and the second as one, and the first and the last, where their
+    shapes fit together.
 
     Raises:
         InputError: If the loss of the whole is not the weighted sum of the losses of the parts.
     """
-    iterator = problem.batches()
-    next(iterator)
-    second = next(iterator, None)
-    if second is None:
+    others: list[Batch] = []
+    for place, other in enumerate(problem.batches()):
+        others = [*others[:1], other] if place else others
+    if not others:
         return
-    if batch.samples >= 3:
-        cut = max(1, batch.samples // 3)
-        _compare(problem, batch, value, part(batch, 0, cut, problem.axis), part(batch, cut, batch.samples, problem.axis))
-    both = merged(batch, second, problem.axis)
-    if both is not None:
-        _compare(problem, both, None, batch, second)
+    if batch.samples % batch.units:
+        raise InputError(
+            f"expected a number of targets that is a multiple of the number of inputs, got {batch.samples} and {batch.units}: pass "
+            "axis= if samples are not counted on axis 0, or all data as one batch"
+        )
+    if batch.units >= 3:
+        cut = max(1, batch.units // 3)
+        _compare(problem, batch, part(batch, 0, cut, problem.axis), part(batch, cut, batch.units, problem.axis))
+    for other in others:
+        both = merged(batch, other, problem.axis)
+        if both is not None:
+            _compare(problem, both, batch, other)
 
 
-def _compare(problem: ModuleLoss, whole: Batch, value: Tensor | None, left: Batch, right: Batch) -> None:
-    with one_line(
-        "a loss of parts of a batch", f"the samples are cut along axis {problem.axis}: pass axis=, or all data as one batch"
-    ):
+def _compare(problem: ModuleLoss, whole: Batch, left: Batch, right: Batch) -> None:
+    try:
         total, one, two = (problem.batch_loss(problem.theta, each).detach().double() for each in (whole, left, right))
+    except InputError as failure:
+        raise InputError(
+            f"expected a loss of every part of a batch on axis {problem.axis} (pass axis=, or all data as one batch): {failure}"
+        ) from failure
     counts = [problem.measure(each) for each in (left, right)]
     mean = (counts[0] * one + counts[1] * two) / (sum(counts) or 1.0)
     declared, other = (one + two, mean) if problem.reduction == "sum" and problem.weight is None else (mean, one + two)

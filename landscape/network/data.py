@@ -23,13 +23,15 @@ class Batch:
     Attributes:
         inputs: What the module is called with: a tensor, a sequence of positional or a mapping of named arguments.
         targets: What the loss compares the outputs with.
-        samples: How many samples it holds.
+        samples: How many samples it holds, counted on the targets.
+        units: Into how many parts it can be cut, counted on the inputs; fewer than the samples where each input has several.
         raw: The batch as the data gave it, for a `weight` function.
     """
 
     inputs: Any
     targets: Any
     samples: int
+    units: int
     raw: Any = None
 
     __repr__ = brief
@@ -67,13 +69,18 @@ def pair(batch: Any) -> tuple[Any, Any]:
     raise InputError(f"expected batches of (inputs, targets), got {got}: {_PAIR}")
 
 
-def count(targets: Any, inputs: Any, axis: int) -> int:
-    """Returns the number of samples: the length of the first tensor that has one, targets before inputs.
+def batch_of(raw: Any, inputs: Any, targets: Any, axis: int) -> Batch:
+    """Returns inputs and targets as a batch, with its samples counted."""
+    return Batch(inputs, targets, count(axis, targets, inputs), count(axis, inputs, targets), raw)
+
+
+def count(axis: int, *trees: Any) -> int:
+    """Returns the length of the first tensor that has one on the axis of samples.
 
     Raises:
         InputError: If no tensor has an axis to count on.
     """
-    for tree in (targets, inputs):
+    for tree in trees:
         for leaf in tensors(tree):
             if leaf.ndim:
                 return leaf.shape[_axis(leaf, axis)]
@@ -85,13 +92,16 @@ def _axis(leaf: Tensor, axis: int) -> int:
 
 
 def part(batch: Batch, start: int, stop: int, axis: int) -> Batch:
-    """Returns the samples start to stop of a batch; tensors without an axis of that length are kept whole."""
+    """Returns the units start to stop of a batch; tensors whose length is neither that of inputs nor of targets are kept whole."""
 
     def cut(leaf: Tensor) -> Tensor:
         place = _axis(leaf, axis) if leaf.ndim else 0
-        return leaf.narrow(place, start, stop - start) if leaf.ndim and leaf.shape[place] == batch.samples else leaf
+        if not leaf.ndim or leaf.shape[place] not in (batch.units, batch.samples):
+            return leaf
+        each = leaf.shape[place] // batch.units
+        return leaf.narrow(place, start * each, (stop - start) * each)
 
-    return Batch(mapped(batch.inputs, cut), mapped(batch.targets, cut), stop - start, mapped(batch.raw, cut))
+    return batch_of(mapped(batch.raw, cut), mapped(batch.inputs, cut), mapped(batch.targets, cut), axis)
 
 
 def merged(first: Batch, second: Batch, axis: int) -> Batch | None:
@@ -106,12 +116,13 @@ def merged(first: Batch, second: Batch, axis: int) -> Batch | None:
             trees.append(mapped(one, lambda leaf, rest=following: _joined(leaf, next(rest), first, second, axis)))  # type: ignore[misc]
         except RuntimeError:  # shapes that do not fit, such as sentences padded to different lengths
             return None
-    return Batch(trees[0], trees[1], first.samples + second.samples, trees[2])
+    return batch_of(trees[2], trees[0], trees[1], axis)
 
 
 def _joined(one: Tensor, other: Tensor, first: Batch, second: Batch, axis: int) -> Tensor:
     place = _axis(one, axis) if one.ndim else 0
-    if one.ndim and one.shape[place] == first.samples and other.shape[_axis(other, axis)] == second.samples:
+    lengths = (one.shape[place], other.shape[_axis(other, axis)]) if one.ndim and other.ndim else ()
+    if lengths in ((first.samples, second.samples), (first.units, second.units)):
         return torch.cat([one, other], dim=place)
     if one.shape == other.shape and torch.equal(one, other):
         return one

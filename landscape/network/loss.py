@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from landscape.curvature.reverse import gradient, one_line, plain_autograd, scalar
 from landscape.display import brief
 from landscape.errors import InputError
-from landscape.network.data import Adapter, Batch, count, pair, require_again
+from landscape.network.data import Adapter, Batch, batch_of, pair, require_again
 from landscape.network.functional import FlatModule, placed
 from landscape.network.trees import tensors
 
@@ -168,7 +168,7 @@ class ModuleLoss:
             with one_line("batches that the adapter can take", "pass an adapter that returns (inputs, targets)"):
                 inputs, targets = self.adapter(raw)
             inputs, targets = (placed(tree, self.dtype, self.theta.device) for tree in (inputs, targets))
-            yield Batch(inputs, targets, count(targets, inputs, self.axis), raw)
+            yield batch_of(raw, inputs, targets, self.axis)
 
     @property
     def samples(self) -> int:
