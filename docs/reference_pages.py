@@ -16,6 +16,7 @@ GROUPS = {
         "degeneracy degeneracy_report routes reduction partitions arbiter kinks collapse naming fingerprint estimates",
     ),
     "curvature": ("The curvature engine: operators of any model, counts, spectra, densities", "curvature"),
+    "network": ("Any torch network: its loss, its products, the way to a critical point", "network"),
     "landscape": (
         "The landscape as a whole: all points of a problem, how often each is found, why",
         "atlas entries enumeration copies free_energy search phase prevalence sweep survey basin slices sampling explanations",

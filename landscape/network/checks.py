@@ -10,6 +10,7 @@ from landscape.curvature.reverse import gradient, one_line, plain_autograd, requ
 from landscape.errors import InputError
 from landscape.network.data import Batch, merged, part, require_repeatable
 from landscape.network.loss import ModuleLoss
+from landscape.network.trees import tensors
 
 _RANDOM = (nn.modules.dropout._DropoutNd, nn.RReLU)
 _ADDITIVE = {
@@ -71,17 +72,21 @@ def require_deterministic(problem: ModuleLoss, batch: Batch) -> None:
 
 
 def require_registered(problem: ModuleLoss, batch: Batch) -> None:
-    """Walks the graph of the loss to its leaves; the flat vector must be the only one that is trained.
+    """Walks the graphs of two evaluations to their leaves; the flat vector must be the only lasting one that is trained.
+
+    Leaves that a forward pass makes for itself, or that are inputs, belong to derivatives with respect to inputs.
 
     Raises:
         InputError: If another tensor that requires a gradient takes part.
     """
     leaf = problem.theta.clone().requires_grad_()
-    value = problem.batch_loss(leaf, batch)
-    require_dependence(value)
+    values = [problem.batch_loss(leaf, batch) for _ in range(2)]
+    require_dependence(values[0])
     own = {id(p): name for name, p in problem.flat.module.named_parameters()}
-    for other in graph_leaves(value):
-        if other is leaf:
+    first, second = (graph_leaves(value) for value in values)
+    lasting = {id(other) for other in second} - {id(leaf), *map(id, tensors((batch.inputs, batch.targets)))}
+    for other in first:
+        if id(other) not in lasting:
             continue
         if id(other) in own:
             raise InputError(

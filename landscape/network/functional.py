@@ -169,8 +169,9 @@ def placed(tree: Any, dtype: torch.dtype | None, device: torch.device) -> Any:
     """Returns a batch on the device of the parameters, in their type if one was asked for, without inference tensors."""
 
     def move(leaf: Tensor) -> Tensor:
-        moved = lifted(leaf.detach() if leaf.is_leaf else leaf, dtype).to(device)
-        return moved.clone() if moved.is_inference() else moved
+        moved = lifted(leaf.detach(), dtype).to(device)
+        moved = moved.clone() if moved.is_inference() else moved
+        return moved.requires_grad_() if leaf.requires_grad and moved is not leaf else moved
 
     return mapped(tree, move)
 
