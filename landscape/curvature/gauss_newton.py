@@ -8,7 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.reverse import TWICE, TWICE_REMEDY, Transpose, one_line, plain_autograd, require_dependence, scalar
+from landscape.curvature.reverse import (
+    TWICE,
+    TWICE_REMEDY,
+    Transpose,
+    one_line,
+    plain_autograd,
+    require_dependence,
+    right_operations,
+    scalar,
+)
 from landscape.display import brief
 
 
@@ -38,7 +47,7 @@ class GaussNewtonGraph:
             InputError: If torch cannot differentiate either function twice.
         """
         leaf = at.detach().clone().requires_grad_()
-        with one_line(TWICE, TWICE_REMEDY):
+        with one_line(TWICE, TWICE_REMEDY), right_operations():
             value = outputs(leaf)
             require_dependence(value)
             flat = value.reshape(-1)

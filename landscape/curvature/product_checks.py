@@ -13,6 +13,7 @@ Product = Callable[[Tensor], Tensor]
 # Relative steps along a random direction, largest first, and what the difference quotient may be off by: errors in the field were
 # 0.06 to 1.5, quotients of smooth networks are right to 1e-6.
 _STEPS = {torch.float64: (1e-4, 1e-5, 1e-6, 1e-7), torch.float32: (3e-2, 1e-2, 3e-3, 1e-3)}
+_FEW_DIGITS = 1e-4  # relative: a smaller error is rounding in float32 or bfloat16, a larger one a wrong formula
 _SEED = 20240229  # of the probes: any fixed number
 _TOLERANCE = {torch.float64: 1e-3, torch.float32: 5e-2}
 
@@ -40,13 +41,12 @@ def require_linear_and_symmetric(product: Product, probes: Float[Tensor, "p 3"])
     expected = first[:, :2] @ probes.new_tensor([[1.0, 0.5], [-1.0, 2.0]])
     apart = float((product(mixed) - expected).norm())
     if not apart <= allowed * float(first.norm()) * 4:
-        raise InputError(f"expected linear products, got H(u + v) off by {apart:.1e}: a backward pass of the module is wrong")
+        raise InputError(f"expected linear products, got H(u + v) off by {apart:.1e}: {_why(apart / float(first.norm()))}")
     form = probes.mT @ first
     skew, scale = float((form - form.mT).abs().max()), float(probes.norm() * first.norm())
     if not skew <= allowed * scale:
         raise InputError(
-            f"expected a symmetric Hessian, got u'(Hv) and v'(Hu) that differ by {skew:.1e} of {scale:.1e}: a backward pass of the "
-            "module (an autograd.Function?) is not the derivative of its forward pass"
+            f"expected a symmetric Hessian, got u'(Hv) and v'(Hu) that differ by {skew:.1e} of {scale:.1e}: {_why(skew / scale)}"
         )
     return first
 
@@ -71,6 +71,13 @@ def require_hessian(product: Product, gradient: Product, at: Float[Tensor, " p"]
             f"expected products equal to differences of gradients, got {error:.1e} times the allowed difference: the point is at a "
             "kink of the loss, or the derivative of an operation is wrong; pass check=False to go on without"
         )
+
+
+def _why(relative: float) -> str:
+    """Returns what makes products of an operator wrong, from how wrong they are."""
+    if relative < _FEW_DIGITS:
+        return "something inside computes in fewer digits than the parameters have"
+    return "a backward pass (an autograd.Function, padding_idx of a tied embedding) is not the derivative of its forward pass"
 
 
 def difference_quotient_error(

@@ -24,12 +24,29 @@ AGREEMENT = 1e3  # times eps: how far a block of products may differ from single
 
 
 class _Plain(TorchFunctionMode):
-    """Replaces operations of torch whose second derivative is wrong by plain formulas: `_weight_norm`, off by 0.2 in torch 2.13."""
+    """Replaces what is wrong or loses digits in second derivatives.
+
+    `torch._weight_norm`, whose second derivative is off by 0.2 in torch 2.13, becomes a plain formula. Conversions of float64 to
+    fewer digits, as language models make inside normalisations and losses, are left out.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
         if func is torch._weight_norm:
-            return _weight_norm(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+            return _weight_norm(*args, **kwargs)
+        if args and isinstance(args[0], Tensor) and args[0].dtype == torch.float64:
+            if func in _SHORTENING:
+                return args[0]
+            if func in _CONVERTING:
+                args = (args[0], *(torch.float64 if each in _FEWER else each for each in args[1:]))
+            if kwargs.get("dtype") in _FEWER:
+                kwargs = {**kwargs, "dtype": torch.float64}
+        return func(*args, **kwargs)
+
+
+_FEWER = (torch.float32, torch.float16, torch.bfloat16)
+_SHORTENING = (Tensor.float, Tensor.half, Tensor.bfloat16)
+_CONVERTING = (Tensor.to, Tensor.type)
 
 
 def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
@@ -40,11 +57,18 @@ def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
 
 
 @contextmanager
+def right_operations() -> Iterator[None]:
+    """Runs operations that have a right second derivative: attention by the MATH kernel, and no conversion to fewer digits."""
+    with sdpa_kernel(SDPBackend.MATH), _Plain():
+        yield
+
+
+@contextmanager
 def plain_autograd(device: torch.device) -> Iterator[None]:
     """Sets the modes of torch for second derivatives, and restores them.
 
-    Gradients are on, inference mode and autocast off, attention takes the MATH kernel, operations whose second derivative is
-    wrong in torch are replaced, and the global random generators are restored.
+    Gradients are on, inference mode and autocast off, attention takes the MATH kernel, and the global random generators are
+    restored.
     """
     devices = [device] if device.type == "cuda" else []
     with (
@@ -53,7 +77,6 @@ def plain_autograd(device: torch.device) -> Iterator[None]:
         torch.enable_grad(),
         torch.autocast(device.type if device.type != "meta" else "cpu", enabled=False),
         sdpa_kernel(SDPBackend.MATH),
-        _Plain(),
         warnings.catch_warnings(),
     ):
         # vmap warns where it falls back to a loop of its own; the products are compared with single ones, so it may.
@@ -189,7 +212,7 @@ class GradientGraph:
                 writes to the point.
         """
         leaf = at.detach().clone().requires_grad_()
-        with one_line(TWICE, TWICE_REMEDY):
+        with one_line(TWICE, TWICE_REMEDY), right_operations():
             value = scalar(function(leaf))
             require_dependence(value)
             (gradient,) = torch.autograd.grad(value, leaf, create_graph=True, materialize_grads=True)
@@ -226,7 +249,7 @@ def gradient(function: Callable[[Tensor], Tensor], at: Float[Tensor, " p"]) -> t
         InputError: If torch cannot differentiate the function or its value is no scalar.
     """
     leaf = at.detach().clone().requires_grad_()
-    with one_line("a loss that torch can differentiate", "see the exception that it names"):
+    with one_line("a loss that torch can differentiate", "see the exception that it names"), right_operations():
         value = scalar(function(leaf))
         require_dependence(value)
         (result,) = torch.autograd.grad(value, leaf, materialize_grads=True)

@@ -114,6 +114,16 @@ class FlatModule:
         parts = theta.split([shape.numel() for shape in self.shapes.values()])
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
+    @property
+    def held(self) -> dict[str, int]:
+        """The row of every embedding's weight that gets no gradient (`padding_idx`), by the name of the weight."""
+        rows = {}
+        for prefix, part in self.module.named_modules():
+            home = self.homes.get(f"{prefix}.weight" if prefix else "weight")
+            if isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.padding_idx is not None and home is not None:
+                rows[home] = part.padding_idx
+        return rows
+
     def __call__(self, theta: Float[Tensor, " p"], inputs: Any) -> Any:
         """Returns the module's outputs as a function of the flat vector.
 

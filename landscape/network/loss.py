@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from landscape.curvature.reverse import gradient, one_line, plain_autograd, scalar
+from landscape.curvature.reverse import gradient, one_line, plain_autograd, right_operations, scalar
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.network.data import Adapter, Batch, batch_of, pair, require_again
@@ -213,8 +213,8 @@ class ModuleLoss:
         Raises:
             InputError: If the loss cannot be called with the outputs and targets, or returns no scalar.
         """
-        outputs = self.outputs(theta, batch.inputs)
-        return self.criterion(outputs, batch)
+        with right_operations():
+            return self.criterion(self.outputs(theta, batch.inputs), batch)
 
     def criterion(self, outputs: Any, batch: Batch) -> Float[Tensor, ""]:
         """Returns the loss of outputs against a batch's targets, without axes."""
@@ -223,7 +223,13 @@ class ModuleLoss:
             f"outputs are {_described(outputs)}, types {kinds}; pass loss= a function of outputs and targets, or dtype= to convert"
         )
         with one_line("a loss that can be called with outputs and targets", remedy):
-            return scalar(self.loss(outputs, batch.targets))
+            value = scalar(self.loss(outputs, batch.targets))
+        if value.dtype != self.theta.dtype:
+            raise InputError(
+                f"expected a loss in the precision of the parameters, {self.theta.dtype}, got {value.dtype}: pass dtype=, or "
+                "a loss that does not convert"
+            )
+        return value
 
     def __call__(self, theta: Float[Tensor, " p"]) -> Float[Tensor, ""]:
         """Returns the loss over all batches, weight decay included."""

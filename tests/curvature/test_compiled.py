@@ -37,6 +37,7 @@ from landscape.curvature.compiled import compiled
 from landscape.curvature.counting import nullity
 from landscape.curvature.deflation import Deflated
 from landscape.curvature.operator import Hessian, Product, dense
+from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.structures import Collapse, analytic, embed
 from landscape.symmetry_projector import orbit_projector
