@@ -260,7 +260,6 @@ class _Run:
         return True
 
     def result(self) -> Polished:
-        stopped = self.stopped or Stop.BUDGET
-        if stopped is Stop.BUDGET and self.norm <= self.to:
-            stopped = Stop.REACHED
-        return Polished(self.problem.at(self.theta), self.value, self.norm, tuple(self.history), stopped, self.radius)
+        found = self.problem.at(self.theta)
+        stopped = self.stopped or (Stop.KINK if kinks(found).near else Stop.BUDGET)
+        return Polished(found, self.value, self.norm, tuple(self.history), stopped, self.radius)
