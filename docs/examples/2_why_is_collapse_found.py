@@ -19,9 +19,10 @@ for entry in atlas(problems[12], AtlasOptions(index=0)).entries:
 
 # %%
 # Forty random starts at each width, each followed to a critical point and named. The intervals are Wilson's, at 95 %.
-from landscape.studies.prevalence import Study, measure_prevalence
+from landscape.archive.experiment import Experiment
+from landscape.studies.prevalence import measure_prevalence
 
-found = {width: measure_prevalence(Study(problem), seeds=40) for width, problem in problems.items()}
+found = {width: measure_prevalence(Experiment(problem), seeds=40) for width, problem in problems.items()}
 for width, result in found.items():
     low, high = result.interval("DNC")
     print(f"width {width:2}: {result.counts}, P(DNC) in [{low:.2f}, {high:.2f}]")

@@ -1,25 +1,13 @@
-"""Random starts: the distribution that descent begins from, as a value and as parameters."""
+"""Random starts as parameters: the draw of one seed."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from landscape.model.problem import Problem
-
-
-@dataclass(frozen=True)
-class Random:
-    """W_l ~ N(0, weight_scale^2 / d) and H_1 ~ N(0, feature_scale^2), entry by entry, from one seed.
-
-    The paper does not state its scales; both change which structure descent finds.
-    """
-
-    weight_scale: float = 1.0
-    feature_scale: float = 1.0
-    seed: int = 0
+from landscape.solver.methods import Random as Random
 
 
 def random_start(problem: Problem, start: Random) -> Float[Tensor, " p"]:

@@ -9,8 +9,9 @@ from landscape.errors import InputError
 from landscape.model.logit_form import LogitForm
 from landscape.model.problem import Problem
 from landscape.structures.block_bases import basis_of
-from landscape.structures.blocks import Block, Simplex, size_of
-from landscape.structures.kinds import Apex, Blocks, Collapse, Pairs, Partition, Root, Structure
+from landscape.structures.blocks import Block, size_of
+from landscape.structures.fit import blocks_of, require_fit
+from landscape.structures.kinds import Apex, Collapse, Root, Structure
 from landscape.structures.notation import describe
 from landscape.structures.pairs_apex import require_apex
 from landscape.structures.scale_equation import ScaleEquation, mode_equation, scale_equation
@@ -22,56 +23,30 @@ def logit_form(problem: Problem, structure: Structure) -> LogitForm:
     Raises:
         InputError: If the problem has no such point; the message names the largest decay that has, where that is the reason.
     """
-    if not problem.is_linear:
-        raise InputError(f"expected linear layers for {describe(structure)}, got {problem.activation}: start from random")
+    require_fit(problem, structure)
     match structure:
-        case Partition(groups, root):
-            form = _partition(problem, groups, root)
-        case Pairs(root):
-            if problem.classes % 2:
-                raise InputError(f"expected an even number of classes for pairs, got {problem.classes}: use apex")
-            form = _partition(problem, (2,) * (problem.classes // 2), root)
-        case Collapse(root):
-            form = _partition(problem, (problem.classes,), root) if problem.loss == "ce" else _modes(problem, root)
-        case Blocks(blocks, root):
-            form = _blocks(problem, blocks, root, describe(structure))
         case Apex():
-            form = require_apex(problem)
-    if form.rank > problem.width:
-        raise InputError(f"expected width >= {form.rank}, the rank of {describe(structure)}, got {problem.width}")
-    return form
+            return require_apex(problem)
+        case Collapse(root) if problem.loss == "mse":
+            return _modes(problem, root)
+        case _:
+            return _blocks(problem, blocks_of(problem, structure), structure.root, describe(structure))
 
 
 def _solve_scale(problem: Problem, equation: ScaleEquation, root: Root, name: str) -> float:
     scale = equation.root(root)
     if scale is not None:
         return scale
-    if root == "small" and problem.depth == 1:
-        raise InputError(f"expected depth >= 2 for {name}: with one layer there is no small root")
     raise InputError(
         f"no {name} exists at decay {problem.mean_decay:g}: the largest decay that has one is {equation.largest_decay:.6g}"
     )
 
 
-def _partition(problem: Problem, groups: tuple[int, ...], root: Root) -> LogitForm:
-    name = describe(Collapse(root) if groups == (problem.classes,) else Partition(groups, root))
-    if any(g < 1 for g in groups) or sum(groups) != problem.classes:
-        raise InputError(f"expected groups of at least 1 that sum to {problem.classes} classes, got {','.join(map(str, groups))}")
-    return _blocks(problem, tuple(Simplex(group) for group in groups), root, name)
-
-
 def _blocks(problem: Problem, blocks: tuple[Block, ...], root: Root, name: str) -> LogitForm:
-    if problem.loss != "ce":
-        raise InputError(f"expected loss ce for {name}, got {problem.loss}: use dnc or random")
-    if sum(map(size_of, blocks)) != problem.classes:
-        raise InputError(f"expected blocks for {problem.classes} classes, got {sum(map(size_of, blocks))} in {name}")
     scales, start = [], 0
     for block in blocks:
-        sizes = set(problem.class_sizes[start : start + size_of(block)])
-        if len(sizes) > 1:
-            raise InputError(f"expected equal class sizes within each group of {name}, got {sorted(sizes)}: start from random")
-        single = size_of(block) == 1
-        scales.append(0.0 if single else _solve_scale(problem, scale_equation(problem, block, sizes.pop()), root, name))
+        single, samples = size_of(block) == 1, problem.class_sizes[start]
+        scales.append(0.0 if single else _solve_scale(problem, scale_equation(problem, block, samples), root, name))
         start += size_of(block)
     return block_form(problem, blocks, scales)
 
