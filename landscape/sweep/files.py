@@ -51,7 +51,7 @@ def _matches(pattern: str, folder: Path) -> list[Path]:
         if whole.is_absolute():
             return list(Path(whole.anchor).glob(str(whole.relative_to(whole.anchor))))
         return list(folder.glob(pattern))
-    except (ValueError, NotImplementedError, OSError) as error:
+    except (ValueError, IndexError, NotImplementedError, OSError) as error:
         raise InputError(f"expected a pattern such as runs/*.safetensors, got {pattern!r}: {error}") from error
 
 

@@ -9,12 +9,11 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SkipValidation, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Discriminator, Field, SkipValidation, Tag, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from landscape.archive.experiment import RANDOM, Analysis, AnalysisName, Beginning, Experiment, SavedPoint, start_text
@@ -123,11 +122,17 @@ class Points:
         keep: Whether a record has the parameters of its point too.
     """
 
-    files: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Axis]
+    files: Annotated[tuple[str, ...], Axis]
     method: AnalysisName = "auto"
     spectrum: Annotated[bool, Field(strict=True)] = False
     proof: Annotated[bool, Field(strict=True)] = False
     keep: Annotated[bool, Field(strict=True)] = True
+
+
+FlagOrPoints = Annotated[
+    Annotated[bool, Field(strict=True), Tag("flag")] | Annotated[Points, Tag("table")],
+    Discriminator(lambda given: "table" if isinstance(given, dict | Points) else "flag"),
+]
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -150,7 +155,7 @@ class Grid:
     method: Methods = Field(default_factory=Methods)
     analysis: Analyses = Field(default_factory=Analyses)
     zip: tuple[tuple[str, ...], ...] = ()
-    points: Annotated[bool, Field(strict=True)] | Points = True
+    points: FlagOrPoints = True
     engine: EngineSettings = Field(default_factory=EngineSettings)
     saved: SkipValidation[tuple[SavedFile, ...]] = Field(default=(), init=False)
 
@@ -299,7 +304,7 @@ def parse_grid(fields: dict[str, Any], where: Any = lambda place: "", folder: Pa
         raise InputError(f"{where(place)}{'.'.join(map(str, place))}: {fault}")
     if isinstance(grid.points, Points):
         try:
-            grid = replace(grid, saved=saved_files(grid.points.files, folder))
+            object.__setattr__(grid, "saved", saved_files(grid.points.files, folder))  # no key of the file: it cannot be given
         except InputError as error:
             raise InputError(f"{where(('points', 'files'))}points.files: {error}") from error
     if (count := grid.combinations) > LARGEST:
@@ -352,7 +357,9 @@ def _fault(error: ValidationError, fields: dict[str, Any], where: Any) -> str:
     """Returns the worst fault in one line: the place, what was expected, what came."""
     faults = error.errors(include_url=False)
     first = next((fault for fault in faults if fault["type"] == "unexpected_keyword_argument"), faults[0])
-    place = tuple(part for part in first["loc"] if not (isinstance(part, str) and re.search(r"[\[\]()]|^(float|str|int)$", part)))
+    place = tuple(
+        part for part in first["loc"] if not (isinstance(part, str) and re.search(r"[\[\]()]|^(float|str|int|flag|table)$", part))
+    )
     section = fields.get(str(place[0]))
     if len(place) == 3 and isinstance(section, dict) and not isinstance(section.get(place[1]), list):
         place = place[:2]  # one value is a list of one only to us

@@ -25,18 +25,18 @@ _SETTINGS = (
     *("start", "seed", "weight_scale", "feature_scale", "root", "method", "learning_rate", "max_steps", "handover", "analysis"),
 )
 _RESULT = ("structure", "rank", "loss", "gradient_norm", "outcome", "steps", "products", "index", "nullity", "orbit_dimension")
-COLUMNS = (*_SETTINGS, *_RESULT, "singular", "file", "digest")
+COLUMNS = (*_SETTINGS, *_RESULT, "singular", "statement", "file", "digest")
 _TIMES = ("seconds", "host", "finished")
 _TEXTS = {
     *("class_sizes", "decays", "loss_kind", "activation", "start", "root", "method", "analysis", "structure", "outcome"),
-    *("singular", "file", "digest", "host", "finished"),
+    *("singular", "statement", "file", "digest", "host", "finished"),
 }
 _REALS = {"decay", "weight_scale", "feature_scale", "learning_rate", "handover", "loss", "gradient_norm", "seconds"}
 _MARKS = ("structure", "rank", "loss", "singular")  # what tells one structure from another
 _LARGEST = 2**63  # what a column of whole numbers holds is smaller
 _UNKNOWN = {  # may be
     *("seed", "weight_scale", "feature_scale", "root", "method", "learning_rate", "max_steps", "handover", "loss", "gradient_norm"),
-    *("index", "nullity", "orbit_dimension", "file", *_TIMES),
+    *("index", "nullity", "orbit_dimension", "statement", "file", *_TIMES),
 }
 
 
@@ -161,8 +161,8 @@ def _row(archive: Archive, digest: str) -> dict[str, Any]:
     result = {name: record.result[name] for name in _RESULT}
     times = {name: record.provenance.get(name) for name in _TIMES}
     singular = ",".join(f"{value:.17g}" for value in record.result["singular"])
-    file = record.provenance.get("file")
-    return {**_settings(record.job), **result, "singular": singular, "file": file, "digest": digest, **times}
+    origin = {"statement": record.result.get("statement"), "file": record.provenance.get("file")}
+    return {**_settings(record.job), **result, "singular": singular, **origin, "digest": digest, **times}
 
 
 def _failed_row(failure: Failure) -> dict[str, Any]:
