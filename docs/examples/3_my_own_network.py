@@ -13,6 +13,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
+import landscape as ls
+
 digits = load_digits()
 inputs = torch.tensor(digits.data[:200] / 16, dtype=torch.float64)
 targets = torch.tensor(digits.target[:200])
@@ -42,16 +44,13 @@ print(f"loss {before:.4f} at the start, {after:.6f} at the end")
 
 # %%
 # A count of zeros needs a critical point to rounding. A few Newton steps on the complement of the flat directions get there.
-from landscape.curvature.operators.module import ModuleHessian, ModuleLoss
-from landscape.curvature.operators.operator import dense
-
 for _ in range(10):
-    problem = ModuleLoss(network, nn.functional.cross_entropy, [(inputs, targets)], decay)
+    problem = ls.ModuleLoss(network, nn.functional.cross_entropy, [(inputs, targets)], decay)
     gradient = torch.func.grad(problem)(problem.theta)
     print(f"gradient norm {float(gradient.norm()):.1e}")
     if gradient.norm() < 1e-12:
         break
-    values, vectors = torch.linalg.eigh(dense(ModuleHessian(problem)))
+    values, vectors = torch.linalg.eigh(ls.dense(ls.ModuleHessian(problem)))
     steep = values.abs() > 1e-8
     move = vectors[:, steep] @ ((vectors[:, steep].mT @ gradient) / values[steep])
     nn.utils.vector_to_parameters(problem.theta - move, parameters)
@@ -60,12 +59,9 @@ for _ in range(10):
 # Three ways to count, which share nothing but the Hessian products: all eigenvalues; pivot signs of a factorisation; the range of
 # the Hessian minus the decay, which needs no matrix of the size of the network. `gradient_radius` is how far from zero a flat
 # direction may lie because the gradient is not exactly zero.
-from landscape.curvature.counting.dense_and_inertia import Dense, Inertia
-from landscape.curvature.counting.interface import nullity
-from landscape.curvature.counting.lowrank import LowRank
-
-hessian = ModuleHessian(problem)
-counts = {type(method).__name__: nullity(hessian, method, gradient_radius=1e-11) for method in (Dense(), Inertia(), LowRank(decay))}
+hessian = ls.ModuleHessian(problem)
+methods = (ls.Dense(), ls.Inertia(), ls.LowRank(decay))
+counts = {type(method).__name__: ls.nullity(hessian, method, gradient_radius=1e-11) for method in methods}
 for name, count in counts.items():
     print(f"{name:8} {count.count} zero, {count.negative} negative, resolved: {count.resolved}, chance of error {count.delta:.0e}")
 
@@ -83,20 +79,14 @@ assert {count.count for count in counts.values()} == {explained}
 # %%
 # A network's eigenvalues differ from each other, but for the zeros and those that weight decay alone makes (the decay and twice the
 # decay). So the others are drawn as a histogram.
-from landscape.curvature.spectra.spectrum import eigenvalues
-from landscape.plot.spectrum import draw_spectrum
-from landscape.plot.theme import new_figure
-
-figure, (axes,) = new_figure(width=5.0, height=3.0)
-draw_spectrum(axes, eigenvalues(hessian), counts["Dense"].cutoff, "digits classifier", decay)
+every = ls.eigenvalues(hessian)
+figure, (axes,) = ls.new_figure(width=5.0, height=3.0)
+ls.plot_spectrum(every, axes, "digits classifier", zero_radius=counts["Dense"].cutoff, decay=decay)
 
 # %%
 # Beyond what fits as a matrix, stochastic Lanczos quadrature gives shares with error bars. It is good for the bulk, and it never
 # gives an integer. Zeros beside eigenvalues of 0.00005 are too much to ask of 60 Lanczos steps, and the error bar says so.
-from landscape.curvature.spectra.density import Quadrature, density
-
-estimate = density(hessian, Quadrature(probes=20, steps=60, seed=0))
-every = eigenvalues(hessian).values
+estimate = ls.density(hessian, ls.Quadrature(probes=20, steps=60, seed=0))
 for low, high in ((0.05, 1e3), (-1e-8, 1e-8)):
-    share, exact = estimate.fraction(low, high), float(((every >= low) & (every <= high)).double().mean())
+    share, exact = estimate.fraction(low, high), float(((every.values >= low) & (every.values <= high)).double().mean())
     print(f"share in [{low:g}, {high:g}]: {share.mean:.4f} +- {share.error:.4f}, exact {exact:.4f}")

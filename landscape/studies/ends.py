@@ -25,7 +25,7 @@ from landscape.points.point import CriticalPoint, Origin, Outcome
 from landscape.points.point_file import arrays_digest
 from landscape.solver.methods import Random
 from landscape.solver.pool import Arrival, Start, solve_batch
-from landscape.solver.starts import random_start
+from landscape.solver.starts import random_origin, random_start
 from landscape.structures.analytic import logit_form
 from landscape.structures.fingerprint import Fingerprint
 from landscape.structures.kinds import Structure
@@ -152,7 +152,7 @@ def start_of(experiment: Experiment, device: str = "cpu") -> Start:
     start = experiment.start
     assert isinstance(start, Random)
     theta = random_start(experiment.problem, start).to(device)
-    return Start(theta, Origin(f"random, c_W={start.weight_scale:g}, c_H={start.feature_scale:g}", seed=start.seed))
+    return Start(theta, random_origin(start))
 
 
 def ends_of(

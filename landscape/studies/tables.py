@@ -14,8 +14,9 @@ from landscape.archive.records import Archive
 from landscape.atomic_files import atomic_write
 from landscape.errors import InputError
 from landscape.model.objective import Objective, class_means
+from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint
-from landscape.solver.methods import BatchMethod
+from landscape.solver.methods import BatchMethod, PseudoTransient, Random
 from landscape.studies.ends import EndPoint
 from landscape.studies.intervals import share_interval
 from landscape.studies.prevalence import Prevalence, measure_prevalence, random_of
@@ -87,6 +88,38 @@ class MethodComparison:
 
 
 T = TypeVar("T")  # any dataclass of numbers and words
+
+
+def prevalence(
+    problem: Problem,
+    seeds: int,
+    start: Random | None = None,
+    method: BatchMethod | None = None,
+    folder: Path | str | None = None,
+    device: str = "cpu",
+) -> Prevalence:
+    """Returns where random starts of seeds 0 .. seeds - 1 end: a count of every structure, with intervals.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> found = ls.prevalence(problem, seeds=6)
+        >>> found.counts
+        {'DNC': 5, 'pairs': 1}
+
+    Args:
+        problem: The model.
+        seeds: How many starts.
+        start: Scales of the starts, whatever its seed; None for those of `Random()`.
+        method: The descent that follows them; None for `PseudoTransient()`.
+        folder: Archive that keeps every end point; an interrupted call goes on from it. None keeps nothing.
+        device: Where to compute.
+
+    Raises:
+        InputError: As `measure_prevalence`.
+    """
+    experiment = Experiment(problem, start or Random(), method or PseudoTransient())
+    return measure_prevalence(experiment, seeds, None if folder is None else Path(folder), device=device)
 
 
 def survey(

@@ -20,6 +20,14 @@ class Dense:
 
     Attributes:
         memory: Bytes that may be used; None for no bound.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> count = ls.nullity(matrix, ls.Dense())
+        >>> count.count, count.negative, count.resolved
+        (2, 0, True)
     """
 
     memory: float | None = None
@@ -45,6 +53,14 @@ class Inertia:
     Attributes:
         memory: Bytes that may be used; None for no bound.
         seed: Of the right-hand sides that measure the backward error.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> count = ls.nullity(matrix, ls.Inertia())
+        >>> count.count, count.negative, count.sharp
+        (2, 0, False)
     """
 
     memory: float | None = None

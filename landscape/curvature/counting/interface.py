@@ -24,6 +24,14 @@ class Counting(Protocol):
 def nullity(operator: SymmetricOperator, method: Counting, gradient_radius: float = 0.0) -> Nullity:
     """Counts the zero eigenvalues of an operator.
 
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> hessian = ls.hessian(ls.place(problem, ls.Collapse()))
+        >>> count = ls.nullity(hessian, ls.Dense(), gradient_radius=1e-14)
+        >>> count.count, count.negative, count.resolved
+        (24, 0, True)
+
     Args:
         operator: Symmetric; this is checked on random vectors, which costs four products.
         method: `Dense`, `Inertia`, `QuotientCholesky`, `Deflated`, `LowRank` or `BlockLanczos`.

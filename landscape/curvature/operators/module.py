@@ -37,6 +37,16 @@ class ModuleLoss:
     Raises:
         InputError: If there is nothing to train, the data are empty or an iterator, batch normalisation is in training mode, the
             parameters differ in dtype or device, the decay is negative, or two evaluations of the same batch differ (dropout on).
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> network = torch.nn.Linear(3, 2, bias=False).double()
+        >>> batch = (torch.eye(3, dtype=torch.float64), torch.tensor([0, 1, 1]))
+        >>> loss = ls.ModuleLoss(network, torch.nn.functional.cross_entropy, [batch], decay=0.1)
+        >>> loss.theta.numel(), bool(loss(loss.theta) > 0)
+        (6, True)
     """
 
     module: nn.Module
@@ -140,6 +150,17 @@ class ModuleHessian:
     Attributes:
         problem: The loss.
         keep: Whether to keep the linear maps.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> network = torch.nn.Linear(3, 2, bias=False).double()
+        >>> batch = (torch.eye(3, dtype=torch.float64), torch.tensor([0, 1, 1]))
+        >>> loss = ls.ModuleLoss(network, torch.nn.functional.cross_entropy, [batch], decay=0.1)
+        >>> count = ls.nullity(ls.ModuleHessian(loss), ls.Dense())  # weight decay leaves nothing flat
+        >>> count.count, count.negative
+        (0, 0)
     """
 
     problem: ModuleLoss
@@ -186,6 +207,17 @@ class ModuleGaussNewton:
     Attributes:
         problem: The loss.
         keep: As in `ModuleHessian`.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> network = torch.nn.Linear(3, 2, bias=False).double()
+        >>> batch = (torch.eye(3, dtype=torch.float64), torch.tensor([0, 1, 1]))
+        >>> loss = ls.ModuleLoss(network, torch.nn.functional.cross_entropy, [batch], decay=0.1)
+        >>> newton, hessian = ls.ModuleGaussNewton(loss), ls.ModuleHessian(loss)
+        >>> torch.allclose(ls.dense(newton), ls.dense(hessian))  # the outputs are linear in the parameters
+        True
     """
 
     problem: ModuleLoss

@@ -46,7 +46,18 @@ def linearized(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor
 
 @dataclass(frozen=True)
 class Matrix:
-    """A symmetric operator given by its entries; the dense twin of every other one."""
+    """A symmetric operator given by its entries; the dense twin of every other one.
+
+    Attributes:
+        entries: The whole matrix, symmetric.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> ls.nullity(matrix, ls.Dense()).count
+        2
+    """
 
     entries: Float[Tensor, "p p"]
 
@@ -76,6 +87,13 @@ class Hessian:
     Attributes:
         function: Twice differentiable at `at`; anything with a kink there has no Hessian, and this class cannot see it.
         at: The point.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> valley = ls.Hessian(lambda x: (x[0] * x[1] - 1) ** 2, torch.ones(2, dtype=torch.float64))
+        >>> ls.dense(valley).tolist()
+        [[2.0, 2.0], [2.0, 2.0]]
     """
 
     function: Callable[[Tensor], Tensor]
@@ -138,6 +156,12 @@ def dense(operator: SymmetricOperator) -> Float[Tensor, "p p"]:
     """Returns the entries of an operator, from its products with the identity, CHUNK columns at a time.
 
     Symmetrised; the memory is two matrices of size^2 numbers.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> ls.dense(ls.Hessian(lambda x: x.square().sum(), torch.zeros(2, dtype=torch.float64))).tolist()
+        [[2.0, 0.0], [0.0, 2.0]]
 
     Raises:
         InputError: If a product is not finite, or the result is not symmetric to rounding.
