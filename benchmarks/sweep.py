@@ -13,15 +13,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from landscape.archive.job import Job
+from landscape.archive.experiment import Experiment
 from landscape.sweep.grid import parse_grid
 from landscape.sweep.run import run_sweep
 from landscape.sweep.settings import EngineSettings
 
 
-def nothing(jobs: tuple[Job, ...], device: str, size: int | None) -> Iterator[tuple[Job, object, None]]:
+def nothing(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Iterator[tuple[Experiment, object, None]]:
     """Ends every job at once."""
-    from landscape.studies.prevalence import EndPoint
+    from landscape.studies.ends import EndPoint
 
     for job in jobs:
         yield job, EndPoint(job.seed or 0, "DNC", 3, 1.0, 0.0, "CONVERGED", 1, 1, 0, 1, 1, (1.0,), ()), None

@@ -64,9 +64,9 @@ from .solver.methods import LBFGS as LBFGS
 from .solver.methods import GradientDescent as GradientDescent
 from .solver.methods import Newton as Newton
 from .solver.methods import PseudoTransient as PseudoTransient
+from .solver.methods import Random as Random
 from .solver.methods import SoftplusContinuation as SoftplusContinuation
 from .solver.run import solve as solve
-from .solver.starts import Random as Random
 from .solver.starts import place as place
 from .solver.starts import place_reduced as place_reduced
 from .structures.kinds import Apex as Apex

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LONGEST_HEADER = 16_000_000  # bytes; a hundred for each array, so that a hundred thousand fit
+_BLOCK = 1 << 20  # bytes that are read at once for a digest
 _LENGTH = 8  # bytes of the number that says how long the header is
 # by the name in a file: the name in torch, and bytes of one number
 DTYPES = {
@@ -181,6 +182,22 @@ def read_ordinary(path: Path, longest: int, follow: bool = True) -> bytes:
     if len(data) > longest:
         raise Damaged(f"it is longer than {longest} bytes")
     return data
+
+
+def file_digest(path: Path) -> str:
+    """Returns the sha256 of an ordinary file, a block of it in memory at a time.
+
+    Raises:
+        Damaged: If it is something else or cannot be read.
+    """
+    with ordinary(path) as handle:
+        try:
+            digest = hashlib.sha256()
+            while block := handle.read(_BLOCK):
+                digest.update(block)
+            return digest.hexdigest()
+        except OSError as error:
+            raise Damaged(f"it cannot be read ({error.strerror})") from error
 
 
 def _header(handle: BinaryIO) -> tuple[dict[str, str], dict[str, Layout]]:

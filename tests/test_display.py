@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import landscape
+from landscape.archive.experiment import Experiment
 from landscape.catalogue.table import AtlasOptions, atlas
 from landscape.curvature.operators.operator import Hessian, Matrix
 from landscape.curvature.spectra.spectrum import Spectrum
@@ -28,7 +29,7 @@ from landscape.network.operators import ModuleHessian
 from landscape.points.point import CriticalPoint, Origin
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Collapse
-from landscape.studies.prevalence import Study, measure_prevalence
+from landscape.studies.prevalence import measure_prevalence
 
 PROBLEM = Problem.balanced(4, 2, 6, 2, 1e-2)
 LARGE = re.compile(r"Tensor|ndarray|Array|Callable|Operator")
@@ -82,7 +83,7 @@ def test_one_line_each() -> None:
     data = [(torch.zeros(2, 4, dtype=torch.float64), torch.zeros(2, 4, dtype=torch.float64))]
     values = (
         found, report, report.spectrum, core, Objective.of(found.problem), atlas(PROBLEM, AtlasOptions(index=0)),
-        measure_prevalence(Study(PROBLEM), 2), ModuleHessian(ModuleLoss(module, torch.nn.functional.mse_loss, data)),
+        measure_prevalence(Experiment(PROBLEM), 2), ModuleHessian(ModuleLoss(module, torch.nn.functional.mse_loss, data)),
         Hessian(torch.sum, found.theta), report.zeros,
     )  # fmt: skip
     for value in values:

@@ -13,12 +13,12 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from landscape.archive.job import Job
+from landscape.archive.experiment import Experiment
 from landscape.atomic_files import PARTIAL, atomic_write
 from landscape.errors import InputError
 from landscape.seal import METADATA_KEY, SEAL, canonical_json, digest_of, seal_of, sealed
@@ -166,16 +166,22 @@ class Archive:
                 if len(name) == _DIGEST_LENGTH and name[:2] == shard.name:
                     yield name
 
-    def done(self, wanted: Iterable[str]) -> tuple[set[str], dict[str, str]]:
+    def done(
+        self, wanted: Iterable[str], check: Callable[[Record], object] = lambda record: None
+    ) -> tuple[set[str], dict[str, str]]:
         """Returns which of the jobs have a sound record, and what is wrong with the records that are none.
 
         What is wrong is removed: its job is computed again.
+
+        Args:
+            wanted: Digests of the jobs.
+            check: Sees every record whose checksums are right; what it raises as `Damaged` is wrong too.
         """
-        there = wanted & set(self.names()) if isinstance(wanted, set) else set(wanted) & set(self.names())
+        there = set(wanted) & set(self.names())
         damaged = {}
         for digest in sorted(there):
             try:
-                self.read(digest)
+                check(self.read(digest))
             except Damaged as error:
                 damaged[digest] = str(error)
                 _remove(self.path(digest))
@@ -205,7 +211,7 @@ class Archive:
         """Whether there is a file under the name of the record, unread."""
         return self.path(digest).is_file() and not self.path(digest).is_symlink()
 
-    def write(self, job: Job, header: dict[str, Any], arrays: dict[str, Any]) -> None:
+    def write(self, job: Experiment, header: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Writes a record, whole or not at all, and forgets that the job has failed.
 
         Args:
@@ -238,7 +244,7 @@ class Archive:
     def _failure_path(self, digest: str) -> Path:
         return self.folder / "failures" / f"{digest}.json"
 
-    def fail(self, job: Job, kind: str, reason: str, run: str) -> Failure:
+    def fail(self, job: Experiment, kind: str, reason: str, run: str) -> Failure:
         """Records why a job has no record.
 
         Raises:

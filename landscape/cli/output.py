@@ -13,7 +13,7 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from landscape.solver.methods import State
+    from landscape.solver.state import State
 
 
 TABLES, PICTURES = (".csv", ".parquet"), (".png", ".pdf", ".svg")

@@ -1,4 +1,4 @@
-"""`landscape prevalence`: where many random starts end, with intervals, in a folder that can be continued."""
+"""`landscape prevalence`: where many random starts end, with intervals, in an archive that can be continued."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -30,13 +30,13 @@ from landscape.cli.sources import (
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from landscape.solver.pool import BatchMethod
-    from landscape.studies.prevalence import Prevalence, Study
+    from landscape.solver.methods import BatchMethod
+    from landscape.studies.prevalence import Prevalence
 
 
 def prevalence(
     *,
-    out: Annotated[Path, Parameter(help="Folder of the records and end points; an interrupted run goes on from it.")],
+    out: Annotated[Path, Parameter(help="Folder of the records, which are saved points; an interrupted run goes on from it.")],
     classes: ClassesNumber = None,
     samples: SamplesNumber = None,
     class_sizes: SizesText = None,
@@ -58,25 +58,27 @@ def prevalence(
 ) -> int:
     """Follow many random starts to critical points, name each and count.
 
-    Every end point is saved in OUT/points and can be given to landscape degeneracy. The same command with more seeds goes on where
-    the last one stopped. Exit code 1 if seeds did not converge or it was interrupted.
+    OUT is an archive as landscape sweep makes it: a record for every seed, which is a saved point too. The same command with more
+    seeds goes on where the last one stopped. Exit code 1 if seeds did not converge or it was interrupted.
     """
+    from landscape.archive.experiment import Experiment
+    from landscape.solver.methods import Random
     from landscape.structures.notation import parse_scales
-    from landscape.studies.prevalence import Study, measure_prevalence
+    from landscape.studies.prevalence import measure_prevalence
 
     problem = given_problem(given_sizes(classes, samples, class_sizes), width, depth, decay, loss, activation)
-    study = Study(problem, *parse_scales(init_scale), _method(method, learning_rate, max_steps, handover))
+    experiment = Experiment(problem, Random(*parse_scales(init_scale)), _method(method, learning_rate, max_steps, handover))
     device = checked_device(device)
     with _progress(seeds) as watch:
         try:
-            result = measure_prevalence(study, seeds, out, narrower_than=narrower_than, size=batch, device=device, watch=watch)
+            result = measure_prevalence(experiment, seeds, out, narrower_than=narrower_than, size=batch, device=device, watch=watch)
         except KeyboardInterrupt:
             warn(f"interrupted: the seeds that had arrived are in {out}, and the same command goes on from there")
             return NOT_AS_ASKED
     if json:
         print_json({**result.as_dict(), "out": str(out)})
     else:
-        _print(study, result)
+        _print(result)
     if result.non_converged:
         warn(f"{result.non_converged} of {len(result.ends)} seeds did not converge: {_outcomes(result)}")
     return NOT_AS_ASKED if result.non_converged else DONE
@@ -96,7 +98,10 @@ def _method(name: Literal["ptc", "gd"], learning_rate: float, max_steps: int | N
     return settings if handover is None else replace(settings, tolerance=handover)
 
 
-def _print(study: "Study", result: "Prevalence") -> None:
+def _print(result: "Prevalence") -> None:
+    from landscape.studies.prevalence import random_of
+
+    start = random_of(result.experiment)
     counts, seeds = result.counts, len(result.ends)
     examples = {label: end for label, end in zip(result.labels, result.ends, strict=True) if end.converged}
     table = [["structure", "count", "share", "95 % interval", "rank", "loss", "index", "nullity", "orbit"]]
@@ -111,7 +116,7 @@ def _print(study: "Study", result: "Prevalence") -> None:
         table.append([name, str(count), f"{count / seeds:.3f}", f"{low:.3f} .. {high:.3f}", *facts])
     table.append(["not converged", str(result.non_converged), f"{result.non_converged / seeds:.3f}", *["-"] * 6])
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    print(f"{study.problem}, {seeds} seeds, c_W={study.weight_scale:g}, c_H={study.feature_scale:g}")
+    print(f"{result.experiment.problem}, {seeds} seeds, c_W={start.weight_scale:g}, c_H={start.feature_scale:g}")
     for row in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 

@@ -78,7 +78,11 @@ def _objects(table: "DataFrame") -> list[dict[str, object]]:
 
 
 def _print(table: "DataFrame", columns: tuple[str, ...], provenance: bool) -> None:
-    names = [name for name in (*columns, *(("seconds", "host") if provenance else ())) if name in table.columns]
+    extra = [
+        *(("seconds", "host") if provenance else ()),
+        *(("file",) if table.get("file") is not None and table["file"].notna().any() else ()),
+    ]
+    names = [name for name in (*columns, *extra) if name in table.columns]
     cells = [names]
     cells += [[_text(value) for value in row.values()] for row in _objects(table[names].head(_MOST))]
     widths = [max(len(line[column]) for line in cells) for column in range(len(names))]

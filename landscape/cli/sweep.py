@@ -18,7 +18,7 @@ from landscape.cli.sources import JsonFlag, whole_number
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from landscape.archive.job import Job
+    from landscape.archive.experiment import Experiment
     from landscape.sweep.grid import Grid
     from landscape.sweep.run import SweepProgress
     from landscape.sweep.settings import EngineSettings
@@ -114,7 +114,7 @@ def _dry_run(grid: "Grid", settings: "EngineSettings", out: Path, json: bool) ->
     return DONE
 
 
-def _without_record(jobs: "list[Job]", out: Path) -> "list[Job]":
+def _without_record(jobs: "list[Experiment]", out: Path) -> "list[Experiment]":
     """Returns the jobs that have no sound record, and changes nothing on the disk.
 
     Raises:

@@ -15,12 +15,14 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import spearmanr
 
+from landscape.archive.experiment import Experiment
 from landscape.catalogue.row import AtlasRow, at_temperature
 from landscape.catalogue.table import AtlasOptions, atlas
 from landscape.errors import InputError
 from landscape.model.problem import Problem
+from landscape.solver.methods import Random
 from landscape.studies.basins import alignment
-from landscape.studies.prevalence import Study
+from landscape.studies.ends import start_of
 from landscape.studies.tables import PrevalenceRow
 
 TEMPERATURES = (1e-6, 1e-5, 1e-4)  # of the free energies: descent has no temperature, so decades around the loss differences
@@ -94,7 +96,7 @@ class Score:
 
 @dataclass(frozen=True)
 class SeedRow:
-    """One start of a study: where it pointed, and where it ended."""
+    """One start of an experiment: where it pointed, and where it ended."""
 
     seed: int
     structure: str
@@ -122,7 +124,7 @@ def _evidence(rows: Sequence[PrevalenceRow]) -> Evidence:
     collapse, pairs = _minima(problem)
     if collapse.paper_dimension is None or pairs.paper_dimension is None:
         raise InputError(f"expected width >= classes for Theorem 5, got {problem.width} < {problem.classes}")
-    study = Study(problem, first.weight_scale, first.feature_scale)
+    experiment = Experiment(problem, Random(first.weight_scale, first.feature_scale))
     log_odds = [-(_free_energy(problem, collapse, t) - _free_energy(problem, pairs, t)) / t for t in TEMPERATURES]
     return Evidence(
         width=first.width,
@@ -137,17 +139,17 @@ def _evidence(rows: Sequence[PrevalenceRow]) -> Evidence:
         free_energy_1e6=log_odds[0],
         free_energy_1e5=log_odds[1],
         free_energy_1e4=log_odds[2],
-        alignment=fmean(row.simplex - row.pairs for row in alignments(study, dict.fromkeys(range(first.seeds), ""))),
+        alignment=fmean(row.simplex - row.pairs for row in alignments(experiment, dict.fromkeys(range(first.seeds), ""))),
     )
 
 
-def alignments(study: Study, ends: Mapping[int, str]) -> list[SeedRow]:
+def alignments(experiment: Experiment, ends: Mapping[int, str]) -> list[SeedRow]:
     """Returns where the logits of each start pointed, beside the structure where it ended."""
     rows = []
     for seed, structure in ends.items():
-        cosines = alignment(study.problem, study.start(seed).theta)
+        cosines = alignment(experiment.problem, start_of(experiment.with_seed(seed)).theta)
         if cosines.pairs is None:
-            raise InputError(f"expected an even number of classes, got {study.problem.classes}")
+            raise InputError(f"expected an even number of classes, got {experiment.problem.classes}")
         rows.append(SeedRow(seed, structure, cosines.simplex, cosines.pairs))
     return rows
 

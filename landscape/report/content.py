@@ -4,13 +4,21 @@ import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from landscape.archive.experiment import RANDOM
+from landscape.archive.records import Archive, Record
 from landscape.catalogue.row import AtlasRow
 from landscape.degeneracy.report import DegeneracyReport
+from landscape.errors import InputError
 from landscape.model.dimensions import equal_classes
 from landscape.points.point import CriticalPoint, Outcome
 from landscape.report.prediction import predicted
-from landscape.studies.prevalence import wilson
+from landscape.seal import canonical_json
+from landscape.studies.intervals import share_interval
+from landscape.studies.old_prevalence import is_old, old_header
+from landscape.tensor_file import Damaged
 
 UNKNOWN, NONE = "undecided", "–"
 _AGREE = 1e-9  # relative difference up to which two computed numbers are said to agree; they differ by rounding alone
@@ -202,7 +210,7 @@ def kinds(found: Sequence[FoundRow], sampled: bool) -> list[list[TableCell]]:
     rows = []
     for (name, model, _), members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         report, count = members[0][2], len(members)
-        low, high = wilson(count, total)[0], wilson(min(count + lost, total), total)[1]
+        low, high = share_interval(count, total, min(lost, total - count))
         rows.append(
             [
                 TableCell(name),
@@ -218,6 +226,54 @@ def kinds(found: Sequence[FoundRow], sampled: bool) -> list[list[TableCell]]:
             ]
         )
     return rows
+
+
+def sampled_rows(folder: Path) -> list[tuple[str, str]]:
+    """Returns the settings of the experiment whose random starts an archive has, as name and value.
+
+    Nothing if the folder is no archive, or has several experiments, or other starts.
+    """
+    found, versions = _sampled(folder)
+    if found is None:
+        return []
+    problem = ", ".join(f"{name} {value}" for name, value in found["problem"].items())
+    weights, features = found["scales"]
+    starts = f"W_l ~ N(0, {weights}² / d), H_1 ~ N(0, {features}²)"
+    return [("model", problem), ("starts", starts), ("method", found["method"]), ("versions", versions)]
+
+
+def _sampled(folder: Path) -> tuple[dict[str, Any] | None, str]:
+    """Returns problem, scales and method of the one experiment in a folder, and the versions that computed it."""
+    if is_old(folder):
+        header = old_header(folder) or {}
+        try:
+            scales = [header[f"{part}_scale"] for part in ("weight", "feature")]
+            return {"problem": dict(header["problem"]), "scales": scales, "method": header["method"]}, _pairs(header["versions"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None, ""
+    try:
+        archive = Archive.existing(folder)
+        records = [record for digest in archive.names() if (record := _sound(archive, digest))]
+        jobs = {canonical_json({**record.job, "start": {**record.job["start"], "seed": 0}}) for record in records}
+        job = records[0].job
+        if len(jobs) > 1 or job["start"]["kind"] != RANDOM:
+            return None, ""
+        return {"problem": job["problem"], "scales": job["start"]["scales"], "method": _pairs(job["method"])}, _pairs(
+            records[0].provenance["versions"]
+        )
+    except (InputError, IndexError, KeyError, TypeError, AttributeError):
+        return None, ""
+
+
+def _sound(archive: Archive, digest: str) -> Record | None:
+    try:
+        return archive.read(digest)
+    except Damaged:
+        return None  # the page says why the file is left out
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _models(found: Sequence[FoundRow]) -> int:

@@ -32,10 +32,10 @@ from landscape.report.content import (
     kinds,
     point_cells,
     provenance,
+    sampled_rows,
     verdict,
 )
 from landscape.report.pictures import folder_pictures, point_pictures
-from landscape.report.study import study_rows
 
 _MOST_ATOMS = 500  # rows of the table of eigenvalues; more are in the data of the page and in `landscape spectrum`
 
@@ -179,7 +179,7 @@ def folder_page(folder: Folder, command: str = "") -> str:
         command: What made the page.
     """
     found = [(each.name, each.point, each.report) for each in folder.points]
-    sampled = study_rows(folder.path)
+    sampled = sampled_rows(folder.path)
     models = sorted({str(point.problem) for _, point, _ in found})
     return _rendered(
         "folder.html",

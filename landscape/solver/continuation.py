@@ -10,7 +10,8 @@ from landscape.errors import InputError
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.solver.flow import pseudo_transient
-from landscape.solver.methods import PseudoTransient, SoftplusContinuation, State
+from landscape.solver.methods import PseudoTransient, SoftplusContinuation
+from landscape.solver.state import State
 
 
 def smoothed(objective: Objective, sharpness: float) -> Objective:

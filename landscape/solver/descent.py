@@ -9,7 +9,8 @@ from torch import Tensor
 
 from landscape.display import brief
 from landscape.model.objective import Objective
-from landscape.solver.methods import LBFGS, GradientDescent, State
+from landscape.solver.methods import LBFGS, GradientDescent
+from landscape.solver.state import State
 
 _REPORT_EVERY = 200  # steps between two looks at the gradient norm, each of which waits for the device
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from landscape.display import brief
 from landscape.model.objective import Objective
-from landscape.solver.methods import PseudoTransient, State
+from landscape.solver.methods import PseudoTransient
 from landscape.solver.rows import put, take
+from landscape.solver.state import State
 
 SMALLEST_STEP = 1e-10  # time step at which the flow is stuck: the loss has no second-order model there (a kink)
 _SHRINK, _GROW = 0.5, 2.0  # slow growth keeps the flow's path; 4 changed the end of one start in twelve

@@ -21,7 +21,8 @@ from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core, compress
 from landscape.solver.flow import loss_slack
-from landscape.solver.methods import Newton, State
+from landscape.solver.methods import Newton
+from landscape.solver.state import State
 
 _MODEL = 0.3  # error of the linear model, of the gradient and as a share of the step: Kantorovich's 1/4, attained at a fold
 _REACH = 2.5  # first steps that all steps together may span: Kantorovich's 2, which a fold attains, and a rest for rounding

@@ -16,11 +16,10 @@ from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint, Origin, Outcome
 from landscape.solver.descent import Descent, descend
 from landscape.solver.flow import Flow, advance
-from landscape.solver.methods import GradientDescent, Newton, PseudoTransient
+from landscape.solver.methods import BatchMethod, GradientDescent, Newton, PseudoTransient
 from landscape.solver.rows import join, take
 from landscape.solver.run import CRITICAL, solve
 
-BatchMethod = PseudoTransient | GradientDescent
 Batch = Flow | Descent  # what the pool holds, one row per start; each method has its own
 
 _CACHE = 1 << 20  # bytes of one vector per start on a CPU: 4 to 16 starts of the paper's setting; more lose time to memory

@@ -14,9 +14,10 @@ from landscape.points.point import CriticalPoint, Origin, Outcome
 from landscape.solver.continuation import softplus_continuation
 from landscape.solver.descent import gradient_descent, lbfgs
 from landscape.solver.flow import pseudo_transient
-from landscape.solver.methods import LBFGS, GradientDescent, Method, Newton, PseudoTransient, SoftplusContinuation, State
+from landscape.solver.methods import LBFGS, GradientDescent, Method, Newton, PseudoTransient, SoftplusContinuation
 from landscape.solver.newton import newton
 from landscape.solver.starts import Random, random_origin, random_start
+from landscape.solver.state import State
 
 CRITICAL = 1e-12  # gradient norm that counts as converged; the paper's setting reaches 1e-15 after polishing
 _TRACE_LIMIT = 2_000  # rows kept of the record; beyond that every second one goes

@@ -1,7 +1,6 @@
-"""Where a solve begins: random starts as a value and as parameters, and known structures written out as points."""
+"""Where a solve begins: random starts as parameters, and known structures written out as points."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -11,32 +10,10 @@ from landscape.model.logit_form import write_parameters
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.points.point import CriticalPoint, Origin
+from landscape.solver.methods import Random as Random
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Structure
 from landscape.structures.names import name
-
-
-@dataclass(frozen=True)
-class Random:
-    """W_l ~ N(0, weight_scale^2 / d) and H_1 ~ N(0, feature_scale^2), entry by entry, from one seed.
-
-    The paper does not state its scales; both change which structure descent finds.
-
-    Attributes:
-        weight_scale: Standard deviation of the entries of every W_l, times sqrt(d).
-        feature_scale: Standard deviation of the entries of H_1.
-        seed: Seed of the draw; it means the same start on every device.
-
-    Example:
-        >>> import landscape as ls
-        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
-        >>> ls.analyse(ls.solve(problem, ls.Random(seed=1))).structure
-        'DNC'
-    """
-
-    weight_scale: float = 1.0
-    feature_scale: float = 1.0
-    seed: int = 0
 
 
 def random_origin(start: Random) -> Origin:

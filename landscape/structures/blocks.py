@@ -10,6 +10,9 @@ from typing import assert_never
 
 from landscape.errors import InputError
 
+_WHOLE = "([0-9]{1,6})"  # more classes than a million fit nowhere, and their powers take for ever
+_BLOCK = re.compile(rf"{_WHOLE}|polygon{_WHOLE}|T{_WHOLE}|H([0-9]{{1,2}})x{_WHOLE}")
+
 
 @dataclass(frozen=True)
 class Simplex:
@@ -59,6 +62,21 @@ def size_of(block: Block) -> int:
             assert_never(block)
 
 
+def rank_of(block: Block) -> int:
+    """Returns the rank of the logits of a block."""
+    match block:
+        case Simplex(size):
+            return size - 1
+        case Polygon():
+            return 2
+        case Triangular(points):
+            return points - 1
+        case Hamming(length, letters):
+            return length * (letters - 1)
+        case _:
+            assert_never(block)
+
+
 def symmetries_of(block: Block) -> int:
     """Returns how many permutations of its classes leave a block as it is."""
     match block:
@@ -95,7 +113,7 @@ def parse_block(text: str) -> Block:
     Raises:
         InputError: If it is none, or too small to be more than a simplex or pairs.
     """
-    found = re.fullmatch(r"(\d+)|polygon(\d+)|T(\d+)|H(\d+)x(\d+)", text.strip())
+    found = _BLOCK.fullmatch(text.strip())
     if found is None:
         raise InputError(f"expected blocks such as 3, polygon5, T5 or H3x2, got {text!r}")
     size, corners, points, length, letters = (int(part) if part else 0 for part in found.groups())

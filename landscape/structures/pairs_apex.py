@@ -10,6 +10,7 @@ from torch import Tensor
 from landscape.errors import InputError
 from landscape.model.logit_form import LogitForm
 from landscape.model.problem import Problem
+from landscape.structures.fit import require_apex_classes
 from landscape.structures.scale_equation import simplex_equation
 from landscape.tolerances import CRITICAL
 
@@ -76,8 +77,7 @@ def require_apex(problem: Problem) -> LogitForm:
     Raises:
         InputError: If the problem has none; the message names the largest decay that has one.
     """
-    if problem.classes % 2 == 0 or problem.loss != "ce" or not problem.is_balanced:
-        raise InputError("expected an odd number of equal classes and loss ce for apex: use pairs, DNC or random")
+    require_apex_classes(problem)
     scalars = _apex_scalars(problem)
     if scalars is None:
         low, high = problem.mean_decay / 2, problem.mean_decay

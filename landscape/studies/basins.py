@@ -15,8 +15,8 @@ from landscape.model.gauge import interfaces
 from landscape.model.objective import Objective, class_logits
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint, Origin, Outcome
-from landscape.solver.methods import PseudoTransient
-from landscape.solver.pool import BatchMethod, Start, solve_batch
+from landscape.solver.methods import BatchMethod, PseudoTransient
+from landscape.solver.pool import Start, solve_batch
 from landscape.tolerances import SAME_LOGITS
 
 MOST_CLASSES = 16  # of the best pairing: exact search over 2^(K-1) sets of classes

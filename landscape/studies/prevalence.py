@@ -1,185 +1,57 @@
-"""How often does descent from random starts end at each structure? Counts with intervals, in a folder that can be continued.
+"""How often does descent from random starts end at each structure? Counts with intervals, in an archive that can be continued.
 
-A study is a problem, a distribution of starts and a method; seed i of a study is one experiment, and its record is one file.
-What is asked of a study is always the first n seeds, so that fast descents are not counted before slow ones.
+Seed i of an experiment is the experiment with the random start of that seed. Its record is that of any sweep: named by its digest,
+sealed, usable as a saved point. What is asked is always the first n seeds: else fast descents would be counted before slow ones.
 """
 
-import hashlib
-import json
-import math
+import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
-import torch
-
-from landscape import __version__
-from landscape.atomic_files import atomic_write
-from landscape.degeneracy.analysis import analyse
-from landscape.degeneracy.methods import MethodName
-from landscape.display import brief
+from landscape.archive.experiment import Experiment
+from landscape.archive.records import Archive, Record
 from landscape.errors import InputError
-from landscape.model.problem import Problem
-from landscape.points.point import Origin, Outcome
-from landscape.solver.methods import PseudoTransient
-from landscape.solver.pool import Arrival, BatchMethod, Start, solve_batch
-from landscape.solver.starts import Random, random_start
-from landscape.structures.fingerprint import Fingerprint, label_unnamed
+from landscape.points.point import CriticalPoint
+from landscape.solver.methods import Random
+from landscape.structures.fingerprint import label_unnamed
 from landscape.structures.names import known_name
-from landscape.structures.old_names import current_name
+from landscape.studies.ends import EndPoint, ends_of, packed, poison
+from landscape.studies.intervals import share_interval
+from landscape.studies.old_prevalence import is_old, old_ends
 
-FOLDER_FORMAT = 1  # of the folder; records of another format are refused, never mixed
-CONFIDENCE = 0.95
 _FEWEST = 10  # seeds before a sequential run may stop: Wilson's interval of fewer is never narrow by more than luck
+_LINES = 3  # damaged records that are said one by one
 
-
-@dataclass(frozen=True)
-class Study:
-    """What is sampled: W_l ~ N(0, weight_scale^2 / d), H_1 ~ N(0, feature_scale^2), followed by one method.
-
-    The paper does not state its scales; both decide how often DNC is found.
-    """
-
-    problem: Problem
-    weight_scale: float = 1.0
-    feature_scale: float = 1.0
-    method: BatchMethod = field(default_factory=PseudoTransient)
-
-    def start(self, seed: int, device: str = "cpu") -> Start:
-        """Returns the start of a seed, the same on every device."""
-        theta = random_start(self.problem, Random(self.weight_scale, self.feature_scale, seed)).to(device)
-        return Start(theta, Origin(f"random, c_W={self.weight_scale:g}, c_H={self.feature_scale:g}", seed=seed))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the JSON form of everything that an end point depends on."""
-        return {
-            "problem": self.problem.as_dict(),
-            "weight_scale": self.weight_scale,
-            "feature_scale": self.feature_scale,
-            "method": repr(self.method),
-        }
-
-    @property
-    def folder_name(self) -> str:
-        """The same for equal studies: width, decay and a digest of the rest."""
-        digest = hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:12]
-        return f"d{self.problem.width}-decay{self.problem.mean_decay:.3g}-{digest}"
-
-
-@dataclass(frozen=True)
-class EndPoint:
-    """Where one seed ended, what that is and how degenerate.
-
-    Attributes:
-        seed: Of the start.
-        structure: Its name, "unnamed rank r", or for a seed that did not converge its last look.
-        rank: Of the factors; without a common rank that of the class-mean logits (singular values above 1 % of the largest).
-        loss: With weight decay.
-        gradient_norm: There.
-        outcome: Name of the `Outcome`; anything but CONVERGED is counted as not converged.
-        steps: Of descent and polish.
-        products: Gradients and Hessian products.
-        index: Negative Hessian eigenvalues, None where that is not certain.
-        nullity: Zero eigenvalues, likewise.
-        orbit_dimension: Zeros that the gauge group explains, likewise.
-        singular: Of the class-mean logits times sqrt(class size), descending.
-        record: Rows (steps, loss, gradient norm, rank) along the way, thinned.
-    """
-
-    seed: int
-    structure: str
-    rank: int
-    loss: float | None
-    gradient_norm: float | None
-    outcome: str
-    steps: int
-    products: int
-    index: int | None
-    nullity: int | None
-    orbit_dimension: int | None
-    singular: tuple[float, ...]
-    record: tuple[tuple[int, float, float, int], ...]
-
-    __repr__ = brief
-
-    @classmethod
-    def of(cls, arrival: Arrival, method: MethodName | None = None) -> "EndPoint":
-        """Returns the record of an arrival, with its name and its measured degeneracy.
-
-        Args:
-            arrival: Where the seed ended.
-            method: Of the count; None takes one route alone where that is exact, since there may be thousands of seeds.
-        """
-        point = arrival.point
-        method = method or ("reduction" if point.problem.is_linear else "auto")
-        report = analyse(point, method) if point.outcome is Outcome.CONVERGED else None
-        last = arrival.ranks[-1] if arrival.ranks else 0
-        rank = report.rank if report and report.rank is not None else last
-        mark = Fingerprint.of(point.loss, point.class_logits, point.problem.class_sizes, rank)
-        rows = zip(point.trace.tolist(), arrival.ranks, strict=True)
-        return cls(
-            seed=-1 if point.origin.seed is None else point.origin.seed,
-            structure=report.structure if report else f"not converged, rank {rank}",
-            rank=rank,
-            loss=_finite(point.loss),
-            gradient_norm=_finite(point.gradient_norm),
-            outcome=point.outcome.name,
-            steps=point.steps,
-            products=arrival.products,
-            index=report.index if report else None,
-            nullity=report.nullity if report else None,
-            orbit_dimension=report.orbit_dimension if report else None,
-            singular=mark.singular,
-            record=tuple((int(steps), loss, norm, visible) for (steps, loss, norm), visible in rows),
-        )
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "EndPoint":
-        """Reads the JSON form back (`dataclasses.asdict` writes it)."""
-        lists = {
-            "structure": current_name(str(fields["structure"])),
-            "singular": tuple(fields["singular"]),
-            "record": tuple(tuple(row) for row in fields["record"]),
-        }
-        return cls(**{**fields, **lists})
-
-    @property
-    def converged(self) -> bool:
-        """Whether it is a critical point."""
-        return self.outcome == Outcome.CONVERGED.name
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """What makes it the same structure as another without a name."""
-        return Fingerprint(self.rank, math.inf if self.loss is None else self.loss, self.singular)
+log = logging.getLogger("landscape")
 
 
 @dataclass(frozen=True)
 class Prevalence:
-    """The first n seeds of a study.
+    """Where the first n seeds of an experiment ended.
 
     Attributes:
-        study: What was sampled.
+        experiment: What was sampled; the seed of its start says nothing.
         ends: One per seed, in the order of the seeds.
         labels: Of each end point: its structure, with the loss where it has no name.
     """
 
-    study: Study
+    experiment: Experiment
     ends: tuple[EndPoint, ...]
     labels: tuple[str, ...]
 
     @classmethod
-    def of(cls, study: Study, ends: Sequence[EndPoint]) -> "Prevalence":
+    def of(cls, experiment: Experiment, ends: Sequence[EndPoint]) -> "Prevalence":
         """Returns the end points with those of one unnamed structure under one label."""
         labels = label_unnamed([(known_name(end.structure), end.structure, end.fingerprint) for end in ends])
-        return cls(study, tuple(ends), tuple(labels))
+        return cls(experiment, tuple(ends), tuple(labels))
 
     def __repr__(self) -> str:
         found = ", ".join(f"{name} {count}" for name, count in self.counts.items())
-        return f"Prevalence({len(self.ends)} seeds: {found}; {self.non_converged} not converged; {self.study.problem})"
+        return f"Prevalence({len(self.ends)} seeds: {found}; {self.non_converged} not converged; {self.experiment.problem})"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -197,15 +69,19 @@ class Prevalence:
 
         Seeds that did not converge widen it: they may all belong to the structure, or none.
         """
-        return share_interval(self.counts.get(structure, 0), self.non_converged, len(self.ends))
+        return share_interval(self.counts.get(structure, 0), len(self.ends), self.non_converged)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form."""
+        start = random_of(self.experiment)
         counts = self.counts
         examples = {label: end for label, end in zip(self.labels, self.ends, strict=True) if label in counts}
         products = sorted(end.products for end in self.ends)
         return {
-            **self.study.as_dict(),
+            "problem": self.experiment.problem.as_dict(),
+            "weight_scale": start.weight_scale,
+            "feature_scale": start.feature_scale,
+            "method": repr(self.experiment.method),
             "seeds": len(self.ends),
             "counts": counts,
             "intervals": {name: list(self.interval(name)) for name in {"DNC": 0, **counts}},
@@ -218,6 +94,7 @@ class Prevalence:
                     "index": end.index,
                     "nullity": end.nullity,
                     "orbit_dimension": end.orbit_dimension,
+                    "record": self.experiment.with_seed(end.seed).digest,
                 }
                 for name, end in ((name, examples[name]) for name in counts)
             },
@@ -226,32 +103,11 @@ class Prevalence:
         }
 
 
-def wilson(count: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Returns Wilson's score interval of a proportion (1927), which keeps its coverage at 0 and at 1.
-
-    Raises:
-        InputError: If count is not between 0 and total, or total is 0.
-    """
-    if not 0 <= count <= total or total < 1:
-        raise InputError(f"expected 0 <= count <= total and total >= 1, got {count} of {total}")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, spread = count / total, z * z / total
-    middle = (share + spread / 2) / (1 + spread)
-    radius = z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
-    # at 0 and 1 the formula gives the end itself, up to rounding
-    return (0.0 if count == 0 else middle - radius), (1.0 if count == total else middle + radius)
-
-
-def share_interval(count: int, unknown: int, total: int) -> tuple[float, float]:
-    """Returns Wilson's interval of a share, wide enough for all of the unknown to be in it, or none."""
-    return wilson(count, total)[0], wilson(count + unknown, total)[1]
-
-
 PrevalenceWatch = Callable[[Prevalence], None]
 
 
 def measure_prevalence(
-    study: Study,
+    experiment: Experiment,
     seeds: int,
     folder: Path | None = None,
     *,
@@ -261,52 +117,95 @@ def measure_prevalence(
     device: str = "cpu",
     watch: PrevalenceWatch = lambda so_far: None,
 ) -> Prevalence:
-    """Returns where the first `seeds` seeds of a study end; what the folder already holds is not computed again.
+    """Returns where the first `seeds` seeds of an experiment end; what the folder already holds is not computed again.
 
     Ctrl-C (KeyboardInterrupt) passes through; every seed that had arrived is in the folder, and the same call goes on from there.
+    Records that are damaged, or not those of their seed, are said on the log and computed again.
 
     Args:
-        study: What to sample.
+        experiment: What to sample; seed 0 of its start stands for all.
         seeds: 0 .. seeds - 1, the most that are used.
-        folder: Made if missing; None keeps nothing.
+        folder: An archive, made if missing, which other experiments may share; None keeps nothing.
         narrower_than: Stop at the first n >= 10 seeds whose interval of P(DNC) is at most this wide. Under a stopping rule the
             coverage of the interval is only approximately nominal.
         size: Seeds at once; the result does not depend on it.
-        keep_points: Also save every end point, for `landscape degeneracy`.
+        keep_points: Also keep the parameters of every end point, so that its record is a file for `landscape degeneracy`.
         device: Where to compute.
         watch: Called with what is known after every arrival.
 
     Raises:
-        InputError: If the numbers are out of range, or the folder belongs to another study or version, or cannot be written.
+        InputError: If the start is not random, a number is out of range, or the folder holds something else or cannot be written.
     """
+    random_of(experiment)
     if seeds < 1:
         raise InputError(f"expected at least 1 seed, got {seeds}")
     if narrower_than is not None and not 0 < narrower_than < 1:
         raise InputError(f"expected a width between 0 and 1 for the interval of P(DNC), got {narrower_than:g}")
-    known = {} if folder is None else _opened(study, folder, seeds)
+    if folder is not None and is_old(folder):
+        old = dict(enumerate(old_ends(folder, experiment, seeds)))
+        if len(old) < seeds and _enough(experiment, old, seeds, narrower_than) is None:
+            got = f"the first {len(old)}, and nothing is added to a folder of an earlier version: choose another --out"
+            raise InputError(f"expected {seeds} seeds in {folder}, got {got}")
+        return _first(experiment, old, seeds, narrower_than)
+    each = [experiment.with_seed(seed) for seed in range(seeds)]
+    archive = None if folder is None else Archive.create(folder.absolute())
+    known = {} if archive is None else _kept(archive, each)
 
     def so_far() -> Prevalence:
-        return Prevalence.of(study, [known[seed] for seed in sorted(known)])
+        return Prevalence.of(experiment, [known[seed] for seed in sorted(known)])
 
     watch(so_far())
-    stop = _enough(study, known, seeds, narrower_than)
-    missing = (study.start(seed, device) for seed in range(seeds) if seed not in known)
-    arrivals: Iterator[Arrival] = iter(()) if stop else solve_batch(study.problem, missing, study.method, size)
-    for arrival in arrivals:
-        end = EndPoint.of(arrival)
-        if folder is not None:
-            if keep_points:
-                arrival.point.save(point_path(folder, end.seed))
-            _write_json(_record_path(folder, end.seed), asdict(end))
-        known[end.seed] = end
+    missing = [one for seed, one in enumerate(each) if seed not in known]
+    arrivals: Iterator[tuple[Experiment, EndPoint, CriticalPoint | None]] = iter(())
+    if missing and _enough(experiment, known, seeds, narrower_than) is None:
+        arrivals = ends_of(missing, device, size)
+    before = time.perf_counter()
+    for one, end, point in arrivals:
+        if fault := poison(end, point):
+            raise InputError(f"seed {end.seed} has no result: {fault}")
+        if archive is not None:
+            archive.write(one, *packed(end, point if keep_points else None, time.perf_counter() - before, device))
+        known[end.seed], before = end, time.perf_counter()
         watch(so_far())
-        stop = _enough(study, known, seeds, narrower_than)
-        if stop:
+        if _enough(experiment, known, seeds, narrower_than):
             break
-    return Prevalence.of(study, [known[seed] for seed in range(stop or seeds)])
+    return _first(experiment, known, seeds, narrower_than)
 
 
-def _enough(study: Study, known: dict[int, EndPoint], seeds: int, narrower_than: float | None) -> int | None:
+def random_of(experiment: Experiment) -> Random:
+    """Returns the distribution of the starts.
+
+    Raises:
+        InputError: If the start is not random.
+    """
+    if not isinstance(experiment.start, Random):
+        raise InputError(f"expected a random start to sample, got {experiment}")
+    return experiment.start
+
+
+def _kept(archive: Archive, each: Sequence[Experiment]) -> dict[int, EndPoint]:
+    """Returns the ends that an archive has, by seed; damaged records are removed and said."""
+    seeds = {one.digest: seed for seed, one in enumerate(each)}
+    known: dict[int, EndPoint] = {}
+
+    def check(record: Record) -> None:
+        known[seeds[record.digest]] = EndPoint.of_result(seeds[record.digest], record.result)
+
+    _, damaged = archive.done(seeds, check)
+    for digest, fault in list(damaged.items())[:_LINES]:
+        log.warning(f"landscape: the record of seed {seeds[digest]}, {digest[:12]}, was refused and is computed again: {fault}")
+    if len(damaged) > _LINES:
+        log.warning(f"landscape: so were {len(damaged) - _LINES} more records")
+    return known
+
+
+def _first(experiment: Experiment, known: dict[int, EndPoint], seeds: int, narrower_than: float | None) -> Prevalence:
+    """Returns the first seeds that suffice."""
+    stop = _enough(experiment, known, seeds, narrower_than)
+    return Prevalence.of(experiment, [known[seed] for seed in range(stop or seeds)])
+
+
+def _enough(experiment: Experiment, known: dict[int, EndPoint], seeds: int, narrower_than: float | None) -> int | None:
     """Returns how many first seeds suffice, or None: only complete prefixes count, since fast descents are not like slow ones."""
     if narrower_than is None:
         return None
@@ -316,70 +215,7 @@ def _enough(study: Study, known: dict[int, EndPoint], seeds: int, narrower_than:
             return None
         first.append(known[seed])
         if len(first) >= _FEWEST:
-            low, high = Prevalence.of(study, first).interval("DNC")
+            low, high = Prevalence.of(experiment, first).interval("DNC")
             if high - low <= narrower_than:
                 return len(first)
     return None
-
-
-def point_path(folder: Path, seed: int) -> Path:
-    """Returns where the end point of a seed is saved."""
-    return folder / "points" / f"seed-{seed:05d}.safetensors"
-
-
-def _record_path(folder: Path, seed: int) -> Path:
-    return folder / "seeds" / f"seed-{seed:05d}.json"
-
-
-def _opened(study: Study, folder: Path, seeds: int) -> dict[int, EndPoint]:
-    """Makes the folder or checks whose it is, and returns the records of the first seeds that it has."""
-    mine = {"format": FOLDER_FORMAT, "versions": {"landscape": __version__, "torch": torch.__version__}, **study.as_dict()}
-    mine = json.loads(json.dumps(mine))  # as it comes back from the file: lists for tuples
-    header = folder / "study.json"
-    try:
-        for part in (folder, folder / "seeds", folder / "points"):
-            part.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-    if not header.exists():
-        if any((folder / "seeds").iterdir()):
-            raise InputError(f"expected a study.json in {folder}, which holds seeds: choose another --out")
-        _write_json(header, mine)
-    theirs = _read_json(header)
-    if theirs.get("format") != FOLDER_FORMAT or theirs.get("versions", {}).get("landscape") != __version__:
-        version = theirs.get("versions", {}).get("landscape", "unknown")
-        raise InputError(
-            f"{folder} was written by version {version} (format {theirs.get('format')}), "
-            f"this is {__version__} (format {FOLDER_FORMAT}): choose another --out"
-        )
-    for name in ("problem", "weight_scale", "feature_scale", "method"):
-        if theirs.get(name) != mine[name]:
-            raise InputError(f"{folder} holds another study: {name} {theirs.get(name)}, not {mine[name]}: choose another --out")
-    known = {}
-    for seed in range(seeds):
-        path = _record_path(folder, seed)
-        if path.exists():
-            try:
-                known[seed] = EndPoint.from_dict(_read_json(path))
-            except (KeyError, TypeError) as error:
-                raise InputError(f"damaged record {path}: delete it and run the command again") from error
-    return known
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"damaged record {path}: delete it and run the command again") from error
-    if not isinstance(value, dict):
-        raise InputError(f"damaged record {path}: delete it and run the command again")
-    return value
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(value, allow_nan=False))
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

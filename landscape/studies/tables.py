@@ -1,4 +1,4 @@
-"""Many studies as one table: a row per study and structure, ready to be drawn or read by anything."""
+"""Many experiments as one table: a row per experiment and structure, ready to be drawn or read by anything."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -6,19 +6,21 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from landscape.archive.experiment import Experiment
+from landscape.archive.records import Archive
 from landscape.atomic_files import atomic_write
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint
-from landscape.solver.methods import PseudoTransient
-from landscape.solver.pool import BatchMethod
-from landscape.solver.starts import Random
-from landscape.studies.prevalence import EndPoint, Prevalence, Study, measure_prevalence, point_path, wilson
+from landscape.solver.methods import BatchMethod, PseudoTransient, Random
+from landscape.studies.ends import EndPoint
+from landscape.studies.intervals import share_interval
+from landscape.studies.prevalence import Prevalence, measure_prevalence, random_of
 
 
 @dataclass(frozen=True)
 class PrevalenceRow:
-    """How often one study ended at one structure.
+    """How often the starts of one experiment ended at one structure.
 
     Attributes:
         classes: K.
@@ -31,7 +33,7 @@ class PrevalenceRow:
         structure: "DNC" always has a row, and so has what did not converge; the others where they occurred.
         rank: Of the structure.
         count: Seeds that ended there.
-        seeds: Of the study.
+        seeds: Starts of the experiment.
         low: Of the 95 % interval of the share.
         high: Likewise.
     """
@@ -106,39 +108,38 @@ def prevalence(
         seeds: How many starts.
         start: Scales of the starts, whatever its seed; None for those of `Random()`.
         method: The descent that follows them; None for `PseudoTransient()`.
-        folder: Keeps every end point, and an interrupted call goes on from it; None keeps nothing.
+        folder: Archive that keeps every end point; an interrupted call goes on from it. None keeps nothing.
         device: Where to compute.
 
     Raises:
         InputError: As `measure_prevalence`.
     """
-    start = start or Random()
-    study = Study(problem, start.weight_scale, start.feature_scale, method or PseudoTransient())
-    return measure_prevalence(study, seeds, None if folder is None else Path(folder), device=device)
+    experiment = Experiment(problem, start or Random(), method or PseudoTransient())
+    return measure_prevalence(experiment, seeds, None if folder is None else Path(folder), device=device)
 
 
 def survey(
-    studies: Sequence[Study], seeds: int, folder: Path, watch: Callable[[Prevalence], None] = lambda done: None
+    experiments: Sequence[Experiment], seeds: int, folder: Path, watch: Callable[[Prevalence], None] = lambda done: None
 ) -> list[PrevalenceRow]:
-    """Returns the table of the studies; each keeps its records in its own folder, so that an interruption loses nothing.
+    """Returns the table of the experiments, whose records share one archive, so that an interruption loses nothing.
 
     Args:
-        studies: The grid.
+        experiments: The grid.
         seeds: Of each.
-        folder: Of all; made if missing. End points are not saved, only their records.
-        watch: Called with each study when it is done.
+        folder: The archive; made if missing. Its records are without parameters.
+        watch: Called with the result of each experiment when it is done.
     """
     table: list[PrevalenceRow] = []
-    for study in studies:
-        result = measure_prevalence(study, seeds, folder / study.folder_name, keep_points=False)
+    for experiment in experiments:
+        result = measure_prevalence(experiment, seeds, folder, keep_points=False)
         watch(result)
         table += rows(result)
     return table
 
 
 def rows(result: Prevalence) -> list[PrevalenceRow]:
-    """Returns the rows of one study."""
-    problem, study = result.study.problem, result.study
+    """Returns the rows of one experiment."""
+    problem, start = result.experiment.problem, random_of(result.experiment)
     ranks = {label: end.rank for label, end in zip(result.labels, result.ends, strict=True)}
     counts = {"DNC": 0, **result.counts}
     lost = [label for label, end in zip(result.labels, result.ends, strict=True) if not end.converged]
@@ -150,25 +151,25 @@ def rows(result: Prevalence) -> list[PrevalenceRow]:
             problem.width,
             problem.depth,
             problem.mean_decay,
-            study.weight_scale,
-            study.feature_scale,
+            start.weight_scale,
+            start.feature_scale,
             structure,
             ranks.get(structure, problem.classes - 1),
             count,
             len(result.ends),
-            *(result.interval(structure) if structure not in lost else wilson(count, len(result.ends))),
+            *(result.interval(structure) if structure not in lost else share_interval(count, len(result.ends))),
         )
         for structure, count in counts.items()
     ]
 
 
-def compare_methods(study: Study, method: BatchMethod, seeds: int, folder: Path) -> list[MethodComparison]:
-    """Returns where the study's method and another one end from the same starts; both keep records and end points in the folder."""
-    studies = (study, replace(study, method=method))
-    folders = [folder / one.folder_name for one in studies]
-    one, other = (measure_prevalence(each, seeds, place) for each, place in zip(studies, folders, strict=True))
-    paths = [[point_path(place, seed) for seed in range(seeds)] for place in folders]
-    return [_comparison(*row) for row in zip(range(seeds), one.ends, other.ends, *paths, strict=True)]
+def compare_methods(experiment: Experiment, method: BatchMethod, seeds: int, folder: Path) -> list[MethodComparison]:
+    """Returns where the experiment's method and another one end from the same starts; the archive keeps records and end points."""
+    both = (experiment, replace(experiment, method=method))
+    one, other = (measure_prevalence(each, seeds, folder).ends for each in both)
+    archive = Archive.existing(folder)
+    paths = [[archive.path(each.with_seed(seed).digest) for seed in range(seeds)] for each in both]
+    return [_comparison(*row) for row in zip(range(seeds), one, other, *paths, strict=True)]
 
 
 def _comparison(seed: int, end: EndPoint, other: EndPoint, path: Path, other_path: Path) -> MethodComparison:

@@ -9,117 +9,64 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import Field, SkipValidation, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from landscape.archive.job import RANDOM, AnalysisName, DescentName, Job
+from landscape.archive.experiment import RANDOM, Analysis, Beginning, Experiment, SavedPoint
 from landscape.errors import InputError
-from landscape.numbers import parse_decay, parse_sizes
-from landscape.sweep.axis import (
-    CLOSED,
-    LARGEST,
-    MOST_CLASSES,
-    MOST_SAMPLES,
-    Axis,
-    Classes,
-    Depth,
-    Positive,
-    Samples,
-    Scale,
-    Seed,
-    Steps,
-    Width,
-)
+from landscape.model.problem import Problem
+from landscape.solver.methods import BatchMethod, GradientDescent, PseudoTransient, Random
+from landscape.structures.fit import require_fit
+from landscape.structures.notation import parse_structure
+from landscape.sweep.axis import CLOSED, LARGEST
+from landscape.sweep.files import SavedFile, saved_files
+from landscape.sweep.sections import Analyses, FlagOrPoints, Methods, Points, Problems, Starts
 from landscape.sweep.settings import PATTERNS, EngineSettings
-from landscape.sweep.starts import checked_start, misfit
+from landscape.tensor_file import Damaged, read_ordinary
 
 _LARGEST_FILE = 1_000_000  # bytes
-
-
-def _decay(value: float | str) -> float | tuple[float, ...]:
-    found = parse_decay(value) if isinstance(value, str) else float(value)
-    if not all(number > 0 for number in (found if isinstance(found, tuple) else (found,))):
-        raise ValueError("expected a positive decay such as 1e-3, '2**-10', or one per factor '1e-3,2e-3,2e-3'")
-    return found
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    sizes = parse_sizes(text)
-    if not 2 <= len(sizes) <= MOST_CLASSES or not 1 <= min(sizes) <= max(sizes) <= MOST_SAMPLES:
-        raise ValueError(f"expected 2 to {MOST_CLASSES} class sizes from 1 to {MOST_SAMPLES}, such as '4,1,2'")
-    return sizes
-
-
-@dataclass(frozen=True, config=CLOSED)
-class Problems:
-    """The models: `classes` and `samples`, or `class_sizes`; the rest as in `landscape solve`."""
-
-    width: Annotated[tuple[Width, ...], Axis]
-    depth: Annotated[tuple[Depth, ...], Axis]
-    decay: Annotated[tuple[Annotated[Annotated[float, Field(strict=True)] | str, AfterValidator(_decay)], ...], Axis]
-    classes: Annotated[tuple[Classes, ...], Axis] | None = None
-    samples: Annotated[tuple[Samples, ...], Axis] | None = None
-    class_sizes: Annotated[tuple[Annotated[str, AfterValidator(_sizes)], ...], Axis] | None = None
-    loss: Annotated[tuple[Literal["ce", "mse"], ...], Axis] = ("ce",)
-    activation: Annotated[tuple[Literal["linear", "relu"], ...], Axis] = ("linear",)
-
-
-@dataclass(frozen=True, config=CLOSED)
-class Starts:
-    """Where descent begins: random starts have seeds and scales, known structures a root; those are analysed where they are."""
-
-    kind: Annotated[tuple[Annotated[str, AfterValidator(checked_start)], ...], Axis] = (RANDOM,)
-    seed: Annotated[tuple[Seed, ...], Axis] = (0,)
-    weight_scale: Annotated[tuple[Scale, ...], Axis] = (1.0,)
-    feature_scale: Annotated[tuple[Scale, ...], Axis] = (1.0,)
-    root: Annotated[tuple[Literal["large", "small"], ...], Axis] = ("large",)
-
-
-@dataclass(frozen=True, config=CLOSED)
-class Methods:
-    """What follows a random start, as in `landscape prevalence`; what is not given is the method's own default."""
-
-    name: Annotated[tuple[DescentName, ...], Axis] = ("ptc",)
-    learning_rate: Annotated[tuple[Positive, ...], Axis] | None = None
-    max_steps: Annotated[tuple[Steps, ...], Axis] | None = None
-    handover: Annotated[tuple[Positive, ...], Axis] | None = None
-
-
-@dataclass(frozen=True, config=CLOSED)
-class Analyses:
-    """How zeros are counted: "reduction" alone (linear models), or "auto", which confirms it by a second route."""
-
-    method: Annotated[tuple[AnalysisName, ...], Axis] = ("reduction",)
+_SHOWN = ("classes", "samples", "class_sizes", "width", "depth", "loss", "activation", "kind", "root")  # of a job that does not fit
+_NUMBERS = 10**10  # in one matrix or vector of a job: 80 GB, beyond what fits anywhere, and within what torch can count
 
 
 @dataclass(frozen=True, config=CLOSED)
 class Grid:
-    """All combinations of the settings of four sections, and how to run them.
+    """All combinations of the settings of four sections, or points that people have, and how to run them.
 
     Attributes:
-        problem: The models.
+        problem: The models; None where all jobs are saved points.
         start: Where descent begins.
         method: What follows.
         analysis: What is counted at the end.
         zip: Groups of settings, each "section.name", that advance together and so have equally many values.
-        points: Whether a record has the parameters of the point too, as a file that `landscape degeneracy` reads.
+        points: Whether a record has the parameters of the point too; or a section of saved points to analyse.
         engine: Where the jobs run; not part of any job's identity.
+        saved: The files that the section of saved points names; filled when the grid is read.
     """
 
-    problem: Problems
+    problem: Problems | None = None
     start: Starts = Field(default_factory=Starts)
     method: Methods = Field(default_factory=Methods)
     analysis: Analyses = Field(default_factory=Analyses)
     zip: tuple[tuple[str, ...], ...] = ()
-    points: Annotated[bool, Field(strict=True)] = True
+    points: FlagOrPoints = True
     engine: EngineSettings = Field(default_factory=EngineSettings)
+    saved: SkipValidation[tuple[SavedFile, ...]] = Field(default=(), init=False)
+
+    @property
+    def keeps_points(self) -> bool:
+        """Whether records have the parameters of their points."""
+        return self.points.keep if isinstance(self.points, Points) else self.points
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
         """The values of every given setting, by "section.name"."""
+        if self.problem is None:
+            return {}
         sections = {"problem": self.problem, "start": self.start, "method": self.method, "analysis": self.analysis}
         named = {f"{part}.{name}": values for part, section in sections.items() for name, values in vars(section).items()}
         return {name: values for name, values in named.items() if isinstance(values, tuple)}
@@ -127,26 +74,34 @@ class Grid:
     @property
     def combinations(self) -> int:
         """How many there are, without making them."""
-        return math.prod(len(rows) for _, rows in self._groups())
+        return (math.prod(len(rows) for _, rows in self._groups()) if self.problem else 0) + len(self.saved)
 
-    def jobs(self) -> Iterator[Job]:
+    def jobs(self) -> Iterator[Experiment]:
         """Yields the jobs, each once."""
         seen: set[str] = set()
-        for job in _combined(self._groups()):
+        for job in itertools.chain(map(_job, _combined(self._groups())) if self.problem else (), self._saved_jobs()):
             if job.digest not in seen:
                 seen.add(job.digest)
                 yield job
 
-    def models(self) -> Iterator[Job]:
-        """Yields a job of every problem and structure: the settings that must fit each other, with the first of the others."""
+    def _saved_jobs(self) -> Iterator[Experiment]:
+        if isinstance(self.points, Points):
+            analysis = Analysis(self.points.method, self.points.spectrum, self.points.proof)
+            for file in self.saved:
+                yield Experiment(file.problem, file.start, analysis=analysis)
+
+    def models(self) -> Iterator[dict[str, Any]]:
+        """Yields the settings of every problem and structure that must fit each other, with the first of the others."""
         matter = {name for name in self.axes if name.startswith("problem.")} | {"start.kind", "start.root"}
+        if self.problem is None:
+            return
         if not any(isinstance(decay, tuple) for decay in self.problem.decay):
             matter.remove("problem.decay")
         groups = []
         for names, rows in self._groups():
             distinct = {tuple(value for name, value in zip(names, row, strict=True) if name in matter): row for row in rows}
             groups.append((names, list(distinct.values())))
-        return _combined(groups)
+        yield from _combined(groups)
 
     def _groups(self) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
         """Settings that advance together, with their rows; a setting that is in no group is one of its own."""
@@ -156,31 +111,57 @@ class Grid:
         return [(group, list(zip(*(axes[name] for name in group), strict=True))) for group in groups]
 
 
-def _combined(groups: list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]) -> Iterator[Job]:
+def _combined(groups: list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]) -> Iterator[dict[str, Any]]:
     names = [name for group, _ in groups for name in group]
     for rows in itertools.product(*(rows for _, rows in groups)):
-        yield _job(dict(zip(names, itertools.chain.from_iterable(rows), strict=True)))
+        yield dict(zip(names, itertools.chain.from_iterable(rows), strict=True))
 
 
-def _job(values: dict[str, Any]) -> Job:
+def _job(values: dict[str, Any]) -> Experiment:
+    return Experiment(_problem(values), _beginning(values), _method(values), Analysis(values["analysis.method"]))
+
+
+def _problem(values: dict[str, Any]) -> Problem:
     sizes = values.get("problem.class_sizes") or (values["problem.samples"],) * values["problem.classes"]
-    return Job(
-        class_sizes=sizes,
-        width=values["problem.width"],
-        depth=values["problem.depth"],
-        decay=values["problem.decay"],
-        loss=values["problem.loss"],
-        activation=values["problem.activation"],
-        start=values["start.kind"],
-        seed=values["start.seed"],
-        scales=(values["start.weight_scale"], values["start.feature_scale"]),
-        root=values["start.root"],
-        method=values["method.name"],
-        learning_rate=values.get("method.learning_rate"),
-        max_steps=values.get("method.max_steps"),
-        handover=values.get("method.handover"),
-        analysis=values["analysis.method"],
-    ).canonical
+    return _made(sizes, *(values[f"problem.{name}"] for name in ("width", "depth", "decay", "loss", "activation")))
+
+
+@lru_cache(maxsize=16)
+def _made(*settings: Any) -> Problem:
+    """The same problem for all its seeds: it is checked once, and held once."""
+    return Problem(*settings)
+
+
+def _beginning(values: dict[str, Any]) -> Beginning:
+    if values["start.kind"] == RANDOM:
+        return Random(values["start.weight_scale"], values["start.feature_scale"], values["start.seed"])
+    return parse_structure(values["start.kind"], values["start.root"])
+
+
+def _method(values: dict[str, Any]) -> BatchMethod:
+    names = {"learning_rate": "learning_rate", "max_steps": "max_steps", "handover": "tolerance"}
+    given = {ours: values[f"method.{name}"] for name, ours in names.items() if f"method.{name}" in values}
+    if values["method.name"] == "gd":
+        return GradientDescent(**given)
+    return PseudoTransient(**{name: value for name, value in given.items() if name != "learning_rate"})
+
+
+def _misfit(values: dict[str, Any]) -> tuple[tuple[str, ...], str] | None:
+    """Returns the setting that does not fit the others of a job, and what was expected; None if they fit."""
+    place: tuple[str, ...] = ("problem", "decay")
+    try:
+        problem, start = _problem(values), _beginning(values)
+        place = ("problem",)
+        random = isinstance(start, Random)
+        numbers = problem.parameters if random else problem.classes * max(problem.total_samples, problem.classes)
+        if numbers > _NUMBERS:
+            raise InputError(f"expected at most {_NUMBERS} {'parameters' if random else 'logits'}, got {numbers}")
+        place = ("start", "kind")
+        if not isinstance(start, Random | SavedPoint):
+            require_fit(problem, start)
+    except InputError as error:
+        return place, str(error)
+    return None
 
 
 def read_grid(path: Path) -> Grid:
@@ -201,29 +182,28 @@ def read_grid(path: Path) -> Grid:
         InputError: If it cannot be read or is no grid; the message names the line and the key.
     """
     try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise InputError(f"expected a grid of at most {_LARGEST_FILE} bytes, got {path}, which has {path.stat().st_size}")
-        text = path.read_text(encoding="utf-8")
+        text = read_ordinary(path, _LARGEST_FILE).decode()
         fields = tomllib.loads(text)
-    except OSError as error:
-        raise InputError(f"cannot read the grid {path}: {error.strerror or error}") from error
+    except Damaged as error:
+        raise InputError(f"cannot read the grid {path}: {error}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"expected a TOML file in UTF-8, got {path} ({error.reason} at byte {error.start})") from error
     except (ValueError, RecursionError) as error:  # not TOML, or a number of thousands of digits
         place = re.search(r"line (\d+)", str(error))
         raise InputError(f"{path}:{place[1] if place else 1}: expected TOML: {error}") from error
-    return parse_grid(fields, lambda place: f"{path}:{line_of(text, place)}: ")
+    return parse_grid(fields, lambda place: f"{path}:{line_of(text, place)}: ", path.parent)
 
 
-def parse_grid(fields: dict[str, Any], where: Any = lambda place: "") -> Grid:
+def parse_grid(fields: dict[str, Any], where: Any = lambda place: "", folder: Path = Path()) -> Grid:
     """Returns the grid of a TOML table.
 
     Args:
         fields: The table.
         where: From the keys that lead to a fault to what the message begins with.
+        folder: Where the patterns of saved points begin.
 
     Raises:
-        InputError: If it is no grid, or has no job, or too many.
+        InputError: If it is no grid, or has no job, or too many, or a saved point cannot be read.
     """
     try:
         grid = TypeAdapter(Grid).validate_python(fields)
@@ -231,27 +211,44 @@ def parse_grid(fields: dict[str, Any], where: Any = lambda place: "") -> Grid:
         raise InputError(_fault(error, fields, where)) from error
     for place, fault in _inconsistencies(grid):
         raise InputError(f"{where(place)}{'.'.join(map(str, place))}: {fault}")
+    if isinstance(grid.points, Points):
+        try:
+            object.__setattr__(grid, "saved", saved_files(grid.points.files, folder))  # no key of the file: it cannot be given
+        except InputError as error:
+            raise InputError(f"{where(('points', 'files'))}points.files: {error}") from error
     if (count := grid.combinations) > LARGEST:
         sizes = ", ".join(f"{name} {len(values)}" for name, values in grid.axes.items() if len(values) > 1)
         raise InputError(f"{where(('problem',))}expected at most {LARGEST} jobs, got {count}: {sizes} values")
-    for job in grid.models():
-        if found := misfit(job):
+    for values in grid.models():
+        if found := _misfit(values):
             place, fault = found
-            raise InputError(f"{where(place)}{'.'.join(place)}: {fault}, got {_cut(str(job), 160)}")
+            job = ", ".join(f"{name.partition('.')[2]} {value}" for name, value in values.items() if name.split(".")[-1] in _SHOWN)
+            raise InputError(f"{where(place)}{'.'.join(place)}: {fault} ({_cut(job, 160)})")
     return grid
 
 
 def _inconsistencies(grid: Grid) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yields the place and the reason of what no single setting shows."""
     problem, axes = grid.problem, grid.axes
+    if problem is None:
+        if not isinstance(grid.points, Points):
+            yield ("problem",), "expected a table of problems, or a table of points with files, got neither"
+        if grid.zip:
+            yield ("zip",), "expected it only with a table of problems"
+        return
     if problem.class_sizes is not None and (problem.classes is not None or problem.samples is not None):
         yield ("problem", "class_sizes"), "expected either class_sizes, or classes and samples, got both"
     if problem.class_sizes is None and (problem.classes is None or problem.samples is None):
         yield ("problem",), "expected classes and samples, or class_sizes"
     if grid.method.learning_rate is not None and "gd" not in grid.method.name:
         yield ("method", "learning_rate"), "expected it only with name = 'gd'"
+    yield from _uneven(grid.zip, axes)
+
+
+def _uneven(groups: tuple[tuple[str, ...], ...], axes: dict[str, tuple[Any, ...]]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yields what is wrong with the groups of settings that advance together."""
     seen: set[str] = set()
-    for index, group in enumerate(grid.zip):
+    for index, group in enumerate(groups):
         if not group:
             yield ("zip", index), "expected at least one setting, got []"
         for name in group:
@@ -269,7 +266,9 @@ def _fault(error: ValidationError, fields: dict[str, Any], where: Any) -> str:
     """Returns the worst fault in one line: the place, what was expected, what came."""
     faults = error.errors(include_url=False)
     first = next((fault for fault in faults if fault["type"] == "unexpected_keyword_argument"), faults[0])
-    place = tuple(part for part in first["loc"] if not (isinstance(part, str) and re.search(r"[\[\]()]|^(float|str|int)$", part)))
+    place = tuple(
+        part for part in first["loc"] if not (isinstance(part, str) and re.search(r"[\[\]()]|^(float|str|int|flag|table)$", part))
+    )
     section = fields.get(str(place[0]))
     if len(place) == 3 and isinstance(section, dict) and not isinstance(section.get(place[1]), list):
         place = place[:2]  # one value is a list of one only to us

@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from landscape.archive.job import Job
+from landscape.archive.experiment import Experiment, SavedPoint
+from landscape.solver.methods import GradientDescent, Random
 from landscape.sweep.worker import HUNG_IN_BATCH, JobEnd, RunSettings, Task
 
 _MOST = 1_000  # jobs of one task, whatever they are thought to cost
@@ -12,15 +13,19 @@ _LEAST = 0.2  # seconds of the last tasks, which are cut small so that no worker
 _FORGET = 0.3  # weight of the newest task in the mean
 
 
-def estimate(job: Job) -> float:
+def estimate(job: Experiment) -> float:
     """Returns the seconds that a job takes on one core, within a factor of a few.
 
     Fitted to jobs of 3 to 10 classes, widths to 70 and depths to 3 in pools. Descent on flat problems takes much longer.
     """
-    if not job.is_random:
-        return 0.03
-    descent = 40.0 if job.method == "gd" else 1.0
-    return descent * (0.02 + 1.5e-5 * job.parameters * job.depth)
+    work = 0.02 + 1.5e-5 * job.problem.parameters * job.problem.depth
+    match job.start:
+        case Random():
+            return 40.0 * work if isinstance(job.method, GradientDescent) else work
+        case SavedPoint():
+            return work
+        case _:
+            return 0.03
 
 
 class Planner:
@@ -34,9 +39,9 @@ class Planner:
     """
 
     def __init__(
-        self, jobs: Sequence[Job], order: RunSettings, seconds: float, failed: Mapping[str, str] = MappingProxyType({})
+        self, jobs: Sequence[Experiment], order: RunSettings, seconds: float, failed: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        families: dict[tuple[int, Job], list[Job]] = {}
+        families: dict[tuple[int, Experiment], list[Experiment]] = {}
         for job in jobs:
             kind = failed.get(job.digest)
             families.setdefault((0 if kind is None else 1 if kind == HUNG_IN_BATCH else 2, job.family), []).append(job)
@@ -45,7 +50,7 @@ class Planner:
         self._again: deque[Task] = deque()
         self._alone: deque[Task] = deque()
         self._order, self._seconds = order, seconds
-        self._means: dict[Job, float] = {}
+        self._means: dict[Experiment, float] = {}
         self._ratio = 1.0
         self._guess = sum(estimate(job) for job in self._jobs)
 
@@ -65,7 +70,7 @@ class Planner:
         if not self._jobs:
             return self._alone.popleft()
         goal = max(min(self._seconds, self.remaining / (2 * max(workers, 1))), _LEAST)
-        taken: list[Job] = []
+        taken: list[Experiment] = []
         cost = 0.0
         while self._jobs and len(taken) < _MOST:
             job = self._jobs[0]
@@ -84,7 +89,7 @@ class Planner:
     def learn(self, task: Task, endings: Sequence[JobEnd]) -> None:
         """Remembers what the jobs of a task took."""
         by_digest = {job.digest: job for job in task.jobs}
-        took: dict[Job, list[float]] = {}
+        took: dict[Experiment, list[float]] = {}
         for ending in endings:
             if ending.seconds > 0:
                 took.setdefault(by_digest[ending.digest].family, []).append(ending.seconds)

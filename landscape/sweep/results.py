@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape.archive.job import RANDOM
+from landscape.archive.experiment import RANDOM
 from landscape.archive.records import Archive, Failure
 from landscape.atomic_files import atomic_write
 from landscape.errors import InputError
@@ -26,18 +26,18 @@ _SETTINGS = (
     *("start", "seed", "weight_scale", "feature_scale", "root", "method", "learning_rate", "max_steps", "handover", "analysis"),
 )
 _RESULT = ("structure", "rank", "loss", "gradient_norm", "outcome", "steps", "products", "index", "nullity", "orbit_dimension")
-COLUMNS = (*_SETTINGS, *_RESULT, "singular", "digest")
+COLUMNS = (*_SETTINGS, *_RESULT, "singular", "statement", "file", "digest")
 _TIMES = ("seconds", "host", "finished")
 _TEXTS = {
     *("class_sizes", "decays", "loss_kind", "activation", "start", "root", "method", "analysis", "structure", "outcome"),
-    *("singular", "digest", "host", "finished"),
+    *("singular", "statement", "file", "digest", "host", "finished"),
 }
 _REALS = {"decay", "weight_scale", "feature_scale", "learning_rate", "handover", "loss", "gradient_norm", "seconds"}
 _MARKS = ("structure", "rank", "loss", "singular")  # what tells one structure from another
 _LARGEST = 2**63  # what a column of whole numbers holds is smaller
 _UNKNOWN = {  # may be
     *("seed", "weight_scale", "feature_scale", "root", "method", "learning_rate", "max_steps", "handover", "loss", "gradient_norm"),
-    *("index", "nullity", "orbit_dimension", *_TIMES),
+    *("index", "nullity", "orbit_dimension", "statement", "file", *_TIMES),
 }
 
 
@@ -109,7 +109,7 @@ def frequencies(table: "DataFrame", by: Sequence[str], structure: str | None = N
     """
     import pandas
 
-    from landscape.studies.prevalence import share_interval
+    from landscape.studies.intervals import share_interval
 
     if not set(by) <= set(_SETTINGS) or len(set(by)) < len(by):
         raise InputError(f"expected a column among {', '.join(_SETTINGS)}, each once, to count by, got {','.join(by)!r}")
@@ -132,7 +132,7 @@ def frequencies(table: "DataFrame", by: Sequence[str], structure: str | None = N
             names = sorted(found, key=lambda name: (-found[name], name)) or [""]
         lost = len(group) - len(ends)
         for name in names:
-            low, high = share_interval(found[name], lost, len(group))
+            low, high = share_interval(found[name], len(group), lost)
             shown = {"structure": name or None, "count": found[name], "seeds": len(group), "not_converged": lost}
             share = {"share": found[name] / len(group), "low": low, "high": high}
             rows.append({**dict(zip(by, group[0], strict=False)), **shown, **share})
@@ -177,7 +177,8 @@ def _row(archive: Archive, digest: str) -> dict[str, Any]:
     result["structure"] = current_name(str(result["structure"]))
     times = {name: record.provenance.get(name) for name in _TIMES}
     singular = ",".join(f"{value:.17g}" for value in record.result["singular"])
-    return {**_settings(record.job), **result, "singular": singular, "digest": digest, **times}
+    origin = {"statement": record.result.get("statement"), "file": record.provenance.get("file")}
+    return {**_settings(record.job), **result, "singular": singular, **origin, "digest": digest, **times}
 
 
 def _failed_row(failure: Failure) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from landscape.sweep.engine import Engine, Finished, open_engine
 from landscape.sweep.grid import Grid
 from landscape.sweep.planner import Planner
 from landscape.sweep.settings import EngineSettings as Settings
-from landscape.sweep.worker import Compute, JobEnd, RunSettings, failed, problem_of
+from landscape.sweep.worker import Compute, JobEnd, RunSettings, failed
 
 _TICK = 0.25  # seconds after which the loop looks up when nothing finishes
 _APART = 3  # times that a job is set apart before the deaths of its workers are its own doing
@@ -117,7 +117,7 @@ def run_sweep(
         compute: From jobs of one family to their ends, in place of the solver.
 
     Raises:
-        InputError: If the folder, the engine or a problem cannot be used.
+        InputError: If the folder or the engine cannot be used.
     """
     begun, settings = time.monotonic(), settings or grid.engine
     jobs = list(grid.jobs())
@@ -127,8 +127,6 @@ def run_sweep(
     missing = [job for job in jobs if job.digest not in done]
     if missing:
         check_writable(archive.folder / "probe")
-        for family in {job.family: None for job in missing}:
-            problem_of(family)
         order = _order(grid, settings, archive.folder, compute)
         planner = Planner(missing, order, settings.seconds, {failure.digest: failure.kind for failure in archive.failures()})
         engine = open_engine(settings, archive.folder)
@@ -153,7 +151,7 @@ def _order(grid: Grid, settings: Settings, folder: Path, compute: Compute | None
 
         memory = parse_bytes(settings.memory)
     run = uuid.uuid4().hex
-    return RunSettings(folder, run, settings.timeout, settings.device, settings.threads, memory, grid.points, compute)
+    return RunSettings(folder, run, settings.timeout, settings.device, settings.threads, memory, grid.keeps_points, compute)
 
 
 def _run(

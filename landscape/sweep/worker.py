@@ -4,37 +4,33 @@ Random starts of one problem go through the batched solver as one pool; what a j
 bit. Where a pool fails as a whole (an error, a hang, no memory) its jobs are done again one by one, once.
 """
 
-import math
-import os
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from landscape.archive.job import Job
-from landscape.archive.records import RECORD_FORMAT, Archive
+from landscape.archive.experiment import Experiment, SavedPoint
+from landscape.archive.records import Archive
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.sweep.watchdog import JobTimeout, limited, prepare, products_are_alike
 
 if TYPE_CHECKING:
-    from landscape.model.problem import Problem
     from landscape.points.point import CriticalPoint
-    from landscape.studies.prevalence import EndPoint
+    from landscape.studies.ends import EndPoint
 
 HUNG_IN_BATCH = "hung"  # kind of failure of jobs whose batch had to be ended with its process
 _DANGEROUS = (HUNG_IN_BATCH, "timeout", "memory", "worker")  # kinds of failure after which a job is done alone
 _HUNG_REASON = "its batch did not return from a call; it is done alone next"
 _NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc")  # how torch says it, without a type of its own
 
-Compute = Callable[["tuple[Job, ...]", str, int | None], "Iterator[tuple[Job, EndPoint, CriticalPoint | None]]"]
+Compute = Callable[["tuple[Experiment, ...]", str, int | None], "Iterator[tuple[Experiment, EndPoint, CriticalPoint | None]]"]
 Status = Literal["done", "failed", "unwritten", "skipped"]
 
 
@@ -80,11 +76,11 @@ class Task:
         alone: How often it has been set apart, with nothing else under way, because its workers died; 0 if never.
     """
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[Experiment, ...]
     order: RunSettings
     alone: int = 0
 
-    def apart(self, jobs: tuple[Job, ...]) -> "list[Task]":
+    def apart(self, jobs: tuple[Experiment, ...]) -> "list[Task]":
         """Returns what to do alone with the jobs that it had left undone when its workers died: first all of them, then each."""
         parts = [(job,) for job in jobs] if self.alone else [jobs]
         return [replace(self, jobs=part, alone=self.alone + 1) for part in parts if part]
@@ -121,8 +117,8 @@ def run_task(task: Task) -> tuple[JobEnd, ...]:
     _require_device(order.device)
     endings = []
     for _, group in groupby(task.jobs, key=lambda job: job.family):
-        together: list[Job] = []
-        apart: list[Job] = []
+        together: list[Experiment] = []
+        apart: list[Experiment] = []
         for job in group:
             if archive.has(job.digest):  # by an earlier attempt at this task, or by another sweep
                 endings.append(JobEnd(job.digest, "done"))
@@ -138,7 +134,7 @@ def run_task(task: Task) -> tuple[JobEnd, ...]:
     return tuple(endings)
 
 
-def _together(jobs: tuple[Job, ...], order: RunSettings, archive: Archive) -> list[JobEnd]:
+def _together(jobs: tuple[Experiment, ...], order: RunSettings, archive: Archive) -> list[JobEnd]:
     """Does jobs of one family as a pool, and those that a fault of the pool leaves one by one."""
     endings: dict[str, JobEnd] = {}
     alone, here = len(jobs) == 1, threading.current_thread() is threading.main_thread()
@@ -186,7 +182,7 @@ def _too_long(order: RunSettings) -> str:
     return f"no end after {order.timeout:g} s"
 
 
-def failed(job: Job, kind: str, reason: str, order: RunSettings, archive: Archive) -> JobEnd:
+def failed(job: Experiment, kind: str, reason: str, order: RunSettings, archive: Archive) -> JobEnd:
     """Records why a job has no record, and returns that as its end."""
     try:
         return JobEnd(job.digest, "failed", reason=archive.fail(job, kind, reason, order.run).reason)
@@ -194,137 +190,33 @@ def failed(job: Job, kind: str, reason: str, order: RunSettings, archive: Archiv
         return JobEnd(job.digest, "unwritten", reason=str(error))
 
 
-def _kept(job: Job, end: "EndPoint", point: "CriticalPoint | None", seconds: float, order: RunSettings, archive: Archive) -> JobEnd:
+def _kept(
+    job: Experiment, end: "EndPoint", point: "CriticalPoint | None", seconds: float, order: RunSettings, archive: Archive
+) -> JobEnd:
     """Writes the record of an end, unless its numbers are no numbers."""
-    if poison := _poison(end, point):
-        return failed(job, "poisoned", poison, order, archive)
+    from landscape.studies.ends import packed, poison
+
+    if fault := poison(end, point):
+        return failed(job, "poisoned", fault, order, archive)
+    name = job.start.name if isinstance(job.start, SavedPoint) else ""
     try:
-        archive.write(job, *packed(end, point if order.points else None, seconds, order.device))
+        archive.write(job, *packed(end, point if order.points else None, seconds, order.device, name))
     except InputError as error:
         return JobEnd(job.digest, "unwritten", reason=str(error))
     return JobEnd(job.digest, "done", end.structure, seconds)
 
 
-def _poison(end: "EndPoint", point: "CriticalPoint | None") -> str:
-    """Returns which number of an end is none, or nothing; a descent that diverged has no numbers and says so."""
-    if end.outcome == "DIVERGED":
-        return ""
-    numbers = {"loss": (end.loss,), "gradient norm": (end.gradient_norm,), "singular values": end.singular}
-    for name, values in numbers.items():
-        if any(value is None or not math.isfinite(value) for value in values):
-            return f"the {name} of a point that is said to be {end.outcome.lower()} is not finite"
-    if point is not None and not bool(point.theta.isfinite().all()):
-        return f"the parameters of a point that is said to be {end.outcome.lower()} are not finite"
-    return ""
-
-
-def packed(end: "EndPoint", point: "CriticalPoint | None", seconds: float, device: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the header and the arrays of a record; with a point it is a file of that point too."""
-    import torch
-
-    from landscape.points.point import Origin
-    from landscape.points.point_file import arrays_digest
-
-    result = {name: value for name, value in asdict(end).items() if name not in ("record", "seed")}
-    header: dict[str, Any] = {}
-    ranks = torch.tensor([row[3] for row in end.record], dtype=torch.float64)
-    if point is not None and end.outcome != "DIVERGED":
-        header, arrays = point.contents()
-        arrays["ranks"] = ranks
-    else:
-        rows = [row[:3] for row in end.record]
-        arrays = {"trace": torch.tensor(rows, dtype=torch.float64).reshape(-1, 3), "ranks": ranks}
-    provenance = {
-        "seconds": seconds,
-        "host": socket.gethostname(),
-        "process": os.getpid(),
-        "device": device,
-        "mkl_cbwr": os.environ.get("MKL_CBWR"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": Origin("").versions,
-    }
-    return {**header, "format": RECORD_FORMAT, "result": result, "provenance": provenance, "sha256": arrays_digest(arrays)}, arrays
-
-
-def compute(jobs: tuple[Job, ...], device: str, size: int | None) -> "Iterator[tuple[Job, EndPoint, CriticalPoint | None]]":
-    """Yields the end of every job as it arrives, with its point if it has parameters.
-
-    Args:
-        jobs: Of one family.
-        device: Where to compute.
-        size: Of the pool; None fits the memory.
+def compute(
+    jobs: tuple[Experiment, ...], device: str, size: int | None
+) -> "Iterator[tuple[Experiment, EndPoint, CriticalPoint | None]]":
+    """Yields the end of every job as `studies.ends.ends_of` computes it; loads torch only here.
 
     Raises:
-        InputError: If the problem has no such structure.
+        InputError: If the problem has no such structure, or a file cannot be used.
     """
-    from landscape.solver.pool import solve_batch
-    from landscape.studies.prevalence import EndPoint, Study
+    from landscape.studies.ends import ends_of
 
-    first = jobs[0]
-    problem = problem_of(first)
-    if not first.is_random:
-        yield first, _structure_end(first, problem), None
-        return
-    assert first.scales is not None
-    study = Study(problem, *first.scales, _method(first))
-    by_seed = {job.seed: job for job in jobs}
-    starts = (study.start(job.seed or 0, device) for job in jobs)
-    for arrival in solve_batch(problem, starts, study.method, size):
-        yield by_seed[arrival.point.origin.seed], EndPoint.of(arrival, first.analysis), arrival.point
-
-
-def problem_of(job: Job) -> "Problem":
-    """Returns the problem of a job.
-
-    Raises:
-        InputError: If its settings do not fit together.
-    """
-    from typing import cast
-
-    from landscape.model.problem import Activation, Loss, Problem
-
-    return Problem(job.class_sizes, job.width, job.depth, job.decay, cast(Loss, job.loss), cast(Activation, job.activation))
-
-
-def _method(job: Job) -> Any:
-    from landscape.solver.methods import GradientDescent, PseudoTransient
-
-    given = {"learning_rate": job.learning_rate, "max_steps": job.max_steps, "tolerance": job.handover}
-    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return GradientDescent(**settings) if job.method == "gd" else PseudoTransient(**settings)
-
-
-def _structure_end(job: Job, problem: "Problem") -> "EndPoint":
-    """Returns what is known of a structure, without parameters: its width may be anything."""
-    from typing import cast
-
-    from landscape.degeneracy.analysis import analyse
-    from landscape.degeneracy.proved import Wanted, named_groups
-    from landscape.model.reduced_point import Core
-    from landscape.points.point import Outcome
-    from landscape.structures.analytic import logit_form
-    from landscape.structures.kinds import Root
-    from landscape.structures.notation import parse_structure
-    from landscape.studies.prevalence import EndPoint
-
-    structure = parse_structure(job.start, cast(Root, job.root or "large"))
-    form = logit_form(problem, structure)
-    report = analyse(Core.from_form(problem, form), job.analysis, Wanted(groups=named_groups(problem, structure)))
-    return EndPoint(
-        seed=-1,
-        structure=report.structure,
-        rank=form.rank,
-        loss=report.loss,
-        gradient_norm=report.gradient_norm,
-        outcome=Outcome.GIVEN.name,
-        steps=0,
-        products=0,
-        index=report.index,
-        nullity=report.nullity,
-        orbit_dimension=report.orbit_dimension,
-        singular=tuple(form.singular.sort(descending=True).values.tolist()),
-        record=(),
-    )
+    yield from ends_of(jobs, device, size)
 
 
 @cache

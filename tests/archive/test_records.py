@@ -5,23 +5,23 @@ import os
 import pickle
 import struct
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from landscape.archive.job import Job
+from landscape.archive.experiment import Experiment
 from landscape.archive.records import Archive
 from landscape.errors import InputError
+from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint
+from landscape.studies.ends import packed
 from landscape.sweep.grid import parse_grid
 from landscape.sweep.run import run_sweep
 from landscape.sweep.settings import EngineSettings
-from landscape.sweep.worker import packed
 from landscape.tensor_file import Damaged
 from tests.sweep import faults
 
-JOB = Job((1, 1, 1), 3, 1, 1e-2)
+JOB = Experiment(Problem((1, 1, 1), 3, 1, 1e-2))
 HERE = EngineSettings(workers=0)
 GRID = {"problem": {"classes": 3, "samples": 1, "width": 3, "depth": 1, "decay": 1e-2}, "start": {"seed": [0, 1]}}
 
@@ -79,7 +79,7 @@ def as_link(path: Path) -> None:
 
 
 def as_another(path: Path) -> None:
-    other = replace(JOB, seed=5)
+    other = JOB.with_seed(5)
     Archive.existing(path.parents[2]).write(other, *packed(faults.end_of(other), None, 1.0, "cpu"))
     path.write_bytes(Archive.existing(path.parents[2]).path(other.digest).read_bytes())
 
@@ -201,7 +201,7 @@ def test_a_pipe_among_the_failures_is_not_waited_for(archive: Archive) -> None:
 
 
 def test_a_failure_is_kept_until_there_is_a_record(archive: Archive) -> None:
-    other = replace(JOB, seed=1)
+    other = JOB.with_seed(1)
     archive.fail(other, "error", "it  broke\nbadly", "run")
     assert [(failure.kind, failure.reason) for failure in archive.failures()] == [("error", "it broke badly")]
     archive.write(other, *packed(faults.end_of(other), None, 1.0, "cpu"))

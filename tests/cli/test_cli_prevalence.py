@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from landscape.archive.records import Archive
 from landscape.cli import run
 from landscape.points.point import CriticalPoint
 
@@ -27,9 +28,9 @@ def test_counts_as_json_and_as_a_table(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_an_end_point_can_be_given_to_degeneracy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([*SMALL, "--seeds", "2", "--out", str(tmp_path)]) == 0
-    capsys.readouterr()
-    assert run(["degeneracy", str(tmp_path / "points" / "seed-00001.safetensors"), "--json"]) == 0
+    assert run([*SMALL, "--seeds", "2", "--out", str(tmp_path), "--json"]) == 0
+    found = next(iter(json.loads(capsys.readouterr().out)["structures"].values()))
+    assert run(["degeneracy", str(Archive.existing(tmp_path).path(found["record"])), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["excess"] == 0
 
 
@@ -66,12 +67,13 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert not captured.out
 
 
-def test_another_study_and_a_file_in_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([*SMALL, "--seeds", "1", "--out", str(tmp_path)]) == 0
-    capsys.readouterr()
-    assert run([*SMALL, "--seeds", "1", "--init-scale", "1,0.1", "--out", str(tmp_path)]) == 2
-    assert "holds another study: feature_scale 1.0, not 0.1" in capsys.readouterr().err
-    assert run([*SMALL, "--seeds", "1", "--out", str(tmp_path / "study.json")]) == 2
+def test_two_experiments_share_a_folder_and_a_file_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scales = {"1,1": 1.0, "1,0.1": 0.1}
+    for scale in (*scales, *scales):
+        assert run([*SMALL, "--seeds", "2", "--init-scale", scale, "--out", str(tmp_path), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["feature_scale"] == scales[scale]
+    assert len(list(Archive.existing(tmp_path).names())) == 4
+    assert run([*SMALL, "--seeds", "1", "--out", str(tmp_path / "sweep.json")]) == 2
     assert "cannot make the folder" in capsys.readouterr().err
 
 
@@ -85,12 +87,12 @@ def test_a_run_stopped_by_a_signal_goes_on_and_ends_where_an_uninterrupted_one_d
     program = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background shell ignores it
     program += "from landscape.cli import run; sys.exit(run(sys.argv[1:]))"
     process = subprocess.Popen([sys.executable, "-c", program, *cut], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while len(list(tmp_path.glob("cut/seeds/*.json"))) < 6:
+    while len(list(Archive(tmp_path / "cut").names())) < 6:
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     shown, message = process.communicate(timeout=60)
-    kept = len(list(tmp_path.glob("cut/seeds/*.json")))
+    kept = len(list(Archive(tmp_path / "cut").names()))
     assert (process.returncode, shown) == (1, "")
     assert message.startswith("landscape: interrupted")
     assert 6 <= kept < 24
@@ -99,7 +101,9 @@ def test_a_run_stopped_by_a_signal_goes_on_and_ends_where_an_uninterrupted_one_d
         assert run([*cut[:-1], str(tmp_path / name)]) == 0
         answers.append(json.loads(capsys.readouterr().out)["counts"])
     assert answers[0] == answers[1]
-    for path in sorted((tmp_path / "whole" / "points").iterdir()):
-        one, other = CriticalPoint.load(path), CriticalPoint.load(tmp_path / "cut" / "points" / path.name)
+    whole, parts = (Archive.existing(tmp_path / name) for name in ("whole", "cut"))
+    assert set(whole.names()) == set(parts.names())
+    for digest in whole.names():
+        one, other = (CriticalPoint.load(archive.path(digest)) for archive in (whole, parts))
         assert (one.theta - other.theta).norm() <= 1e-6 * one.theta.norm()
         assert one.loss == pytest.approx(other.loss, rel=1e-13)

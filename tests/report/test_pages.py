@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from landscape.archive.records import Archive
 from landscape.cli import run
 from landscape.degeneracy.analysis import analyse
 from landscape.degeneracy.proved import Wanted
@@ -155,13 +156,15 @@ def test_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert said == {"out": str(out), "points": 5, "bytes": out.stat().st_size, "reasons": []}
     page = out.read_text()
     rows = data_of(page)["points"]
-    assert [row["file"] for row in rows] == [f"points/seed-{seed:05d}.safetensors" for seed in range(5)]
+    names = Archive.existing(folder).names()
+    assert [row["file"] for row in rows] == [f"records/{digest[:2]}/{digest}.safetensors" for digest in names]
     report = analyse(CriticalPoint.load(folder / rows[3]["file"]), "auto", Wanted("small")).as_dict()
     assert {**rows[3]["report"], "spectrum": json.loads(json.dumps(report["spectrum"]))} == json.loads(json.dumps(report))
     for name, count in counts.items():
         assert f"{name} {count}" in page
         assert sum(row["report"]["structure"] == name for row in rows) == count
     assert "95 % interval" in page
+    assert "W_l ~ N(0, 1.0² / d), H_1 ~ N(0, 1.0²)" in page
 
 
 def test_a_folder_with_a_damaged_file_is_reported_without_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

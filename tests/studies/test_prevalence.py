@@ -1,5 +1,6 @@
-"""Counts against the closed-form losses, intervals against scipy, and folders that lose nothing."""
+"""Counts against the closed-form losses, and archives that lose nothing."""
 
+import contextlib
 import json
 import resource
 from collections.abc import Iterator
@@ -8,32 +9,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import scipy.stats
-from hypothesis import given
-from hypothesis import strategies as st
 
+from landscape.archive.experiment import Experiment
+from landscape.archive.records import Archive
 from landscape.cli import run
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint
-from landscape.solver.methods import GradientDescent, PseudoTransient
-from landscape.studies.prevalence import EndPoint, Prevalence, Study, measure_prevalence, point_path, wilson
+from landscape.solver.methods import GradientDescent, PseudoTransient, Random
+from landscape.structures.kinds import Collapse
+from landscape.studies.ends import EndPoint, packed
+from landscape.studies.intervals import share_interval
+from landscape.studies.prevalence import Prevalence, measure_prevalence
 from landscape.studies.tables import MethodComparison, PrevalenceRow, compare_methods, read_table, rows, survey, write_table
+from landscape.sweep.grid import parse_grid
+from landscape.sweep.run import run_sweep
+from landscape.sweep.settings import EngineSettings
 
-SMALL = Study(Problem.balanced(4, 2, 6, 2, 1e-3))
-TINY = Study(Problem.balanced(4, 1, 4, 2, 1e-2))
-
-
-@given(st.integers(1, 500).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
-def test_wilson_is_scipys(case: tuple[int, int]) -> None:
-    theirs = scipy.stats.binomtest(*case).proportion_ci(0.95, method="wilson")
-    assert wilson(*case) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
-
-
-@pytest.mark.parametrize("case", [(-1, 3), (4, 3), (0, 0)])
-def test_wilson_refuses(case: tuple[int, int]) -> None:
-    with pytest.raises(InputError, match="expected 0 <= count <= total"):
-        wilson(*case)
+SMALL = Experiment(Problem.balanced(4, 2, 6, 2, 1e-3))
+TINY = Experiment(Problem.balanced(4, 1, 4, 2, 1e-2))
 
 
 def end(seed: int, structure: str, outcome: str = "CONVERGED", loss: float = 1.0, rank: int = 3) -> EndPoint:
@@ -45,13 +39,13 @@ def test_those_that_did_not_converge_widen_the_interval_and_are_shown() -> None:
     result = Prevalence.of(SMALL, ends)
     assert result.counts == {"DNC": 2, "pairs": 1}
     assert result.non_converged == 1
-    assert result.interval("DNC") == (wilson(2, 4)[0], wilson(3, 4)[1])
+    assert result.interval("DNC") == share_interval(2, 4, 1)
     shown = result.as_dict()
     assert shown["seeds"] == 4
     assert shown["non_converged"] == 1
     assert shown["outcomes"] == {"converged": 3, "max_steps": 1}
     lost = [row for row in rows(result) if row.structure == "not converged, rank 3"]
-    assert [(row.count, row.low, row.high) for row in lost] == [(1, *wilson(1, 4))]
+    assert [(row.count, row.low, row.high) for row in lost] == [(1, *share_interval(1, 4))]
 
 
 def test_one_unnamed_structure_has_one_label() -> None:
@@ -83,15 +77,16 @@ def test_a_folder_goes_on_and_does_not_compute_again(tmp_path: Path) -> None:
 
     with pytest.raises(Interrupted):
         measure_prevalence(SMALL, 6, folder, size=2, watch=interrupt)
-    kept = {path.name: path.stat().st_mtime_ns for path in (folder / "seeds").iterdir()}
+    archive = Archive.existing(folder)
+    kept = {digest: archive.path(digest).stat().st_mtime_ns for digest in archive.names()}
     assert len(kept) == 3
     seen: list[int] = []
     result = measure_prevalence(SMALL, 6, folder, watch=lambda so_far: seen.append(len(so_far.ends)))
     assert seen == list(range(3, 7))
-    assert {name: (folder / "seeds" / name).stat().st_mtime_ns for name in kept} == kept
+    assert {digest: archive.path(digest).stat().st_mtime_ns for digest in kept} == kept
     assert result.counts == measure_prevalence(SMALL, 6).counts
     assert measure_prevalence(SMALL, 4, folder).ends == result.ends[:4]
-    point = CriticalPoint.load(point_path(folder, 5))
+    point = CriticalPoint.load(archive.path(SMALL.with_seed(5).digest))
     assert point.gradient_norm <= 1e-12
     assert point.loss == pytest.approx(result.ends[5].loss, rel=1e-13)
     assert point.origin.seed == 5
@@ -110,36 +105,44 @@ def test_a_sequential_run_stops_at_the_same_seed_whatever_the_pool() -> None:
     assert before[1] - before[0] > width
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        replace(SMALL, problem=replace(SMALL.problem, width=7)),
-        replace(SMALL, feature_scale=0.1),
-        replace(SMALL, method=PseudoTransient(curvature_tolerance=0.2)),
-    ],
-)
-def test_the_folder_of_another_study_is_refused(tmp_path: Path, other: Study) -> None:
-    measure_prevalence(SMALL, 1, tmp_path / "study")
-    with pytest.raises(InputError, match="holds another study"):
-        measure_prevalence(other, 1, tmp_path / "study")
+def test_a_sweep_and_a_prevalence_share_records(tmp_path: Path) -> None:
+    problem = {"classes": 4, "samples": 1, "width": 4, "depth": 2, "decay": 1e-2}
+    grid = parse_grid({"problem": problem, "start": {"seed": [0, 1, 2]}})
+    tally = run_sweep(grid, tmp_path, EngineSettings(workers=0))
+    assert (tally.found, tally.done) == (0, 3)
+    seen: list[int] = []
+    result = measure_prevalence(TINY, 3, tmp_path, watch=lambda so_far: seen.append(len(so_far.ends)))
+    assert seen == [3]
+    assert result.ends == measure_prevalence(TINY, 3).ends
+    measure_prevalence(TINY, 4, tmp_path)
+    more = parse_grid({"problem": problem, "start": {"seed": [0, 1, 2, 3]}})
+    assert run_sweep(more, tmp_path, EngineSettings(workers=0)).found == 4
 
 
-def test_the_folder_of_another_version_is_refused(tmp_path: Path) -> None:
-    measure_prevalence(SMALL, 1, tmp_path)
-    header = json.loads((tmp_path / "study.json").read_text())
-    header["versions"]["landscape"] = "0.0.1"
-    (tmp_path / "study.json").write_text(json.dumps(header))
-    with pytest.raises(InputError, match=r"written by version 0\.0\.1"):
-        measure_prevalence(SMALL, 2, tmp_path)
-    assert len(list((tmp_path / "seeds").iterdir())) == 1
+def test_settings_that_only_python_has_are_other_experiments(tmp_path: Path) -> None:
+    other = replace(TINY, method=PseudoTransient(curvature_tolerance=0.2))
+    for experiment in (TINY, other):
+        measure_prevalence(experiment, 1, tmp_path)
+    assert set(Archive.existing(tmp_path).names()) == {TINY.with_seed(0).digest, other.with_seed(0).digest}
 
 
-def test_a_damaged_record_is_named(tmp_path: Path) -> None:
-    measure_prevalence(TINY, 1, tmp_path)
-    for text in ("", "{", "[]", "{}", '{"seed": 0}'):
-        (tmp_path / "seeds" / "seed-00000.json").write_text(text)
-        with pytest.raises(InputError, match=r"damaged record .*seed-00000\.json"):
-            measure_prevalence(TINY, 1, tmp_path)
+def test_only_random_starts_are_sampled() -> None:
+    with pytest.raises(InputError, match="expected a random start to sample"):
+        measure_prevalence(replace(TINY, start=Collapse()), 3)
+
+
+def test_a_sealed_record_of_other_types_is_computed_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole = measure_prevalence(TINY, 2, tmp_path)
+    archive, job = Archive.existing(tmp_path), TINY.with_seed(1)
+    header, arrays = packed(whole.ends[1], None, 1.0, "cpu")
+    for fault in ({"nullity": "many"}, {"rank": True}, {"singular": [float("1e400")]}, {"singular": None}, {"loss": [1]}):
+        with contextlib.suppress(ValueError):  # a number that is not finite cannot even be sealed
+            archive.write(job, {**header, "result": {**header["result"], **fault}}, arrays)
+        assert measure_prevalence(TINY, 2, tmp_path).ends == whole.ends
+    archive.write(job, {**header, "result": {"structure": "DNC"}}, arrays)
+    assert measure_prevalence(TINY, 2, tmp_path).ends == whole.ends
+    assert "the record of seed 1" in caplog.text
+    assert "its nullity is 'many'" in caplog.text
 
 
 @pytest.mark.parametrize(("seeds", "width"), [(0, None), (-1, None), (5, 0.0), (5, 1.0)])
@@ -159,41 +162,33 @@ def small_files(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("first", ["point", "record"])
-def test_a_full_disk_is_one_error_and_nothing_is_lost(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, first: str
-) -> None:
-    """Whichever file no longer fits, the one line names it, and the seeds before it count."""
+def test_a_full_disk_is_one_error_and_nothing_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["prevalence", "--classes", "4", "--samples", "1", "--width", "40", "--depth", "2", "--decay", "1e-2"]
-    command += ["--batch", "1", "--json"]
-    assert run([*command, "--seeds", "1", "--out", str(tmp_path)]) == 0
+    command += ["--batch", "1", "--json", "--out", str(tmp_path)]
+    assert run([*command, "--seeds", "1"]) == 0
     capsys.readouterr()
-    point, record = (next((tmp_path / name).iterdir()).stat().st_size for name in ("points", "seeds"))
-    assert point > 2 * record
-    if first == "record":
-        monkeypatch.setattr(CriticalPoint, "save", lambda self, path: None)
-    with small_files(2 * record if first == "point" else record // 2):
-        assert run([*command, "--seeds", "3", "--out", str(tmp_path)]) == 2
+    archive = Archive.existing(tmp_path)
+    (first,) = archive.names()
+    with small_files(archive.path(first).stat().st_size // 2):
+        assert run([*command, "--seeds", "3"]) == 2
     shown = capsys.readouterr()
-    assert shown.err.startswith("landscape: cannot write")
-    assert f"seed-00001.{'safetensors' if first == 'point' else 'json'}" in shown.err
-    assert shown.err.count("\n") == 1
-    assert not shown.out
+    assert shown.err.startswith(f"landscape: cannot write {tmp_path}/records/")
+    assert (shown.err.count("\n"), shown.out) == (1, "")
     assert not list(tmp_path.rglob("*partial*"))
-    assert [path.name for path in (tmp_path / "seeds").iterdir()] == ["seed-00000.json"]
-    assert run([*command, "--seeds", "3", "--out", str(tmp_path)]) == 0
+    assert list(archive.names()) == [first]
+    assert run([*command, "--seeds", "3"]) == 0
     assert sum(json.loads(capsys.readouterr().out)["counts"].values()) == 3
 
 
 def test_imbalanced_classes_and_squared_error() -> None:
-    step = measure_prevalence(Study(Problem((8, 8, 2, 2), 6, 2, 1e-3)), 3)
+    step = measure_prevalence(Experiment(Problem((8, 8, 2, 2), 6, 2, 1e-3)), 3)
     assert step.non_converged == 0
     assert sum(step.counts.values()) == 3
-    assert measure_prevalence(Study(Problem.balanced(3, 2, 5, 2, 1e-2, loss="mse")), 3).counts == {"DNC": 3}
+    assert measure_prevalence(Experiment(Problem.balanced(3, 2, 5, 2, 1e-2, loss="mse")), 3).counts == {"DNC": 3}
 
 
 def test_a_survey_is_a_table_that_comes_back(tmp_path: Path) -> None:
-    studies = [TINY, replace(TINY, feature_scale=0.1)]
+    studies = [TINY, replace(TINY, start=Random(feature_scale=0.1))]
     table = survey(studies, 2, tmp_path)
     assert sum(row.count for row in table) == 4
     assert sorted({row.feature_scale for row in table}) == [0.1, 1.0]
@@ -202,14 +197,13 @@ def test_a_survey_is_a_table_that_comes_back(tmp_path: Path) -> None:
     ]
     write_table(table, tmp_path / "table.csv")
     assert read_table(tmp_path / "table.csv", PrevalenceRow) == table
-    assert not list(tmp_path.rglob("*.safetensors"))
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="expected a table"):
         read_table(tmp_path / "table.csv", PrevalenceRow)
 
 
 def test_two_methods_from_the_same_starts(tmp_path: Path) -> None:
-    study = Study(Problem.balanced(4, 1, 4, 2, 5e-2))
+    study = Experiment(Problem.balanced(4, 1, 4, 2, 5e-2))
     plain, few = GradientDescent(1.0, tolerance=1e-6), GradientDescent(1.0, max_steps=200)
     table = compare_methods(study, plain, 3, tmp_path)
     assert [row.seed for row in table] == [0, 1, 2]
@@ -226,16 +220,16 @@ def test_two_methods_from_the_same_starts(tmp_path: Path) -> None:
 def test_the_papers_setting() -> None:
     """Issue 4: all converged, DNC within [0.10, 0.28], every end named, none at small widths, most at large."""
     paper = Problem.balanced(10, 5, 70, 2, 2**-10)
-    result = measure_prevalence(Study(paper), 100)
+    result = measure_prevalence(Experiment(paper), 100)
     assert result.non_converged == 0
     assert all(point.gradient_norm <= 1e-12 for point in result.ends)
     assert 10 <= result.counts["DNC"] <= 28
     assert set(result.counts) == {"DNC", "pairs", "partition:8,2", "partition:6,2,2"}
     assert (
-        measure_prevalence(Study(paper), 20, size=7).labels
-        == measure_prevalence(Study(paper), 20, size=1).labels
+        measure_prevalence(Experiment(paper), 20, size=7).labels
+        == measure_prevalence(Experiment(paper), 20, size=1).labels
         == result.labels[:20]
     )
     for width in (10, 20):
-        assert "DNC" not in measure_prevalence(Study(replace(paper, width=width)), 20).counts
-    assert measure_prevalence(Study(replace(paper, width=150)), 20).counts["DNC"] > 16
+        assert "DNC" not in measure_prevalence(Experiment(replace(paper, width=width)), 20).counts
+    assert measure_prevalence(Experiment(replace(paper, width=150)), 20).counts["DNC"] > 16

@@ -8,7 +8,7 @@ import pytest
 
 from figures import DATA, figure2, figure6
 from landscape.model.dimensions import orbit_dimension, paper_dimension
-from landscape.studies.prevalence import wilson
+from landscape.studies.intervals import share_interval
 from landscape.studies.tables import MethodComparison, read_table
 
 PAGE = (Path(__file__).parents[2] / "docs" / "prevalence.md").read_text()
@@ -30,7 +30,7 @@ def test_the_counts_of_figure_2(heading: str, key: str) -> None:
         for scale, text in zip((1.0, 0.1), counts, strict=True):
             (row,) = (row for row in table if getattr(row, key) == value and row.feature_scale == scale)
             assert text == f"{row.count} ({row.low:.2f} to {row.high:.2f})"
-            assert (row.low, row.high) == pytest.approx(wilson(row.count, row.seeds))
+            assert (row.low, row.high) == pytest.approx(share_interval(row.count, row.seeds))
 
 
 def test_the_comparison_with_plain_descent() -> None:
@@ -72,7 +72,7 @@ def test_the_hundred_seeds_are_a_hundred_with_their_intervals() -> None:
     rows = cells("structure | seeds of 100")
     assert sum(int(row[1]) for row in rows) == 100
     for row in rows:
-        low, high = wilson(int(row[1]), 100)
+        low, high = share_interval(int(row[1]), 100)
         assert row[2] == f"{low:.3f} to {high:.3f}"
         assert int(row[5]) == orbit_dimension(int(row[3]), 70, 2)
     assert math.isclose(float(rows[0][4]), 0.0800126592, abs_tol=1e-9)

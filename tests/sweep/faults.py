@@ -7,24 +7,24 @@ from dataclasses import replace
 
 import torch
 
-from landscape.archive.job import Job
-from landscape.studies.prevalence import EndPoint
+from landscape.archive.experiment import Experiment
+from landscape.studies.ends import EndPoint
 from landscape.sweep.worker import compute  # noqa: F401 (the solver's own, under a name like the others)
 
-Found = Iterator[tuple[Job, EndPoint, None]]
+Found = Iterator[tuple[Experiment, EndPoint, None]]
 
 
-def end_of(job: Job, loss: float | None = 1.0) -> EndPoint:
+def end_of(job: Experiment, loss: float | None = 1.0) -> EndPoint:
     return EndPoint(job.seed or 0, "DNC", 3, loss, 0.0, "CONVERGED", 1, 1, 0, 1, 1, (1.0,), ((0, 2.0, 1.0, 3), (1, 1.0, 0.0, 3)))
 
 
-def nothing(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+def nothing(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Found:
     """Every job ends at once."""
     for job in jobs:
         yield job, end_of(job), None
 
 
-def mixed(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+def mixed(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Found:
     """Seed 1 raises, 2 hangs in Python, 3 has no memory, 4 has no loss; the others end."""
     for job in jobs:
         match job.seed:
@@ -41,7 +41,7 @@ def mixed(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
                 yield job, end_of(job), None
 
 
-def deadly(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+def deadly(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Found:
     """Seed 2 ends its process, as a crash in a library does; the others end."""
     for job in jobs:
         if job.seed == 2:
@@ -49,7 +49,7 @@ def deadly(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
         yield job, end_of(job), None
 
 
-def deaf(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+def deaf(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Found:
     """Seed 2 never returns to Python; the others end."""
     for job in jobs:
         if job.seed == 2:
@@ -57,7 +57,7 @@ def deaf(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
         yield job, end_of(job), None
 
 
-def greedy(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+def greedy(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Found:
     """Seed 2 wants a terabyte; the others end."""
     for job in jobs:
         if job.seed == 2:
@@ -65,21 +65,21 @@ def greedy(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
         yield job, end_of(job), None
 
 
-def crowded(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+def crowded(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Found:
     """There is memory for one job at a time."""
     if len(jobs) > 1:
         raise MemoryError
     yield from nothing(jobs, device, size)
 
 
-def slow(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+def slow(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Found:
     """Half a second each."""
     for job in jobs:
         time.sleep(0.5)
         yield job, end_of(job), None
 
 
-def seen_devices(jobs: tuple[Job, ...], device: str, size: int | None) -> Found:
+def seen_devices(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Found:
     """The structure is named after the devices that the worker sees."""
     for job in jobs:
         time.sleep(0.3)

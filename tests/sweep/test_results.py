@@ -13,7 +13,7 @@ from landscape.archive.records import Archive
 from landscape.cli import run
 from landscape.errors import InputError
 from landscape.seal import METADATA_KEY, canonical_json, digest_of
-from landscape.studies.prevalence import share_interval
+from landscape.studies.intervals import share_interval
 from landscape.sweep.filter import rows_where
 from landscape.sweep.grid import parse_grid
 from landscape.sweep.results import COLUMNS, FAILED, frequencies, read_results, write_results
@@ -129,7 +129,7 @@ def test_failures_widen_the_intervals_as_in_prevalence() -> None:
     counts = found[["width", "count", "seeds", "not_converged"]].to_numpy().tolist()
     assert counts == [[4, 1, 4, 3], [6, 0, 1, 1]]  # all that is known of the second group is that it failed
     assert found["structure"].isna().tolist() == [False, True]
-    assert found.loc[0, ["low", "high"]].tolist() == pytest.approx(share_interval(1, 3, 4))
+    assert found.loc[0, ["low", "high"]].tolist() == pytest.approx(share_interval(1, 4, 3))
     assert found.loc[1, ["low", "high"]].tolist() == [0.0, 1.0]
 
 
@@ -228,7 +228,7 @@ def test_failed_jobs_are_said_and_count_as_not_converged(tmp_path: Path, capsys:
     shown = capsys.readouterr()
     (row,) = json.loads(shown.out)
     assert (row["count"], row["seeds"], row["not_converged"], row["share"]) == (1, 4, 3, 0.25)
-    assert [row["low"], row["high"]] == pytest.approx(share_interval(1, 3, 4))
+    assert [row["low"], row["high"]] == pytest.approx(share_interval(1, 4, 3))
     assert "3 jobs failed, those of random starts count as not converged" in shown.err
     assert run(["results", str(tmp_path), "--format", "json"]) == 0
     shown = capsys.readouterr()

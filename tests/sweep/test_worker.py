@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from landscape.archive.job import Job
+from landscape.archive.experiment import Experiment
 from landscape.archive.records import Archive
 from landscape.cli import run
 from landscape.errors import InputError
+from landscape.model.problem import Problem
+from landscape.solver.methods import Random
 from landscape.sweep.grid import Grid, parse_grid
 from landscape.sweep.run import SweepProgress, run_sweep
 from landscape.sweep.settings import EngineSettings
@@ -72,7 +74,7 @@ def test_two_sweeps_share_records(tmp_path: Path) -> None:
 
 def test_an_attempt_after_a_dead_worker_goes_on_from_its_records(tmp_path: Path) -> None:
     archive = Archive.create(tmp_path)
-    jobs = tuple(Job((1, 1, 1), 3, 1, 1e-2, seed=seed) for seed in range(3))
+    jobs = tuple(Experiment(Problem((1, 1, 1), 3, 1, 1e-2), Random(seed=seed)) for seed in range(3))
     task = Task(jobs, RunSettings(tmp_path, "run", 60.0, compute=faults.nothing))
     run_task(replace(task, jobs=jobs[:1]))
     archive.fail(jobs[1], "timeout", "no end", "run")
@@ -87,13 +89,13 @@ def test_a_worker_that_is_told_to_stop_begins_nothing(tmp_path: Path) -> None:
     Archive.create(tmp_path)
     order = RunSettings(tmp_path, "run", 60.0, compute=faults.nothing)
     order.stop.touch()
-    assert [ending.status for ending in run_task(Task((Job((1, 1, 1), 3, 1, 1e-2),), order))] == ["skipped"]
+    assert [ending.status for ending in run_task(Task((Experiment(Problem((1, 1, 1), 3, 1, 1e-2)),), order))] == ["skipped"]
     assert contents(tmp_path) == {}
 
 
 def test_a_worker_elsewhere_that_does_not_see_the_folder_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no sweep\.json"):
-        run_task(Task((Job((1, 1, 1), 3, 1, 1e-2),), RunSettings(tmp_path / "nowhere", "run", 60.0)))
+        run_task(Task((Experiment(Problem((1, 1, 1), 3, 1, 1e-2)),), RunSettings(tmp_path / "nowhere", "run", 60.0)))
 
 
 def test_problems_are_checked_before_anything_runs(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.stats import fisher_exact, mannwhitneyu
 
+from landscape.archive.experiment import Experiment
 from landscape.degeneracy.analysis import analyse
 from landscape.paper.claims.comparison import loss_of, paper_setting
 from landscape.paper.claims.finding import Finding, assess
@@ -12,7 +13,7 @@ from landscape.solver.methods import GradientDescent, Newton, PseudoTransient
 from landscape.solver.run import solve
 from landscape.solver.starts import Random, random_start
 from landscape.structures.kinds import Collapse, Pairs
-from landscape.studies.prevalence import Study, measure_prevalence
+from landscape.studies.prevalence import measure_prevalence
 
 _LEVEL = 0.05  # of the one-sided tests of a rise
 _AGREES = 1e-9  # relative, of two losses
@@ -43,7 +44,7 @@ def _ranks(width: int, power: int, seeds: int) -> tuple[int, ...]:
 
     Figs. 2 and 5 look at the same runs, one for each of the first seeds.
     """
-    ends = measure_prevalence(Study(paper_setting(width, 2.0**power)), seeds).ends
+    ends = measure_prevalence(Experiment(paper_setting(width, 2.0**power)), seeds).ends
     return tuple(end.rank for end in ends if end.converged)
 
 

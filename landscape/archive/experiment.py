@@ -1,0 +1,181 @@
+"""One experiment as a value, and its identity: the digest of everything that its result depends on. Imports no torch."""
+
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from landscape.model.problem import Problem
+from landscape.seal import digest_of
+from landscape.solver.methods import BatchMethod, GradientDescent, PseudoTransient, Random
+from landscape.structures.blocks import label
+from landscape.structures.kinds import Apex, Blocks, Collapse, Pairs, Partition, Structure, Zero
+from landscape.structures.names import name
+
+NUMERICS = 1  # raised by whoever changes the code so that an experiment gives other numbers: all records are then computed anew
+DTYPE = "float64"
+RANDOM = "random"
+
+AnalysisName = Literal["auto", "reduction", "dense", "inertia", "quotient", "deflated", "lowrank", "lanczos"]
+_METHODS: dict[type[BatchMethod], str] = {PseudoTransient: "ptc", GradientDescent: "gd"}
+_ONE_WORD: dict[type, str] = {Random: RANDOM, Collapse: "dnc", Pairs: "pairs", Apex: "apex", Zero: "zero"}
+_WRITTEN = {"tolerance": "handover"}  # settings of the methods that an identity calls otherwise
+
+
+@dataclass(frozen=True)
+class SavedPoint:
+    """A start that people have: the file of a saved point, analysed where it is.
+
+    Attributes:
+        content: The sha256 of the file, which is part of the identity.
+        path: Where the file is, as the workers see it; not part of the identity.
+        name: The file relative to the folder of its grid, as tables show it; not part of the identity.
+    """
+
+    content: str
+    path: str = field(compare=False)
+    name: str = field(compare=False)
+
+
+Beginning = Random | Structure | SavedPoint
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What is computed at the end of an experiment.
+
+    Attributes:
+        method: How the zeros are counted: "reduction" alone, or "auto", which takes a second route. A saved point may have others.
+        spectrum: Whether the record has the eigenvalues with their multiplicities too.
+        proof: Whether the counts are proved wherever a proof exists, whatever it takes.
+    """
+
+    method: AnalysisName = "reduction"
+    spectrum: bool = False
+    proof: bool = False
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A random start followed to a critical point and analysed; or a known structure or a saved point, analysed where it is.
+
+    Two experiments that have the same result by definition are one value. A structure has no method. One layer has nothing to
+    rectify, so its activation is linear. Equal decays of all factors are one decay. Groups of a partition of equal classes stand
+    from large to small. A rectified model is counted by "auto", since the reduction is for linear models.
+
+    Attributes:
+        problem: The model.
+        start: Where descent begins, or what is analysed.
+        method: What follows a random start; None for the other starts.
+        analysis: What is computed at the end.
+    """
+
+    problem: Problem
+    start: Beginning = field(default_factory=Random)
+    method: BatchMethod | None = field(default_factory=PseudoTransient)
+    analysis: Analysis = field(default_factory=Analysis)
+
+    def __post_init__(self) -> None:
+        problem = self.problem
+        if problem.depth == 1 and problem.activation != "linear":
+            problem = replace(problem, activation="linear")
+        if isinstance(problem.decay, tuple) and len(set(problem.decay)) == 1:
+            problem = replace(problem, decay=problem.decay[0])
+        object.__setattr__(self, "problem", problem)
+        if not problem.is_linear and self.analysis.method == "reduction" and not isinstance(self.start, SavedPoint):
+            object.__setattr__(self, "analysis", replace(self.analysis, method="auto"))
+        if isinstance(self.start, Partition) and problem.is_balanced:
+            object.__setattr__(self, "start", _ordered(self.start))
+        object.__setattr__(self, "method", (self.method or PseudoTransient()) if isinstance(self.start, Random) else None)
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of a random start; None for the other starts."""
+        return self.start.seed if isinstance(self.start, Random) else None
+
+    def with_seed(self, seed: int) -> "Experiment":
+        """Returns the experiment from another random start.
+
+        Raises:
+            TypeError: If its start is not random.
+        """
+        if not isinstance(self.start, Random):
+            raise TypeError(f"expected a random start, got {start_text(self.start)}")
+        return replace(self, start=replace(self.start, seed=seed))
+
+    @property
+    def family(self) -> "Experiment":
+        """The experiment with seed 0: random starts of one family can be solved as one batch."""
+        return self.with_seed(0) if isinstance(self.start, Random) else self
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that the result depends on, as JSON; settings of the method at their defaults are left out."""
+        problem, method = self.problem, self.method
+        decay = [float(value) for value in problem.decay] if isinstance(problem.decay, tuple) else float(problem.decay)
+        extras = {name: True for name in ("spectrum", "proof") if getattr(self.analysis, name)}
+        return {
+            "numerics": NUMERICS,
+            "dtype": DTYPE,
+            "problem": {**problem.as_dict(), "class_sizes": list(problem.class_sizes), "decay": decay},
+            "start": _start_identity(self.start),
+            "method": {} if method is None else {"name": _METHODS[type(method)], **_changed(method)},
+            "analysis": {"method": self.analysis.method, **extras},
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """The name of the record, 64 hexadecimal digits."""
+        return digest_of(self.identity)
+
+    def __str__(self) -> str:
+        problem, seed = self.problem, "" if self.seed is None else f" seed={self.seed}"
+        sizes, decay = ",".join(map(str, problem.class_sizes)), ",".join(f"{value:g}" for value in _listed(problem.decay))
+        follows = "" if self.method is None else f" {_METHODS[type(self.method)]}"
+        root = getattr(self.start, "root", None)
+        start = f"{start_text(self.start)}{seed}{follows}" + (f" {root}" if isinstance(root, str) else "")
+        return f"sizes={sizes} d={problem.width} L={problem.depth} decay={decay} {problem.loss} {problem.activation} {start}"
+
+
+def _ordered(partition: Partition) -> Partition:
+    """Returns the partition with its groups from large to small; of equal groups those at the large root come first."""
+    pairs = sorted(zip(partition.groups, partition.roots, strict=True), key=lambda pair: (-pair[0], pair[1]))
+    return Partition(tuple(size for size, _ in pairs), tuple(root for _, root in pairs))
+
+
+def start_text(start: Beginning) -> str:
+    """Returns what an identity calls a start. Folders hold records under these names, so that none of them may change."""
+    match start:
+        case Random() | Collapse() | Pairs() | Apex() | Zero():
+            return _ONE_WORD[type(start)]
+        case Partition() | Blocks() if isinstance(start.root, tuple):
+            return name(start)
+        case Partition(groups):
+            return f"partition:{','.join(map(str, groups))}"
+        case Blocks(blocks):
+            return f"blocks:{'+'.join(map(label, blocks))}"
+        case SavedPoint():
+            return f"file {start.name}"
+
+
+def _start_identity(start: Beginning) -> dict[str, Any]:
+    match start:
+        case Random(weight_scale, feature_scale, seed):
+            return {"kind": RANDOM, "seed": seed, "scales": [float(weight_scale), float(feature_scale)]}
+        case SavedPoint(content):
+            return {"kind": "file", "sha256": content}
+        case Partition() | Blocks() if isinstance(start.root, tuple):  # the text has the root of each group
+            return {"kind": start_text(start)}
+        case Apex() | Zero():
+            return {"kind": start_text(start)}
+        case _:
+            return {"kind": start_text(start), "root": start.root}
+
+
+def _changed(method: BatchMethod) -> dict[str, Any]:
+    """Returns the settings of a method that are not its defaults."""
+    settings = {each.name: (getattr(method, each.name), each.default) for each in fields(method)}
+    return {_WRITTEN.get(name, name): value for name, (value, default) in settings.items() if value != default}
+
+
+def _listed(decay: float | tuple[float, ...]) -> tuple[float, ...]:
+    return decay if isinstance(decay, tuple) else (decay,)

@@ -1,0 +1,29 @@
+"""The state that every method of the solver reports."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from landscape.display import brief
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a method is.
+
+    Attributes:
+        theta: The parameters.
+        loss: There.
+        gradient_norm: There.
+        steps: Taken by this method so far.
+        stalled: Whether the method can do no more.
+    """
+
+    theta: Float[Tensor, " p"]
+    loss: float
+    gradient_norm: float
+    steps: int
+    stalled: bool = False
+
+    __repr__ = brief
