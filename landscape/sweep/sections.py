@@ -43,7 +43,7 @@ def _start(text: str) -> str:
     try:
         return RANDOM if text == RANDOM else start_text(parse_structure(text, "large"))
     except InputError:
-        raise ValueError("expected random, dnc, pairs, apex, partition:6,2,2 or blocks:polygon5+3+2") from None
+        raise ValueError("expected random, DNC, pairs, apex, zero, partition:6,2,2 or blocks:polygon5+3+2") from None
 
 
 @dataclass(frozen=True, config=CLOSED)
