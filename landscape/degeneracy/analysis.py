@@ -24,7 +24,7 @@ from landscape.degeneracy.methods import (
     measure,
     second_method,
 )
-from landscape.degeneracy.proved import Wanted, recognised_groups, with_proof
+from landscape.degeneracy.proved import Named, Wanted, recognised, with_proof
 from landscape.degeneracy.reduction import reduce
 from landscape.degeneracy.relu_kinks import Kinks, kinks
 from landscape.degeneracy.report import DegeneracyReport, Flatness
@@ -130,9 +130,9 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto", wanted: W
     measured = _measured(place, choice)
     zeros = _zeros(place, measured)
     found = _recognised(place)
-    verdict = place.doubt or _judged(place, zeros, found, wanted)
+    verdict, apart = (place.doubt, None) if place.doubt else _judged(place, zeros, found, wanted)
     verdict, second = _confirmed(place, zeros, verdict, choice)
-    return _report(place, measured, zeros, verdict, found, second, choice.first, asked=method != "auto")
+    return _report(place, measured, verdict, found, apart, second, choice.first, asked=method != "auto")
 
 
 # ------------------------------------------------------------------------------------------------------------------ locate
@@ -199,8 +199,12 @@ def _zeros(place: _Located, measured: Measurement | None) -> Nullity | None:
 # ------------------------------------------------------------------------------------------------------------- judge, prove
 
 
-def _judged(place: _Located, zeros: Nullity | None, found: Recognised, wanted: Wanted) -> Verdict:
-    """Judges the count, refuses a point that is too far from where it was made, and proves what is wanted."""
+def _judged(place: _Located, zeros: Nullity | None, found: Recognised, wanted: Wanted) -> tuple[Verdict, float | None]:
+    """Judges the count, refuses a point that is too far from where it was made, and proves what is wanted.
+
+    Returns:
+        The verdict, and how far the class logits of the given point are from a structure that was proved (relative).
+    """
     assert zeros is not None
     assert place.orbital is not None
     smallest = None
@@ -208,15 +212,27 @@ def _judged(place: _Located, zeros: Nullity | None, found: Recognised, wanted: W
         smallest = counted(reduce(place.core).spectrum, zeros.gradient).smallest_nonzero
     first = judge(zeros, place.orbital.dimension, place.formula, place.gradient_norm, smallest)
     if place.core is None:
-        return first
+        return first, None
     if first.certain and (far := _too_far(place, zeros)):
-        return not_critical(place.gradient_norm, far)
+        return not_critical(place.gradient_norm, far), None
     if first.doubt is Doubt.TOO_FAINT and not place.stray <= place.rounding and wanted.effort != "any":
-        return first  # what lies below rounding at the critical point need not hold here
-    groups = wanted.groups or recognised_groups(place.problem, found, place.core.class_logits)
-    if groups is None and not first.certain and place.theta is not None:  # at a fold the polished copy may have moved away
-        groups = recognised_groups(place.problem, recognise(place.problem, place.logits, place.core.rank), place.logits)
-    return with_proof(first, place.core, groups, wanted.effort)
+        return first, None  # what lies below rounding at the critical point need not hold here
+    named = _named(place, found, wanted, first.certain)
+    verdict = with_proof(first, place.core, named, wanted.effort)
+    if named is None or verdict.proof is None or verdict.proof.kind != "structure":
+        return verdict, None
+    return verdict, named.apart(verdict.proof, place.logits)
+
+
+def _named(place: _Located, found: Recognised, wanted: Wanted, certain: bool) -> Named | None:
+    """Returns the partition structure that the point was written from, or that its logits are to rounding."""
+    if wanted.groups is not None:
+        return Named.written(wanted.groups)
+    assert place.core is not None
+    named = recognised(place.problem, found, place.core.class_logits)
+    if named is None and not certain and place.theta is not None:  # at a fold the polished copy may have moved away
+        return recognised(place.problem, recognise(place.problem, place.logits, place.core.rank), place.logits)
+    return named
 
 
 def _too_far(place: _Located, zeros: Nullity) -> str:
@@ -248,9 +264,9 @@ def _confirmed(place: _Located, zeros: Nullity | None, verdict: Verdict, choice:
 def _report(
     place: _Located,
     measured: Measurement | None,
-    zeros: Nullity | None,
     verdict: Verdict,
     found: Recognised,
+    apart: float | None,
     second: Nullity | None,
     method: str,
     asked: bool,
@@ -274,9 +290,9 @@ def _report(
         paper_dimension=paper_dimension_at(place.problem, _singular(core)) if core else None,
         spectrum=measured.spectrum if measured else None,
         flatness=flatness,
-        zeros=zeros,
+        zeros=_zeros(place, measured),
         stray=place.stray,
-        distance=found.distance(place.logits) if found.parts else None,
+        distance=found.distance(place.logits) if apart is None and found.parts else apart,
     )
 
 
