@@ -11,7 +11,7 @@ from landscape.curvature.operators.operator import SymmetricOperator
 from landscape.curvature.spectra.spectrum import Spectrum, eigenvalues
 from landscape.degeneracy.confirm import confirm
 from landscape.degeneracy.count import Count, count
-from landscape.degeneracy.decide import decide
+from landscape.degeneracy.decide import Decision, decide
 from landscape.degeneracy.facts import Facts, Flatness
 from landscape.degeneracy.judgement import Verdict, known_smallest_positive
 from landscape.degeneracy.locate import Located, locate
@@ -55,9 +55,9 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto", wanted: W
     place = locate(source)
     found = count(place, plan)
     decided = decide(place, found, wanted or Wanted())
-    verdict, second = confirm(place, found, decided, plan)
+    verdict, second = confirm(place, found, decided.verdict, plan)
     if verdict.critical:
-        return _report(place, found, verdict, second, plan.first)
+        return _report(place, found, replace(decided, verdict=verdict), second, plan.first)
     return _not_critical(place, verdict, second, plan.first, asked=method != "auto")
 
 
@@ -90,9 +90,9 @@ def spectrum(source: CriticalPoint | Core | SymmetricOperator, method: MethodNam
     return report.spectrum
 
 
-def _report(place: Located, found: Count | None, verdict: Verdict, second: Nullity | None, method: str) -> DegeneracyReport:
+def _report(place: Located, found: Count | None, decided: Decision, second: Nullity | None, method: str) -> DegeneracyReport:
     """Puts the measured beside the predicted."""
-    core, flatness, smallest = place.core, None, None
+    core, verdict, flatness, smallest = place.core, decided.verdict, None, None
     if found and found.spectrum:
         spectrum = found.spectrum
         smallest = known_smallest_positive(verdict, found.zeros, spectrum)
@@ -112,7 +112,7 @@ def _report(place: Located, found: Count | None, verdict: Verdict, second: Nulli
         second=second,
         kinks=place.bent,
         stray=place.stray,
-        distance=place.found.distance(place.logits) if place.found and place.found.parts else None,
+        distance=decided.distance(place),
     )
 
 

@@ -1,17 +1,42 @@
 """Third step of `analyse`: whether the count may be stated, judged by its evidence, or proved."""
 
+from dataclasses import dataclass
+
 from landscape.degeneracy.count import Count
 from landscape.degeneracy.judgement import Doubt, Verdict, judge, not_critical
 from landscape.degeneracy.locate import Located
 from landscape.degeneracy.methods import hessian_change
-from landscape.degeneracy.proved import Wanted, recognised_groups, with_proof
+from landscape.degeneracy.proved import Named, Wanted, recognised, with_proof
+from landscape.display import brief
 from landscape.structures.recognition import recognise
 
 _WEYL = 10  # the smallest non-zero eigenvalue must exceed the change of the Hessian on the way there this many times
 _STRAY = 10  # the polished point may be this many times (gradient norm / smallest eigenvalue) away: Newton's own estimate is 1
 
 
-def decide(place: Located, found: Count | None, wanted: Wanted) -> Verdict:
+@dataclass(frozen=True)
+class Decision:
+    """What was decided on a count.
+
+    Attributes:
+        verdict: The counts, or the doubt that keeps them from being stated.
+        named: The partition structure that the point was taken for; None where no proof was asked of one.
+    """
+
+    verdict: Verdict
+    named: Named | None = None
+
+    __repr__ = brief
+
+    def distance(self, place: Located) -> float | None:
+        """Returns how far the given point's class logits are from the named structure (relative); the proved one, if it was proved."""
+        proof = self.verdict.proof
+        if self.named is not None and proof is not None and proof.kind == "structure":
+            return self.named.apart(proof, place.logits)
+        return place.found.distance(place.logits) if place.found and place.found.parts else None
+
+
+def decide(place: Located, found: Count | None, wanted: Wanted) -> Decision:
     """Returns the verdict on a count, after the proof that was wanted or that a doubt asks for.
 
     A saved point that is too far from where its count was made gets no count.
@@ -22,23 +47,23 @@ def decide(place: Located, found: Count | None, wanted: Wanted) -> Verdict:
         wanted: Which counts are to be proved.
     """
     if place.doubt is not None:
-        return place.doubt
+        return Decision(place.doubt)
     assert found is not None
     assert place.orbital is not None
     zeros, core = found.zeros, place.core
     first = judge(zeros, place.orbital.dimension, place.formula, place.gradient_norm, found.smallest)
     if core is None:
-        return first
+        return Decision(first)
     if first.certain and (far := _too_far(place, zeros.smallest_nonzero)):
-        return not_critical(place.gradient_norm, far)
+        return Decision(not_critical(place.gradient_norm, far))
     if first.doubt is Doubt.TOO_FAINT and not place.stray <= place.rounding and wanted.effort != "any":
-        return first  # what lies below rounding at the critical point need not hold here
-    groups = wanted.groups
-    if groups is None and place.found is not None:
-        groups = recognised_groups(place.problem, place.found, core.class_logits)
-    if groups is None and not first.certain and place.theta is not None:  # at a fold the polished copy may have moved away
-        groups = recognised_groups(place.problem, recognise(place.problem, place.logits, core.rank), place.logits)
-    return with_proof(first, core, groups, wanted.effort)
+        return Decision(first)  # what lies below rounding at the critical point need not hold here
+    named = None if wanted.groups is None else Named.written(wanted.groups)
+    if named is None and place.found is not None:
+        named = recognised(place.problem, place.found, core.class_logits)
+    if named is None and not first.certain and place.theta is not None:  # at a fold the polished copy may have moved away
+        named = recognised(place.problem, recognise(place.problem, place.logits, core.rank), place.logits)
+    return Decision(with_proof(first, core, named, wanted.effort), named)
 
 
 def _too_far(place: Located, gap: float) -> str:

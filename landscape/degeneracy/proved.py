@@ -12,6 +12,7 @@ from torch import Tensor
 
 from landscape.curvature.spectra.spectrum import Spectrum
 from landscape.degeneracy.judgement import Doubt, Verdict, judge_spectrum, weighed
+from landscape.display import brief
 from landscape.errors import InputError
 from landscape.model.dimensions import orbit_dimension
 from landscape.model.problem import Problem
@@ -23,7 +24,7 @@ from landscape.solver.newton import rank_tolerance
 from landscape.structures.analytic import logit_form
 from landscape.structures.blocks import Simplex, size_of
 from landscape.structures.kinds import Blocks, Collapse, Pairs, Partition, Root, Structure, Zero
-from landscape.structures.recognition import Recognised
+from landscape.structures.recognition import Part, Recognised
 
 Effort = Literal["doubtful", "named", "small", "any"]  # what is proved: doubtful counts; named structures too; small cores too; all
 LARGEST_DOUBTFUL = 300  # core parameters up to which a doubtful count is proved unasked: half a second at 53 bits
@@ -44,6 +45,45 @@ class Wanted:
 
     effort: Effort = "doubtful"
     groups: tuple[Group, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Named:
+    """A partition structure that a point is taken for.
+
+    Attributes:
+        groups: With the root of each.
+        members: The classes of each group.
+        logits: Class-mean logits that were recognised, to be compared with the proved ones; None where the point was written so.
+    """
+
+    groups: tuple[Group, ...]
+    members: tuple[tuple[int, ...], ...]
+    logits: Tensor | None = None
+
+    __repr__ = brief
+
+    @classmethod
+    def written(cls, groups: tuple[Group, ...]) -> "Named":
+        """Returns the structure that a point was written from, groups in class order."""
+        ends = [sum(group.size for group in groups[: i + 1]) for i in range(len(groups))]
+        return cls(groups, tuple(tuple(range(end - group.size, end)) for end, group in zip(ends, groups, strict=True)))
+
+    def apart(self, proof: Proof, logits: Float[Tensor, "k k"]) -> float:
+        """Returns the largest relative distance of a group in class-mean logits from the proved one.
+
+        The scales are those of the proof: beside a fold the roots in double precision lie half the digits away from the true ones.
+        """
+        scales = [sum(map(float.fromhex, group["scale"])) / 2 for group in proof.data["groups"]]
+        parts = [
+            Part(members, Simplex(group.size), None if group.root == "off" else group.root, scale)
+            for members, group, scale in zip(self.members, self.groups, scales, strict=True)
+        ]
+        return max(part.distance(logits) for part in parts)
+
+    def holds(self, proof: Proof | Unproved | NoPoint) -> bool:
+        """Whether what is proved is about the point, and not about the other root of a group beside its fold."""
+        return not isinstance(proof, Proof) or self.logits is None or self.apart(proof, self.logits) <= _SAME_POINT
 
 
 def named_groups(problem: Problem, structure: Structure) -> tuple[Group, ...] | None:
@@ -138,11 +178,12 @@ def core_of(saved: CriticalPoint) -> Core | Unproved:
     return core
 
 
-def recognised_groups(problem: Problem, found: Recognised, logits: Float[Tensor, "k k"]) -> tuple[Group, ...] | None:
-    """Returns the groups of a partition structure that class-mean logits were recognised as and have to rounding, or None."""
+def recognised(problem: Problem, found: Recognised, logits: Float[Tensor, "k k"]) -> Named | None:
+    """Returns the partition structure that class-mean logits were recognised as and have to rounding, or None."""
     if not all(isinstance(part.block, Simplex) for part in found.parts) or not found.distance(logits) <= _SAME_POINT:
         return None
-    return tuple(partition_group(len(part.members), problem.class_sizes[part.members[0]], part.root) for part in found.parts)
+    groups = tuple(partition_group(len(part.members), problem.class_sizes[part.members[0]], part.root) for part in found.parts)
+    return Named(groups, tuple(part.members for part in found.parts), logits)
 
 
 def partition_group(size: int, samples: int, root: Root | None) -> Group:
@@ -168,30 +209,32 @@ def judge_partition(problem: Problem, groups: Sequence[Group], spectrum: Spectru
     first = judge_spectrum(spectrum, orbit_dimension(rank, problem.width, problem.depth))
     if first.certain and effort == "doubtful":
         return first
-    return _by_name(first, problem, groups)
+    return _by_name(first, problem, groups, structure_proof(problem, groups, not first.certain))
 
 
-def with_proof(first: Verdict, core: Core, groups: Sequence[Group] | None, effort: Effort) -> Verdict:
+def with_proof(first: Verdict, core: Core, named: Named | None, effort: Effort) -> Verdict:
     """Returns the verdict on a point after the proof that applies to it, where that is wanted and affordable.
 
     Args:
         first: What double precision says.
         core: The point.
-        groups: The partition structure that it is, to rounding; None for any other point.
+        named: The partition structure that it is, to rounding; None for any other point.
         effort: Which counts are to be proved.
     """
     if first.doubt not in (None, Doubt.TOO_FAINT) or (first.certain and effort == "doubtful"):
         return first
-    if groups is not None:
-        return _by_name(first, core.problem, groups)
+    if named is not None:
+        proof = structure_proof(core.problem, named.groups, not first.certain)
+        if named.holds(proof):
+            return _by_name(first, core.problem, named.groups, proof)
     if effort != "any" and not _affordable(core, first, effort):
         return first
     return weighed(first, point_proof(core, not first.certain))
 
 
-def _by_name(first: Verdict, problem: Problem, groups: Sequence[Group]) -> Verdict:
+def _by_name(first: Verdict, problem: Problem, groups: Sequence[Group], proof: Proof | Unproved | NoPoint) -> Verdict:
     """Returns the verdict after the proof of a named structure, with what double precision cannot see where that is in doubt."""
-    verdict = weighed(first, structure_proof(problem, groups, not first.certain))
+    verdict = weighed(first, proof)
     if first.certain or not verdict.certain:
         return verdict
     return replace(verdict, smallest_positive=smallest_positive(problem, groups))

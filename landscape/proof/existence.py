@@ -30,6 +30,7 @@ FINE = 2  # the gradient at the centre, the zero and the loss there have this mu
 _INVERSES = 16  # approximate inverses at one precision
 _GOOD = 2.0**-20  # radius of an inverse against its largest entry
 _SETTLED = 128  # bits from which Newton's failure with good inverses is final
+_CONTRACTION = 0.125  # bound of |1 - C D| that is asked for: other code, as the checker's, encloses D up to a few times wider
 _PATIENCE = 4  # of them without a step half as long as the shortest; near a threshold Newton first makes longer ones
 
 
@@ -279,7 +280,7 @@ def _krawczyk(place: Slice, step: arb_mat, box: Box, off: list[list[arb]], bits:
         total = arb(0)
         for value in row:
             total += value.abs_upper()
-        if not push.abs_upper() + total * half < half:
+        if not (push.abs_upper() + total * half < half and total < _CONTRACTION):
             return None
         spreads.append(total.upper())
         reach, norm = reach.max(push.abs_upper()), norm.max(total.upper())

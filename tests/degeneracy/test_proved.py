@@ -15,7 +15,7 @@ from landscape.catalogue.row import partition_row
 from landscape.catalogue.table import AtlasOptions, atlas
 from landscape.degeneracy.analysis import analyse
 from landscape.degeneracy.judgement import Doubt
-from landscape.degeneracy.proved import Wanted, in_order_of, named_groups, recognised_groups
+from landscape.degeneracy.proved import Wanted, in_order_of, named_groups, recognised
 from landscape.degeneracy.report import DegeneracyReport
 from landscape.model.logit_form import LogitForm, write_parameters
 from landscape.model.problem import Problem
@@ -229,10 +229,10 @@ def test_a_point_away_from_the_structure_has_no_proof_by_its_name() -> None:
     near, far = recognise(problem, logits, 3), recognise(problem, logits * (1 + 1e-9), 3)
     assert near.kind == far.kind == Collapse()
     assert far.distance(logits * (1 + 1e-9)) == pytest.approx(1e-9, rel=1e-3)
-    assert recognised_groups(problem, far, logits * (1 + 1e-9)) is None
-    groups = recognised_groups(problem, near, logits)
-    assert groups is not None
-    assert [(group.size, group.samples, group.root) for group in groups] == [(4, 2, "large")]
+    assert recognised(problem, far, logits * (1 + 1e-9)) is None
+    named = recognised(problem, near, logits)
+    assert named is not None
+    assert [(group.size, group.samples, group.root) for group in named.groups] == [(4, 2, "large")]
 
 
 def test_unequal_classes_are_put_in_the_order_of_the_groups() -> None:
@@ -242,8 +242,26 @@ def test_unequal_classes_are_put_in_the_order_of_the_groups() -> None:
     logits = at(plain, Partition((2, 2))).class_logits
     mixed = torch.zeros_like(logits)
     mixed[np.ix_(order, order)] = logits
-    groups = recognised_groups(problem, recognise(problem, mixed, 2), mixed)
-    assert groups is not None
+    named = recognised(problem, recognise(problem, mixed, 2), mixed)
+    assert named is not None
+    groups = named.groups
+    assert sorted(named.members) == [(0, 2), (1, 3)]
     ordered = in_order_of(problem, groups)
     assert sorted(ordered.class_sizes) == [1, 1, 2, 2]
     assert all(ordered.class_sizes[2 * i] == ordered.class_sizes[2 * i + 1] == group.samples for i, group in enumerate(groups))
+
+
+def test_beside_a_fold_a_saved_point_has_no_name_since_its_scale_has_half_the_digits() -> None:
+    """The roots are 1e-8 apart; the scale in doubles is the fold's. By name the index of the other root was stated."""
+    problem = Problem.balanced(3, 1, 4, 2, 0.221291427573336)
+    for root in ("large", "small"):
+        theta = write_parameters(problem, logit_form(problem, Collapse(root)), gauge=1)
+        report = analyse(CriticalPoint.at(problem, theta, Origin("test")))
+        proof = report.verdict.proof
+        assert proof is not None
+        assert proof.kind == "point"
+        assert 1e-9 < (proof.distance or 0.0) < 1e-6
+    named = analyse(at(problem, Collapse("small")), "reduction", Wanted("doubtful", named_groups(problem, Collapse("small"))))
+    assert (named.nullity, named.index) == (10, 3)
+    assert named.distance is not None
+    assert 1e-9 < named.distance < 1e-6  # of the proved scale, not of the double that the logits were made from

@@ -59,6 +59,20 @@ def reason(text: str) -> str:
 # ----------------------------------------------------------------------------------------------------------------- accepted
 
 
+def test_a_barely_contracting_map_is_not_written_since_other_code_encloses_wider() -> None:
+    """At rank 1 and depth 4 the prover's map contracted by 0.986 at 53 bits, and the checker's bound of it was 1.97."""
+    core = [
+        -0.010140886494738174, 0.27659963658297576, -3.980913122772298, 0.010140886494738167, -0.27659963658297765,
+        -0.010140886494738176, 0.010140886494738153, 3.980913122772304, 5.643470975415103, 5.643470975415103, 5.643470975415103,
+        -1.9387021467730094, 2.0463748628825016, -2.0541665506804963, 1.9387021467731655, -2.046374862882345, -1.9387021467730094,
+        1.9387021467731655, 2.054166550680653,
+    ]  # fmt: skip
+    proof = prove_point(Problem.balanced(8, 3, 9, 4, 2.0**-10), 1, core)
+    assert isinstance(proof, Proof)
+    assert (proof.nullity, proof.index) == (32, 0)
+    assert "exactly 32 zero and 0 negative" in check(to_json(proof))
+
+
 def test_real_proofs_are_accepted(points: dict[str, str], structures: dict[str, str]) -> None:
     for name, text in points.items():
         problem, _, _, nullity, index = POINTS[name]
