@@ -11,7 +11,10 @@ from landscape.points.point import CriticalPoint
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Collapse, Pairs, Structure
 
-STRUCTURES: dict[str, tuple[Structure, str, str, str]] = {"collapse": (Collapse(), "DNC", "C0", "-"), "pairs": (Pairs(), "low rank", "C1", "--")}
+STRUCTURES: dict[str, tuple[Structure, str, str, str]] = {
+    "collapse": (Collapse(), "DNC", "C0", "-"),
+    "pairs": (Pairs(), "low rank", "C1", "--"),
+}
 
 
 def load() -> dict[str, CriticalPoint]:

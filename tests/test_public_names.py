@@ -110,6 +110,19 @@ def test_the_import_alone_is_light() -> None:
     assert done.stdout.split() == ["[]", ls.__version__], done.stderr
 
 
+def test_the_import_loads_no_module_but_itself() -> None:
+    done = run("import sys, importlib; before = set(sys.modules); import landscape; print(*sorted(set(sys.modules) - before))")
+    assert done.stdout.split() == ["landscape"], done.stderr
+
+
+def test_the_cost_of_the_import_can_be_measured() -> None:
+    spec = spec_from_file_location("imports", ROOT / "benchmarks" / "imports.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert {"pass", "import landscape as ls"} < set(module.PROGRAMS.values())
+    assert module.milliseconds("import time; time.sleep(0.3)", 1) > 300
+
+
 def test_a_problem_needs_no_torch() -> None:
     done = run("import sys, landscape as ls; ls.Problem.balanced(2, 1, 2, 1, 0.1)._repr_html_(); print('torch' in sys.modules)")
     assert done.stdout.strip() == "False", done.stderr
