@@ -12,9 +12,6 @@ from .curvature.counting.locking import BlockLanczos as BlockLanczos
 from .curvature.counting.lowrank import LowRank as LowRank
 from .curvature.counting.quotient import QuotientCholesky as QuotientCholesky
 from .curvature.operators.algebra import to_scipy as to_scipy
-from .curvature.operators.module import ModuleGaussNewton as ModuleGaussNewton
-from .curvature.operators.module import ModuleHessian as ModuleHessian
-from .curvature.operators.module import ModuleLoss as ModuleLoss
 from .curvature.operators.operator import Hessian as Hessian
 from .curvature.operators.operator import Matrix as Matrix
 from .curvature.operators.operator import dense as dense
@@ -39,6 +36,12 @@ from .model.gauge_projector import orbit_projector as orbit_projector
 from .model.objective import class_means as class_means
 from .model.objective import objective as objective
 from .model.problem import Problem as Problem
+from .network.data import keywords as keywords
+from .network.loss import ModuleLoss as ModuleLoss
+from .network.loss import own_loss as own_loss
+from .network.operators import ModuleGaussNewton as ModuleGaussNewton
+from .network.operators import ModuleHessian as ModuleHessian
+from .network.polishing import polish as polish
 from .plot.atlas import plot_atlas as plot_atlas
 from .plot.phase import plot_phase as plot_phase
 from .plot.point import plot_logits as plot_logits
@@ -124,12 +127,14 @@ __all__ = [
     "generators",
     "hessian",
     "import_weights",
+    "keywords",
     "load",
     "new_figure",
     "nullity",
     "objective",
     "orbit_dimension",
     "orbit_projector",
+    "own_loss",
     "paper_dimension",
     "phase_diagram",
     "place",
@@ -142,6 +147,7 @@ __all__ = [
     "plot_solve",
     "plot_spectra",
     "plot_spectrum",
+    "polish",
     "prevalence",
     "prove",
     "read_grid",

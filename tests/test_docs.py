@@ -11,10 +11,10 @@ from pathlib import Path
 from pkgutil import walk_packages
 
 import pytest
-from tests.test_readme import blocks, commands, execute
 
 import landscape
 from landscape.sweep.grid import read_grid
+from tests.test_readme import blocks, commands, execute
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

@@ -12,7 +12,6 @@ from random import Random
 import numpy as np
 import pytest
 from flint import ctx
-from tests.proof.tamperings import EITHER, OF_POINTS, OF_STRUCTURES, POINTS, STRUCTURES, Claims, core_of, padded, scaled, tampered
 
 from landscape.model.problem import Problem
 from landscape.proof import checker
@@ -23,6 +22,7 @@ from landscape.proof.scales import Group
 from landscape.proof.statement import Proof
 from landscape.proof.structures import prove_structure
 from landscape.structures.notation import parse_problem
+from tests.proof.tamperings import EITHER, OF_POINTS, OF_STRUCTURES, POINTS, STRUCTURES, Claims, core_of, padded, scaled, tampered
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The two counting methods that form the matrix: all eigenvalues, and the signs of the pivots."""
 
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +13,15 @@ from landscape.curvature.krylov import estimate_norm, seeded
 from landscape.curvature.operators.counted import Counted
 from landscape.curvature.operators.operator import SymmetricOperator, dense
 from landscape.curvature.spectra.spectrum import eigenvalues, rounding_radius
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """An operator that knows how far from critical its point is."""
+
+    def measured_radius(self) -> float:
+        """Returns the gradient radius of the point, or refuses a count there."""
+        ...
 
 
 @dataclass(frozen=True)
