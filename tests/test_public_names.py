@@ -1,5 +1,6 @@
 """`import landscape as ls`: the public names are there, typed, shown by an example, light to import, and all that pages use."""
 
+# mypy: disable-error-code="union-attr, arg-type, no-untyped-def, no-any-return, attr-defined"
 import ast
 import doctest
 import os
@@ -15,9 +16,9 @@ from pkgutil import iter_modules, walk_packages
 from types import ModuleType
 
 import pytest
-from test_readme import blocks
 
 import landscape as ls
+from tests.test_readme import blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 STUB = ROOT / "landscape" / "__init__.pyi"
@@ -108,6 +109,19 @@ def test_an_unknown_name_says_where_the_names_are() -> None:
 def test_the_import_alone_is_light() -> None:
     done = run(f"import sys, landscape; print([name for name in {HEAVY} if name in sys.modules], landscape.__version__)")
     assert done.stdout.split() == ["[]", ls.__version__], done.stderr
+
+
+def test_the_import_loads_no_module_but_itself() -> None:
+    done = run("import sys, importlib; before = set(sys.modules); import landscape; print(*sorted(set(sys.modules) - before))")
+    assert done.stdout.split() == ["landscape"], done.stderr
+
+
+def test_the_cost_of_the_import_can_be_measured() -> None:
+    spec = spec_from_file_location("imports", ROOT / "benchmarks" / "imports.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert {"pass", "import landscape as ls"} < set(module.PROGRAMS.values())
+    assert module.milliseconds("import time; time.sleep(0.3)", 1) > 300
 
 
 def test_a_problem_needs_no_torch() -> None:

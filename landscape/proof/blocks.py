@@ -15,10 +15,11 @@ a sum of the following blocks (Schur's lemma). L r (r-1)/2 null vectors, the rot
 
 Lemma 4 (inside a group, factors V_i -> V_i, L + 1 coordinates, all ones vector 1). Different groups share neither columns nor
 products, so that their trivial blocks do not meet.
-  Trivial, once: 2 - 1 1' + E 1 1'. Eigenvalues 2 (L times) and (L+1)(E - k), k = (L-1)/(L+1), that is -(L+1) psi' of
+
+- Trivial, once: 2 - 1 1' + E 1 1'. Eigenvalues 2 (L times) and (L+1)(E - k), k = (L-1)/(L+1), that is -(L+1) psi' of
   `landscape.proof.scales`: negative exactly at the small root.
-  Antisymmetric, (g-1)(g-2)/2 times: (1 + t near) 1 1': L rotations, and one positive eigenvalue (entry 0 is kept).
-  Symmetric with zero diagonal, g(g-3)/2 times for g >= 4: 2 - 1 1' + t near 1 1': 2 (L times) and (L+1) t near - (L-1).
+- Antisymmetric, (g-1)(g-2)/2 times: (1 + t near) 1 1': L rotations, and one positive eigenvalue (entry 0 is kept).
+- Symmetric with zero diagonal, g(g-3)/2 times for g >= 4: 2 - 1 1' + t near 1 1': 2 (L times) and (L+1) t near - (L-1).
 
 Lemma 5 (between groups i and j, (g_i-1)(g_j-1) times). Coordinates x_0..x_L of V_j -> V_i and y_0..y_L of V_i -> V_j. With c =
 (s_i / s_j)^(1/(L+1)): 1 on the diagonal, t_i far_j u u' on x with u_l = c^-l, t_j far_i v v' on y with v_l = c^l, and for p > l
