@@ -142,9 +142,9 @@ def _facts(text: str) -> dict[str, Any]:
 def _parsed(problem: str | None) -> "Problem | None":
     if problem is None:
         return None
-    from landscape.structures.notation import parse_problem
+    from landscape.model.problem import Problem
 
-    return parse_problem(problem)
+    return Problem.parse(problem)
 
 
 def _another(claimed: dict[str, Any], wanted: "Problem") -> str:
@@ -167,13 +167,14 @@ def _another(claimed: dict[str, Any], wanted: "Problem") -> str:
 
 
 def _of_structure(problem: str, start: str, root: Any) -> "Proof | Unproved | NoPoint":
+    from landscape.model.problem import Problem
     from landscape.model.reduced_point import Core
     from landscape.proof.box import prove_point
     from landscape.proof.structures import prove_structure
     from landscape.structures.analytic import logit_form
-    from landscape.structures.notation import parse_problem, parse_structure
+    from landscape.structures.notation import parse_structure
 
-    model, structure = parse_problem(problem), parse_structure(start, root)
+    model, structure = Problem.parse(problem), parse_structure(start, root)
     groups = _groups(model, structure)
     if groups is not None:
         return prove_structure(model, groups)

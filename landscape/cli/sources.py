@@ -91,14 +91,15 @@ def _source(
         if start is not None:
             raise InputError("expected --start only with --problem: a saved point has its own")
         return loaded(point, device), None
+    from landscape.model.problem import Problem
     from landscape.model.reduced_point import Core
     from landscape.structures.analytic import logit_form
-    from landscape.structures.notation import parse_problem, parse_structure
+    from landscape.structures.notation import parse_structure
 
     assert problem is not None
     if start is None:
         raise InputError("expected --start dnc, pairs, apex or partition:6,2,2 with --problem")
-    model = parse_problem(problem)
+    model = Problem.parse(problem)
     structure = parse_structure(start, root)
     return Core.from_form(model, logit_form(model, structure)), structure
 
@@ -106,7 +107,6 @@ def _source(
 def given_sizes(classes: int | None, samples: int | None, class_sizes: str | None) -> tuple[int, ...] | None:
     """Returns the class sizes that the options name, or None if they name none."""
     from landscape.numbers import parse_sizes
-    from landscape.structures.notation import equal_sizes
 
     if class_sizes is not None:
         sizes = parse_sizes(class_sizes)
@@ -117,7 +117,7 @@ def given_sizes(classes: int | None, samples: int | None, class_sizes: str | Non
         return None
     if classes is None or samples is None:
         raise InputError("expected --classes together with --samples")
-    return equal_sizes(classes, samples)
+    return (samples,) * classes
 
 
 def given_problem(
