@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.options import JsonFlag
 from landscape.cli.output import print_json, warn
-from landscape.cli.sources import JsonFlag
+from landscape.cli.progress import progress
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ def verify(
     rows: list[Verified] = []
     if not json:
         print(f"{'claim':{_WIDTHS[0]}}{'verdict':{_WIDTHS[1]}}derived in")
-    for row in run(fast, chosen):
-        rows.append(row)
-        if not json:
-            _print(row)
+    with progress("claims") as shown:
+        for row in run(fast, chosen):
+            rows.append(row)
+            shown.update(len(rows), len(chosen), row.claim.name)
+            if not json:
+                _print(row)
     if json:
         print_json([row.as_dict() for row in rows])
     changed = [row for row in rows if not row.as_written]

@@ -25,7 +25,7 @@ from landscape.degeneracy.methods import (
     second_method,
 )
 from landscape.degeneracy.proved import Wanted, recognised_groups, with_proof
-from landscape.degeneracy.reduction import reduce
+from landscape.degeneracy.reduction import reduce, require_room
 from landscape.degeneracy.relu_kinks import Kinks, kinks
 from landscape.degeneracy.report import DegeneracyReport, Flatness
 from landscape.errors import InputError
@@ -125,6 +125,8 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto", wanted: W
     if isinstance(source, Core) and method not in ("auto", "reduction"):
         raise InputError(f"expected a saved point for the method {method}, got one without parameters: write it with solve --out")
     wanted = wanted or Wanted()
+    if isinstance(source, Core):
+        require_room(source)
     choice = choose(source.problem, method, device=source.theta.device)
     place = _located_core(source) if isinstance(source, Core) else _located(source)
     measured = _measured(place, choice)

@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass
 from landscape.archive.job import RANDOM, AnalysisName, DescentName, Job
 from landscape.errors import InputError
 from landscape.numbers import parse_decay, parse_sizes
+from landscape.plain_file import read_text
 from landscape.sweep.axis import (
     CLOSED,
     LARGEST,
@@ -189,15 +190,9 @@ def read_grid(path: Path) -> Grid:
     Raises:
         InputError: If it cannot be read or is no grid; the message names the line and the key.
     """
+    text = read_text(path, _LARGEST_FILE, "a grid in TOML")
     try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise InputError(f"expected a grid of at most {_LARGEST_FILE} bytes, got {path}, which has {path.stat().st_size}")
-        text = path.read_text(encoding="utf-8")
         fields = tomllib.loads(text)
-    except OSError as error:
-        raise InputError(f"cannot read the grid {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"expected a TOML file in UTF-8, got {path} ({error.reason} at byte {error.start})") from error
     except (ValueError, RecursionError) as error:  # not TOML, or a number of thousands of digits
         place = re.search(r"line (\d+)", str(error))
         raise InputError(f"{path}:{place[1] if place else 1}: expected TOML: {error}") from error

@@ -13,12 +13,12 @@ import pytest
 from landscape.archive.job import Job
 from landscape.archive.records import Archive
 from landscape.errors import InputError
+from landscape.plain_file import Damaged
 from landscape.points.point import CriticalPoint
 from landscape.sweep.grid import parse_grid
 from landscape.sweep.run import run_sweep
 from landscape.sweep.settings import EngineSettings
 from landscape.sweep.worker import packed
-from landscape.tensor_file import Damaged
 from tests.sweep import faults
 
 JOB = Job((1, 1, 1), 3, 1, 1e-2)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from landscape.display import brief
 from landscape.errors import InputError
+from landscape.memory import require_memory
 
 CHUNK = 64  # columns per vmapped product: the fastest on CPUs among 1 .. 256 at 9100 parameters, and it bounds the memory
 _CACHED = 150_000  # numbers of a block that CPUs multiply fastest, but no fewer than _FEWEST columns
@@ -137,11 +138,15 @@ def _columns(block: Float[Tensor, "p k"]) -> int:
 def dense(operator: SymmetricOperator) -> Float[Tensor, "p p"]:
     """Returns the entries of an operator, from its products with the identity, CHUNK columns at a time.
 
-    Symmetrised; the memory is two matrices of size^2 numbers.
+    Symmetrised; the memory is two matrices of size^2 numbers, three with the eigenvalues that follow.
 
     Raises:
-        InputError: If a product is not finite, or the result is not symmetric to rounding.
+        InputError: If they take more main memory than is allowed, a product is not finite,
+            or the result is not symmetric to rounding.
     """
+    if operator.like.device.type == "cpu":
+        needed, matrix = 3.0 * operator.like.element_size() * operator.size**2, f"a dense matrix of {operator.size} rows"
+        require_memory(needed, matrix, "lower --classes, --width or --depth, or count with --method deflated")
     entries = operator.like.new_empty(operator.size, operator.size)
     for start in range(0, operator.size, CHUNK):
         stop = min(start + CHUNK, operator.size)
