@@ -65,6 +65,7 @@ class AtlasOptions:
         seed: Of its first start.
         temperature: Of the free energies; None is none.
         effort: Which counts are proved; "named" proves partitions up to 150 of them.
+        device: Where the search follows its starts.
     """
 
     roots: Roots = "large"
@@ -74,6 +75,7 @@ class AtlasOptions:
     seed: int = 0
     temperature: float | None = None
     effort: Effort = "doubtful"
+    device: str = "cpu"
 
 
 def atlas(problem: Problem, survey: AtlasOptions | None = None) -> Atlas:
@@ -109,7 +111,7 @@ def atlas(problem: Problem, survey: AtlasOptions | None = None) -> Atlas:
             )
     elif missing:
         raise InputError(_no_scale(problem, missing[0]))
-    ended = search(problem, survey.starts, survey.seed)
+    ended = search(problem, survey.starts, survey.seed, device=survey.device)
     entries = _with_found(entries, ended, survey) if survey.starts else entries
     chosen = [entry for entry in entries if survey.index is None or entry.index == survey.index]
     if survey.temperature is not None:

@@ -8,10 +8,12 @@ from cyclopts import Parameter
 from landscape.cli import DONE, NOT_AS_ASKED
 from landscape.cli.options import (
     NO_PROBLEM,
+    DeviceText,
     JsonFlag,
     ProblemOptions,
     ProveFlag,
     SeedNumber,
+    checked_device,
     whole_number,
     within,
 )
@@ -29,7 +31,9 @@ _COLUMNS = ("structure", "rank", "loss", *_COUNTS, "log volume", "log pdet", "fo
 def atlas(
     *,
     model: ProblemOptions = NO_PROBLEM,
-    groups: Annotated[list[str] | None, Parameter(help="Only this partition, such as 6,2,2; may be given again.")] = None,
+    groups: Annotated[
+        list[str] | None, Parameter(negative="", help="Only this partition, such as 6,2,2; may be given again.")
+    ] = None,
     roots: Annotated[Literal["large", "both"], Parameter(help="both: every group at its small root too (saddles).")] = "large",
     index: Annotated[
         int | None, Parameter(converter=whole_number, validator=within(0), help="Only points with this many negative eigenvalues.")
@@ -42,6 +46,7 @@ def atlas(
     out: Annotated[Path | None, Parameter(help="The whole table: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Loss against rank as .png, .pdf or .svg.")] = None,
     prove: ProveFlag = False,
+    device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
     """List the critical points of a linear cross-entropy problem by loss, each with its exact degeneracy.
@@ -59,8 +64,9 @@ def atlas(
     problem = model.build(n="1")
     kelvin = None if temperature is None else parse_number(temperature, "a temperature such as 1e-5")
     chosen = tuple(parse_sizes(text) for text in groups or ())
+    where = checked_device(device)
     with progress("atlas"):
-        found = table(problem, AtlasOptions(roots, chosen, index, search, seed, kelvin, "any" if prove else "named"))
+        found = table(problem, AtlasOptions(roots, chosen, index, search, seed, kelvin, "any" if prove else "named", where))
     if out is not None:
         _write(found, out)
     if plot is not None and found.entries:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -26,12 +26,10 @@ class Report:
     Attributes:
         label: The work in a few words.
         clock: The time in seconds, of any origin.
-        stream: The place where lines go; None for stderr.
     """
 
     label: str
     clock: Callable[[], float] = time.monotonic
-    stream: TextIO | None = None
     _bars: "Bars | None" = None
     _tasks: dict[str, int] = field(default_factory=dict)
     _started: float = 0.0
@@ -65,7 +63,7 @@ class Report:
         if self._bars is not None:
             self._bars.console.print(words, markup=False, highlight=False)
         else:
-            print(f"landscape: {words}", file=self.stream or sys.stderr, flush=True)
+            print(f"landscape: {words}", file=sys.stderr, flush=True)
 
 
 @contextmanager

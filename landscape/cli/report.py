@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
-from landscape.cli.options import DeviceText, JsonFlag, MethodChoice, ProveFlag, checked_device
+from landscape.cli.options import DeviceText, JsonFlag, MethodOption, ProveFlag, checked_device
 from landscape.cli.output import check_output, print_json, print_lines, warn
 from landscape.cli.progress import progress
 
@@ -16,7 +16,7 @@ def report(
     source: Annotated[Path, Parameter(help="A point saved by landscape, or a folder of them (landscape prevalence).")],
     *,
     out: Annotated[Path, Parameter(help="The page: .html.")],
-    method: MethodChoice = "auto",
+    method: MethodOption = "auto",
     prove: ProveFlag = False,
     device: DeviceText = "cpu",
     json: JsonFlag = False,

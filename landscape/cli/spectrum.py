@@ -23,7 +23,7 @@ def spectrum(
     model: ProblemOptions = NO_PROBLEM,
     start: StartText = None,
     root: RootText = "large",
-    method: SpectrumChoice = "auto",
+    method: Annotated[SpectrumChoice, Parameter(help="All eigenvalues, or an estimate: slq, pyhessian.")] = "auto",
     out: Annotated[Path | None, Parameter(help="Table of eigenvalue and multiplicity: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Picture of all points on the same scales: .png, .pdf or .svg.")] = None,
     device: DeviceText = "cpu",

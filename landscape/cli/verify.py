@@ -19,7 +19,7 @@ _WIDTHS = (24, 25)  # of the columns claim and verdict; rows are printed as they
 def verify(
     *,
     fast: Annotated[bool, Parameter(negative="", help="Fewer settings and seeds: under 2 minutes on one core, not 30.")] = False,
-    claim: Annotated[list[str] | None, Parameter(help='Only this one, such as "Theorem 5"; may be given again.')] = None,
+    claim: Annotated[list[str] | None, Parameter(negative="", help='Only this one, as "Theorem 5"; may be given again.')] = None,
     json: JsonFlag = False,
 ) -> int:
     """Check the claims of the paper: numbers computed now, a verdict from them, and where it is derived.

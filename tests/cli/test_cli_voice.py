@@ -1,7 +1,6 @@
 """One voice: the options, the words, the tables and the progress that all commands share."""
 
 import inspect
-import io
 import itertools
 import json
 import os
@@ -62,7 +61,9 @@ def test_the_options_of_a_problem_are_all_there_or_none(command: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_has_a_help_text_and_no_option_is_called_by_a_letter(command: str) -> None:
     for argument in app[command].assemble_argument_collection():
-        assert argument.parameter.help or argument.children, argument.name
+        if argument.name == "*":  # all options of a problem
+            continue
+        assert argument.parameter.help, argument.name
         assert all(len(name.lstrip("-")) > 1 for name in argument.names)
 
 
@@ -158,13 +159,12 @@ def test_a_table_has_columns_as_wide_as_their_widest_cell(capsys: pytest.Capture
 # ---------------------------------------------------------------------------------------------------------------- progress
 
 
-def test_a_line_a_minute_where_stderr_is_no_terminal() -> None:
+def test_a_line_a_minute_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     clock: Iterator[float] = itertools.count(100.0, 20.0)  # twenty seconds at each look
-    stream = io.StringIO()
-    report = Report("points", clock=lambda: next(clock), stream=stream)
+    report = Report("points", clock=lambda: next(clock))
     for done in range(1, 8):
         report.update(done, 7, f"loss {done}")
-    lines = stream.getvalue().splitlines()
+    lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("landscape: points: 3 of 7, loss 3, ")
     assert len(lines) == 2
     assert all(line.endswith(" min") for line in lines)
@@ -220,6 +220,6 @@ def test_an_interrupt_anywhere_else_is_one_line(monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.setattr("landscape.catalogue.table.atlas", stopped)
     assert run(["atlas", "--problem", TEXT]) == 1
-    assert (
-        capsys.readouterr().err == "landscape: interrupted: what was not saved before is lost, and the same command starts again\n"
-    )
+    said = capsys.readouterr().err
+    assert said.startswith("landscape: interrupted: what was not saved before is lost")
+    assert said.count("\n") == 1
