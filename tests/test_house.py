@@ -189,8 +189,8 @@ def unjudged(tree: ast.AST) -> Iterator[str]:
             case ast.ImportFrom(module="landscape.curvature.counting.zeros", names=names):
                 if any(alias.name in ("count_zeros", "*") for alias in names):
                     yield f"{node.lineno}: imports count_zeros"
-            case ast.Attribute(value=ast.Name(id="nullity"), attr="count_zeros"):
-                yield f"{node.lineno}: nullity.count_zeros"
+            case ast.Attribute(attr="count_zeros"):
+                yield f"{node.lineno}: count_zeros of a module"
             case ast.Attribute(value=ast.Attribute(attr="reason" | "detail") | ast.Name(id="reason" | "detail"), attr=attr):
                 if attr in ("startswith", "endswith", "removeprefix", "removesuffix", "replace"):
                     yield f"{node.lineno}: reads a sentence: {attr}"
@@ -199,7 +199,9 @@ def unjudged(tree: ast.AST) -> Iterator[str]:
 
 
 def test_every_count_passes_the_judge() -> None:
-    places = [path for path in sources("landscape") if path.parent.name != "curvature" and path.name != "judgement.py"]
+    counters = (ROOT / "landscape" / "curvature", ROOT / "landscape" / "degeneracy" / "judgement.py")
+    places = [path for path in sources("landscape") if not any(path.is_relative_to(counter) for counter in counters)]
+    assert len(places) > 50
     report([f"{named(path)}:{found}" for path in places for found in unjudged(ast.parse(path.read_text()))], "not judged")
 
 
@@ -207,7 +209,7 @@ def test_every_count_passes_the_judge() -> None:
     ("source", "seen"),
     [
         ("from landscape.curvature.counting.zeros import Nullity, count_zeros", True),
-        ("from landscape.curvature import nullity\nnullity.count_zeros(x, 0.0)", True),
+        ("from landscape.curvature.counting import zeros\nzeros.count_zeros(x, 0.0)", True),
         ("if report.reason.startswith('undecided'): pass", True),
         ("'routes' in report.reason", True),
         ("from landscape.curvature.counting.zeros import Nullity", False),
