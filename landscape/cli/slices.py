@@ -39,7 +39,7 @@ def slices(
     root: RootText = "large",
     along: Annotated[str | None, Parameter(help="One or two of stiffest, negative, null, gauge (stiffest,gauge).")] = None,
     span: Annotated[str | None, Parameter(help="Distance to either side; a quarter of the parameters' norm.")] = None,
-    steps: Annotated[int, Parameter(converter=whole_number, validator=within(2, 10_001), help="Places on each axis.")] = 51,
+    steps: Annotated[int, Parameter(converter=whole_number, validator=within(3, 501), help="Places on each axis.")] = 51,
     seed: SeedNumber = 0,
     out: Annotated[Path | None, Parameter(help="Table of places and losses: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Picture: .png, .pdf or .svg.")] = None,

@@ -85,7 +85,7 @@ def solve(
     _print(point, before, None if diverged else out, json)
     if point.outcome is Outcome.CONVERGED:
         return DONE
-    warn(f"not critical: {point.outcome.value}{'; nothing was saved' if diverged else f': go on with --start {out}'}")
+    warn(f"not critical: {point.outcome.value}; {'nothing was saved' if diverged else f'it is saved in {out}'}")
     return NOT_AS_ASKED
 
 

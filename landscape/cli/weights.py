@@ -59,7 +59,7 @@ def import_weights(
         rows = [("out", saved or "none"), *(move.rows() if polish else [])]
         print_lines([*rows, *(report.rows() if report else [])])
     if polish and point.outcome is not Outcome.CONVERGED:
-        warn(f"not critical: {point.outcome.value}{'; nothing was saved' if diverged else f': go on with solve --start {out}'}")
+        warn(f"not critical: {point.outcome.value}; {'nothing was saved' if diverged else f'it is saved in {out}'}")
         return NOT_AS_ASKED
     if report and report.verdict.critical and not report.resolved:
         warn(report.reason)

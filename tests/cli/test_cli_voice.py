@@ -210,7 +210,8 @@ def test_an_interrupted_solve_says_what_it_has_and_can_go_on(tmp_path: Path) -> 
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)
     assert process.returncode == 1, said
-    assert f"go on with --start {out}" in said[1]
+    assert "interrupted by hand: continue with --start FILE" in said[1]
+    assert f"it is saved in {out}" in said[1]
     assert out.exists()
 
 
