@@ -54,8 +54,8 @@ def contest(width: int) -> dict[str, float]:
             torch.testing.assert_close(ways[f"{kind}, {way}"](), ways[f"{kind}, ours"]())
     best = dict.fromkeys(ways, float("inf"))
     for _ in range(ROUNDS):
-        for name, way in ways.items():
-            best[name] = min(best[name], seconds(way))
+        for name, work in ways.items():
+            best[name] = min(best[name], seconds(work))
     return {"starts": count} | {name: 1e6 * value / count for name, value in best.items()}
 
 

@@ -29,7 +29,7 @@ _TICK = 0.1  # seconds between two looks
 def begin(grid: Path, folder: Path, *options: str) -> subprocess.Popen[str]:
     """Starts a sweep as a process of its own."""
     program = Path(sys.executable).with_name("landscape")
-    command = [program, "sweep", str(grid), "--out", str(folder), "--json", *options]
+    command: list[str | Path] = [program, "sweep", str(grid), "--out", str(folder), "--json", *options]
     environment = {**os.environ, "MKL_CBWR": "AVX2"}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 

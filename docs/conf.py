@@ -64,8 +64,10 @@ def plain(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[
     """Docstrings are plain text with `code`: stars are no markup, and what is indented after a blank line stays as it is."""
     written: list[str] = []
     depth = last = 0  # of the literal block that we are in, or 0; of the last line that is not blank
+    example = False  # from a prompt to the next blank line
     for line in lines:
         indent = len(line) - len(line.lstrip())
+        example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
         if line.strip():
             if depth and indent < depth:
                 depth = 0
@@ -73,7 +75,7 @@ def plain(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[
                 depth = indent
                 written += [" " * last + "::", ""]
             last = indent
-        written.append(line if depth or line.lstrip().startswith((">>>", "...")) else escaped(line))
+        written.append(line if depth or example else escaped(line))
     lines[:] = written
 
 

@@ -9,9 +9,12 @@ from landscape.plot.point import draw_logits
 from landscape.plot.theme import PAGE_WIDTH, new_figure, style
 from landscape.points.point import CriticalPoint
 from landscape.structures.analytic import logit_form
-from landscape.structures.kinds import Collapse, Pairs
+from landscape.structures.kinds import Collapse, Pairs, Structure
 
-STRUCTURES = {"collapse": (Collapse(), "DNC", "C0", "-"), "pairs": (Pairs(), "low rank", "C1", "--")}
+STRUCTURES: dict[str, tuple[Structure, str, str, str]] = {
+    "collapse": (Collapse(), "DNC", "C0", "-"),
+    "pairs": (Pairs(), "low rank", "C1", "--"),
+}
 
 
 def load() -> dict[str, CriticalPoint]:

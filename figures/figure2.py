@@ -1,5 +1,7 @@
 """Fig. 2: the share of starts that end at DNC, against the width and against the decay, with 95 % intervals."""
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -38,7 +40,7 @@ def _panel(axes: Axes, data: list[PrevalenceRow], name: str) -> None:
             [max(0.0, row.high - share) for share, row in zip(shares, rows, strict=True)],
         ]
         places = [getattr(row, name) for row in rows]
-        look = {"color": color, "marker": marker, "linestyle": line, "markersize": 3, "capsize": 2}
+        look: dict[str, Any] = {"color": color, "marker": marker, "linestyle": line, "markersize": 3, "capsize": 2}
         axes.errorbar(places, shares, errors, label=f"{scale:g}", **look)
     axes.set_ylim(-0.03, 1.03)
     if name == "decay":

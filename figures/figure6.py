@@ -27,8 +27,8 @@ def draw(data: dict[str, Any]) -> Figure:
             color, _, line = STYLES[run["feature_scale"]]
             label = f"$H_1$ scale {run['feature_scale']:g}"
             axes[0].plot(run["steps"][1:], run["losses"][1:], color=color, linestyle=line, label=label)
-        for name, (label, line) in REFERENCES.items():
-            axes[0].axhline(data[name], color="0.35", linestyle=line, linewidth=0.9, label=label)
+        for name, (words, dashes) in REFERENCES.items():
+            axes[0].axhline(data[name], color="0.35", linestyle=dashes, linewidth=0.9, label=words)
         axes[0].set(xscale="log", yscale="log", xlabel="step", ylabel="loss")
         axes[0].yaxis.set_major_locator(FixedLocator([0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10]))
         axes[0].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

@@ -15,13 +15,13 @@ from landscape.model.reduced_point import Core
 from landscape.plot.theme import BLUE, INK, ORANGE, PAGE_WIDTH, new_figure, style
 from landscape.points.point import CriticalPoint, Origin
 from landscape.structures.analytic import logit_form
-from landscape.structures.kinds import Collapse, Pairs
+from landscape.structures.kinds import Collapse, Pairs, Structure
 
 WIDTH, DEPTH = 70, 2  # where the two panels cross
 WIDTHS, DENSE, DEPTHS = (10, 20, 30, 40, 55, 70, 85, 100), (10, 15, 20), (1, 2, 3, 4, 5, 6)
 DOTS = (0, (2, 1.5))
 RING: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "none", "markeredgecolor": INK, "markersize": 6.5}
-POINTS = {"DNC": (Collapse(), BLUE, "o"), "pairs": (Pairs(), ORANGE, "s")}
+POINTS: dict[str, tuple[Structure, str, str]] = {"DNC": (Collapse(), BLUE, "o"), "pairs": (Pairs(), ORANGE, "s")}
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ def draw(data: Sequence[PhaseDiagram]) -> Figure:
     for place, diagram, title in zip(axes, data, ("$K = 10$", "$L = 2$"), strict=True):
         draw_phase(place, diagram, title)
         legend = place.get_legend()
+        assert legend is not None
         handles = legend.legend_handles
         legend.remove()  # one for both stands below
     with style():

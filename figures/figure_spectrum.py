@@ -12,10 +12,10 @@ from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.plot.theme import BLUE, GREEN, INK, ORANGE, PAGE_WIDTH, PURPLE, new_figure, style
 from landscape.structures.analytic import logit_form
-from landscape.structures.kinds import Collapse, Pairs
+from landscape.structures.kinds import Collapse, Pairs, Structure
 
 PAPER = Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2.0**-10)
-POINTS = {"DNC": Collapse(), "pairs": Pairs()}
+POINTS: dict[str, Structure] = {"DNC": Collapse(), "pairs": Pairs()}
 FAMILIES: dict[str, tuple[str, dict[str, Any], bool]] = {  # words, look, whether its multiplicities are written out
     "gauge rotations": ("gauge rotations, 0", {"color": ORANGE, "marker": "D"}, True),
     "gauge partners": (r"their partners, $\lambda_i + \lambda_{i+1}$", {"color": PURPLE, "marker": "s"}, True),
@@ -73,7 +73,7 @@ def _panel(axes: Axes, found: dict[str, dict[float, int]]) -> None:
     for name, (words, look, written) in FAMILIES.items():
         places, heights = list(found[name]), list(found[name].values())
         axes.vlines(places, 0.1, heights, color=look["color"], linewidth=1.0, zorder=1)
-        edge = {"markeredgecolor": "white", "markeredgewidth": 0.3}
+        edge: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.3}
         axes.plot(places, heights, linestyle="none", markersize=4.0, label=words, **edge, **look)
         for place, height in found[name].items() if written else ():
             aside = name == "within class"  # another stem stands close to its right

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ from landscape.solver.starts import Random, random_start
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Collapse
 
-SETTING = {"classes": 10, "samples": 5, "width": 70, "depth": 3, "decay": 2.0**-9}
+SETTING: dict[str, Any] = {"classes": 10, "samples": 5, "width": 70, "depth": 3, "decay": 2.0**-9}
 RELU, LINEAR = Problem.balanced(**SETTING, activation="relu"), Problem.balanced(**SETTING)
 FEATURE_SCALES, SEED = (1.0, 0.1), 0
 METHOD = GradientDescent(learning_rate=0.5, max_steps=60_000)

@@ -14,7 +14,6 @@ import torch
 
 import landscape
 from landscape.catalogue.table import AtlasOptions, atlas
-from landscape.curvature.operators.module import ModuleHessian, ModuleLoss
 from landscape.curvature.operators.operator import Hessian, Matrix
 from landscape.curvature.spectra.spectrum import Spectrum
 from landscape.degeneracy.analysis import analyse
@@ -24,6 +23,8 @@ from landscape.model.logit_form import write_parameters
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import compress
+from landscape.network.loss import ModuleLoss
+from landscape.network.operators import ModuleHessian
 from landscape.points.point import CriticalPoint, Origin
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Collapse

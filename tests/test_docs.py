@@ -11,10 +11,10 @@ from pathlib import Path
 from pkgutil import walk_packages
 
 import pytest
-from test_readme import blocks, commands, execute
 
 import landscape
 from landscape.sweep.grid import read_grid
+from tests.test_readme import blocks, commands, execute
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -98,7 +98,7 @@ def test_the_site_is_built_without_a_warning(source: Path) -> None:
     done = build(source)
     assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
     site = source.parent / "site"
-    for page in ("index", "quickstart", "mathematics", "comparison", "reference/curvature", "tutorials/index"):
+    for page in ("index", "quickstart", "mathematics", "comparison", "reference/public", "reference/curvature", "tutorials/index"):
         assert (site / f"{page}.html").stat().st_size > 5_000
     text = (site / "reference" / "curvature.html").read_text()
     assert "landscape.curvature.counting.interface.nullity" in text
@@ -116,7 +116,14 @@ def test_the_site_is_built_without_a_warning(source: Path) -> None:
 def test_a_tutorial_that_fails_stops_the_build(source: Path, tmp_path: Path) -> None:
     small = tmp_path / "docs"
     (small / "examples").mkdir(parents=True)
-    for name in ("conf.py", "figure_scraper.py", "floor_plan.py", "reference_pages.py", "examples/GALLERY_HEADER.rst"):
+    for name in (
+        "conf.py",
+        "figure_scraper.py",
+        "floor_plan.py",
+        "public_names.py",
+        "reference_pages.py",
+        "examples/GALLERY_HEADER.rst",
+    ):
         shutil.copy(source / name, small / name)
     (small / "index.md").write_text("# x\n\n```{toctree}\ntutorials/index\n```\n")
     (small / "examples" / "1_wrong.py").write_text('"""\nWrong\n=====\n"""\nassert 1 + 1 == 3\n')

@@ -11,51 +11,43 @@ Find a critical point of the paper's setting, count its flat directions, and see
 # the gradient to rounding.
 import torch
 
-from landscape.degeneracy.analysis import analyse
-from landscape.model.gauge import rotate
-from landscape.model.problem import Problem
-from landscape.points.point import CriticalPoint, Origin
-from landscape.solver.run import solve
-from landscape.solver.starts import Random, random_start
+import landscape as ls
 
-problem = Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2**-10)
-point = solve(problem, random_start(problem, Random(seed=3)))
+problem = ls.Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2**-10)
+point = ls.solve(problem, ls.Random(seed=3))
 point
 
 # %%
 # The report puts what is measured beside what symmetry predicts. Seed 3 ends at deep neural collapse (DNC): 1170 of the 9100
 # Hessian eigenvalues are zero. The gauge group, rotations of the two hidden spaces, has an orbit of exactly that dimension, so
 # nothing else is flat (excess 0). Theorem 5 of the paper counts 1098.
-report = analyse(point)
+report = ls.analyse(point)
 print(report)
 
 # %%
 # All 9100 eigenvalues, with their multiplicities. Zeros are drawn as the orange stem at 0.
-from landscape.plot.spectrum import draw_spectrum
-from landscape.plot.theme import new_figure
-
-assert report.spectrum is not None
-figure, (axes,) = new_figure(width=5.0, height=3.0)
-draw_spectrum(axes, report.spectrum, report.zeros.cutoff, "deep neural collapse", decay=2**-10)
+figure, (axes,) = ls.new_figure(width=5.0, height=3.0)
+ls.plot_spectrum(report, axes, "deep neural collapse")
 
 # %%
 # The count is a property of the point, not of the gauge in which it is written: rotate both hidden spaces at random, and neither
 # the loss nor the counts change.
-turned = CriticalPoint.at(problem, rotate(problem, point.theta, torch.Generator().manual_seed(0)), Origin("a random gauge"))
+theta = ls.rotate(problem, point.theta, torch.Generator().manual_seed(0))
+turned = ls.CriticalPoint.at(problem, theta, ls.Origin("a random gauge"))
 print(f"distance {float((turned.theta - point.theta).norm()):.2f}, difference of the losses {turned.loss - point.loss:.1e}")
-again = analyse(turned)
+again = ls.analyse(turned)
 print(again.nullity, again.index)
 
 # %%
 # A count needs a critical point. With noise of 0.001 in every parameter, zero and small eigenvalues can no longer be told apart,
 # and the report says so instead of giving a number.
 noise = torch.randn(problem.parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-blurred = analyse(CriticalPoint.at(problem, point.theta + 1e-3 * noise, Origin("with noise")))
+blurred = ls.analyse(ls.CriticalPoint.at(problem, point.theta + 1e-3 * noise, ls.Origin("with noise")))
 print(blurred.nullity, "-", blurred.reason)
 
 # %%
 # Another start ends elsewhere: seed 2 at pairs, the low-rank solution. Its loss is lower, its flat manifold smaller.
-other = analyse(solve(problem, random_start(problem, Random(seed=2))))
+other = ls.analyse(ls.solve(problem, ls.Random(seed=2)))
 other
 
 # %%

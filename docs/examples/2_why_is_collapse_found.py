@@ -9,19 +9,16 @@ dimension and free energy predict beside the counts.
 # %%
 # A model that is small enough to count in seconds: six classes with one sample each, two layers. Its critical points without
 # negative eigenvalues, from the atlas: pairs have the lowest loss, that of DNC is higher, and DNC has the largest flat manifold.
-from landscape.catalogue.table import AtlasOptions, atlas
-from landscape.model.problem import Problem
+import landscape as ls
 
 widths = (6, 8, 12, 20)
-problems = {width: Problem.balanced(classes=6, samples=1, width=width, depth=2, decay=2e-3) for width in widths}
-for entry in atlas(problems[12], AtlasOptions(index=0)).entries:
+problems = {width: ls.Problem.balanced(classes=6, samples=1, width=width, depth=2, decay=2e-3) for width in widths}
+for entry in ls.atlas(problems[12], ls.AtlasOptions(index=0)).entries:
     print(f"{entry.structure:16} loss {entry.loss:.8f}  rank {entry.rank}  flat dimensions {entry.nullity}")
 
 # %%
 # Forty random starts at each width, each followed to a critical point and named. The intervals are Wilson's, at 95 %.
-from landscape.studies.prevalence import Study, measure_prevalence
-
-found = {width: measure_prevalence(Study(problem), seeds=40) for width, problem in problems.items()}
+found = {width: ls.prevalence(problem, seeds=40) for width, problem in problems.items()}
 for width, result in found.items():
     low, high = result.interval("DNC")
     print(f"width {width:2}: {result.counts}, P(DNC) in [{low:.2f}, {high:.2f}]")
@@ -29,29 +26,21 @@ for width, result in found.items():
 # %%
 # The paper's explanation is dimension: R(d), the dimension of DNC's manifold over that of pairs. The dimensions are exact; they are
 # the number of zero Hessian eigenvalues.
-from landscape.model.dimensions import orbit_dimension
-
-ratio = {width: orbit_dimension(5, width, 2) / orbit_dimension(3, width, 2) for width in widths}
+ratio = {width: ls.orbit_dimension(5, width, 2) / ls.orbit_dimension(3, width, 2) for width in widths}
 
 # %%
 # The free energy of a minimum at temperature T weighs its loss, the volume of its orbit, its copies under relabelling and its
 # curvature. The difference between pairs and DNC over T is the log odds that this picture predicts.
-from landscape.catalogue.row import at_temperature
-
 temperature = 1e-5
 odds = {}
 for width, problem in problems.items():
-    table = {
-        entry.structure: at_temperature(problem, entry, temperature) for entry in atlas(problem, AtlasOptions(index=0)).entries
-    }
+    table = {entry.structure: entry for entry in ls.atlas(problem, ls.AtlasOptions(index=0, temperature=temperature)).entries}
     odds[width] = (table["pairs"].free_energy - table["DNC"].free_energy) / temperature
     print(f"width {width:2}: R(d) = {ratio[width]:.3f}, predicted log odds of DNC {odds[width]:+.0f}")
 
 # %%
 # Beside each other:
-from landscape.plot.theme import new_figure
-
-figure, (left, right) = new_figure(columns=2, width=7.0, height=3.0)
+figure, (left, right) = ls.new_figure(columns=2, width=7.0, height=3.0)
 shares = [found[width].counts.get("DNC", 0) / 40 for width in widths]
 bars = [[abs(end - share) for end in found[width].interval("DNC")] for width, share in zip(widths, shares)]
 for axes, values, name in ((left, ratio, "ratio of dimensions R(d)"), (right, odds, "predicted log odds, T = 1e-5")):

@@ -13,6 +13,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
+import landscape as ls
+
 digits = load_digits()
 inputs = torch.tensor(digits.data[:200] / 16, dtype=torch.float64)
 targets = torch.tensor(digits.target[:200])
@@ -21,59 +23,30 @@ with torch.random.fork_rng():
     network = nn.Sequential(nn.Linear(64, 8), nn.Softplus(), nn.Linear(8, 8, bias=False), nn.Linear(8, 10, bias=False)).double()
 
 # %%
-# Weight decay is part of the loss: without it, rescaling the layers would be flat too, and nothing would bound them. Training to a
-# small gradient is plain torch.
+# Weight decay is part of the loss: without it, rescaling the layers would be flat too, and nothing would bound them. The loss is
+# checked when it is made: the same result twice, the gradient that the module itself has, parts of a batch that add up. A count of
+# zeros needs a critical point to rounding, and `polish` goes there. It leaves the module alone.
+
 decay = 2e-3
-parameters = list(network.parameters())
-optimiser = torch.optim.LBFGS(
-    parameters, max_iter=800, history_size=50, tolerance_grad=1e-9, tolerance_change=0, line_search_fn="strong_wolfe"
-)
-
-
-def closure() -> torch.Tensor:
-    optimiser.zero_grad()
-    value = nn.functional.cross_entropy(network(inputs), targets) + decay / 2 * sum(p.square().sum() for p in parameters)
-    value.backward()
-    return value
-
-
-before, after = optimiser.step(closure).item(), closure().item()
-print(f"loss {before:.4f} at the start, {after:.6f} at the end")
-
-# %%
-# A count of zeros needs a critical point to rounding. A few Newton steps on the complement of the flat directions get there.
-from landscape.curvature.operators.module import ModuleHessian, ModuleLoss
-from landscape.curvature.operators.operator import dense
-
-for _ in range(10):
-    problem = ModuleLoss(network, nn.functional.cross_entropy, [(inputs, targets)], decay)
-    gradient = torch.func.grad(problem)(problem.theta)
-    print(f"gradient norm {float(gradient.norm()):.1e}")
-    if gradient.norm() < 1e-12:
-        break
-    values, vectors = torch.linalg.eigh(dense(ModuleHessian(problem)))
-    steep = values.abs() > 1e-8
-    move = vectors[:, steep] @ ((vectors[:, steep].mT @ gradient) / values[steep])
-    nn.utils.vector_to_parameters(problem.theta - move, parameters)
+trained = ls.polish(ls.ModuleLoss(network, nn.functional.cross_entropy, [(inputs, targets)], decay))
+print(f"{trained.stopped.value}: loss {trained.loss:.6f}, gradient norm {trained.gradient_norm:.0e}")
+print(f"{trained.gradients} gradients and {trained.products} Hessian products")
 
 # %%
 # Three ways to count, which share nothing but the Hessian products: all eigenvalues; pivot signs of a factorisation; the range of
-# the Hessian minus the decay, which needs no matrix of the size of the network. `gradient_radius` is how far from zero a flat
-# direction may lie because the gradient is not exactly zero.
-from landscape.curvature.counting.dense_and_inertia import Dense, Inertia
-from landscape.curvature.counting.interface import nullity
-from landscape.curvature.counting.lowrank import LowRank
-
-hessian = ModuleHessian(problem)
-counts = {type(method).__name__: nullity(hessian, method, gradient_radius=1e-11) for method in (Dense(), Inertia(), LowRank(decay))}
+# the Hessian minus the decay, which needs no matrix of the size of the network. How far from zero a flat direction may lie because
+# the gradient is not exactly zero is measured.
+hessian = ls.ModuleHessian(trained.problem)
+methods = (ls.Dense(), ls.Inertia(), ls.LowRank(decay))
+counts = {type(method).__name__: ls.nullity(hessian, method) for method in methods}
 for name, count in counts.items():
     print(f"{name:8} {count.count} zero, {count.negative} negative, resolved: {count.resolved}, chance of error {count.delta:.0e}")
 
 # %%
 # Symmetry: the head has rank r in a space of dimension 8, and the rotations move it along a Stiefel manifold of dimension
 # 8 r - r (r + 1) / 2. Weight decay has chosen the rank: some of the eight directions are unused.
-head = network[3].weight.detach() @ network[2].weight.detach()
-singular = torch.linalg.svdvals(head)
+weights = trained.problem.flat.split(trained.problem.theta)
+singular = torch.linalg.svdvals(weights["3.weight"] @ weights["2.weight"])
 rank = int((singular > 1e-8 * singular[0]).sum())
 explained = 8 * rank - rank * (rank + 1) // 2
 print(f"rank {rank}, {explained} dimensions explained, {counts['Dense'].count} measured")
@@ -83,20 +56,14 @@ assert {count.count for count in counts.values()} == {explained}
 # %%
 # A network's eigenvalues differ from each other, but for the zeros and those that weight decay alone makes (the decay and twice the
 # decay). So the others are drawn as a histogram.
-from landscape.curvature.spectra.spectrum import eigenvalues
-from landscape.plot.spectrum import draw_spectrum
-from landscape.plot.theme import new_figure
-
-figure, (axes,) = new_figure(width=5.0, height=3.0)
-draw_spectrum(axes, eigenvalues(hessian), counts["Dense"].cutoff, "digits classifier", decay)
+every = ls.eigenvalues(hessian)
+figure, (axes,) = ls.new_figure(width=5.0, height=3.0)
+ls.plot_spectrum(every, axes, "digits classifier", zero_radius=counts["Dense"].cutoff, decay=decay)
 
 # %%
 # Beyond what fits as a matrix, stochastic Lanczos quadrature gives shares with error bars. It is good for the bulk, and it never
 # gives an integer. Zeros beside eigenvalues of 0.00005 are too much to ask of 60 Lanczos steps, and the error bar says so.
-from landscape.curvature.spectra.density import Quadrature, density
-
-estimate = density(hessian, Quadrature(probes=20, steps=60, seed=0))
-every = eigenvalues(hessian).values
+estimate = ls.density(hessian, ls.Quadrature(probes=20, steps=60, seed=0))
 for low, high in ((0.05, 1e3), (-1e-8, 1e-8)):
-    share, exact = estimate.fraction(low, high), float(((every >= low) & (every <= high)).double().mean())
+    share, exact = estimate.fraction(low, high), float(((every.values >= low) & (every.values <= high)).double().mean())
     print(f"share in [{low:g}, {high:g}]: {share.mean:.4f} +- {share.error:.4f}, exact {exact:.4f}")

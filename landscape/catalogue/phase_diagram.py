@@ -102,7 +102,14 @@ class PhaseDiagram:
 def phase_diagram(
     problem: Problem, over: tuple[Setting, Setting], horizontal: tuple[float, ...], vertical: tuple[float, ...]
 ) -> PhaseDiagram:
-    """Returns the diagram of a problem with two of its settings varied.
+    """Returns what DNC is at every cell of a grid: a problem with two of its settings varied.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> diagram = ls.phase_diagram(problem, ("decay", "depth"), (1e-2, 0.2), (1.0, 2.0))
+        >>> [[cell.state for cell in row] for row in diagram.cells]
+        [['best known', 'no DNC point'], ['local minimum', 'no DNC point']]
 
     Raises:
         InputError: If the problem is of another kind, the settings are the same, or the grid is too large.

@@ -257,7 +257,15 @@ def _entry(problem: Problem, name: str, loss: float, singular: Tensor, measured:
 
 
 def at_temperature(problem: Problem, entry: AtlasRow, temperature: float) -> AtlasRow:
-    """Returns the entry with its Laplace free energy, where it is a minimum without excess."""
+    """Returns the entry with its Laplace free energy, where it is a minimum without excess.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> (collapse,) = ls.atlas(problem, ls.AtlasOptions(groups=((4,),))).entries
+        >>> f"{ls.at_temperature(problem, collapse, 1e-5).free_energy:.6f}"
+        '0.187605'
+    """
     if entry.index != 0 or entry.excess != 0 or entry.log_pdet is None or entry.copies is None or entry.nullity is None:
         return entry
     transverse = problem.parameters - entry.nullity

@@ -66,6 +66,13 @@ class AtlasOptions:
         temperature: Of the free energies; None is none.
         effort: Which counts are proved; "named" proves partitions up to 150 of them.
         device: Where the search follows its starts.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> table = ls.atlas(problem, ls.AtlasOptions(groups=((4,), (2, 2))))
+        >>> [row.structure for row in table.entries]
+        ['pairs', 'DNC']
     """
 
     roots: Roots = "large"
@@ -79,7 +86,13 @@ class AtlasOptions:
 
 
 def atlas(problem: Problem, survey: AtlasOptions | None = None) -> Atlas:
-    """Returns the table of a problem.
+    """Returns all known kinds of critical points of a problem, each with its loss, index, nullity, copies and orbit volume.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> [(row.structure, row.nullity) for row in ls.atlas(problem, ls.AtlasOptions(index=0)).entries]
+        [('pairs', 18), ('DNC', 24), ('zero', 0)]
 
     Raises:
         InputError: If the model is not linear with cross-entropy, a family that was asked for is too large, no group has a

@@ -35,15 +35,16 @@ def import_weights(
     from landscape.atomic_files import check_writable
     from landscape.degeneracy.analysis import analyse
     from landscape.numbers import parse_decay, parse_sizes
-    from landscape.points.foreign_weights import Layout, import_point
+    from landscape.points.foreign_weights import WeightsLayout
+    from landscape.points.foreign_weights import import_weights as imported
     from landscape.points.point import Outcome
     from landscape.solver.moved import NOT_CRITICAL, Move
     from landscape.solver.run import solve
 
     check_writable(out)
     device = checked_device(device)
-    layout = Layout(features, None if class_sizes is None else parse_sizes(class_sizes), labels)
-    given = point = import_point(weights, parse_decay(decay), loss, activation, layout, device)
+    layout = WeightsLayout(features, None if class_sizes is None else parse_sizes(class_sizes), labels)
+    given = point = imported(weights, parse_decay(decay), loss, activation, layout, device)
     if polish:
         with descent_progress("polish") as watch:
             point = solve(given.problem, given.theta, origin=given.origin, watch=watch)

@@ -64,7 +64,7 @@ def compiled(
     """Compiles an operator's product and compares it with the operator's own on a random block.
 
     Args:
-        operator: Its product must be pure torch, as that of `Product`, `Hessian` and `ModuleHessian` is.
+        operator: Its product must be pure torch, as that of `Product` is; products on a kept graph stay as they are.
         columns: The width of the block.
         compiler: Makes the program from the product.
 

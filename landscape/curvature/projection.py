@@ -63,6 +63,12 @@ class BasisProjector:
 
     Attributes:
         basis: Orthonormal; `require_projector` checks that.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> ls.BasisProjector(torch.eye(3, 1)).apply(torch.ones(3, 1)).flatten().tolist()
+        [1.0, 0.0, 0.0]
     """
 
     basis: Float[Tensor, "p m"]

@@ -21,13 +21,26 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from landscape.curvature.operators.module import ModuleLoss
+
+@runtime_checkable
+class FlatLoss(Protocol):
+    """A scalar function of one flat vector that knows a point, as `ModuleLoss` is."""
+
+    @property
+    def theta(self) -> Tensor:
+        """The point."""
+        ...
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        """Returns the value at a point."""
+        ...
+
 
 _LOCK = threading.Lock()  # the repairs live in a namespace that all threads share
 
@@ -50,7 +63,7 @@ class PyHessian:
         return cls(_Scalar(function, at), seed)
 
     @classmethod
-    def of_module(cls, problem: ModuleLoss, seed: int = 0) -> "PyHessian":
+    def of_module(cls, problem: FlatLoss, seed: int = 0) -> "PyHessian":
         """Returns the backend for a module's loss over all its batches."""
         return cls(_Scalar(problem, problem.theta), seed)
 

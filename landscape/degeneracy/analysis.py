@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from landscape.curvature.counting.zeros import Nullity
+from landscape.curvature.operators.operator import SymmetricOperator
 from landscape.curvature.spectra.spectrum import Spectrum, eigenvalues
 from landscape.degeneracy.judgement import Doubt, Verdict, confirmed, counted, is_faint, judge, not_critical
 from landscape.degeneracy.methods import (
@@ -114,6 +115,13 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto", wanted: W
     point only if that copy is as close as the gradient norm says it must be; the second route works at that copy too. Where the
     point is not critical enough, the spectrum is that of the Hessian at the point itself, or None.
 
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> report = ls.analyse(ls.solve(problem, ls.Random(seed=0)))
+        >>> report.structure, report.nullity, report.index, report.excess
+        ('pairs', 18, 0, 0)
+
     Args:
         source: The point.
         method: Of the count.
@@ -135,6 +143,35 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto", wanted: W
     verdict = place.doubt or _judged(place, zeros, found, wanted)
     verdict, second = _confirmed(place, zeros, verdict, choice)
     return _report(place, measured, zeros, verdict, found, second, choice.first, asked=method != "auto")
+
+
+def spectrum(source: CriticalPoint | Core | SymmetricOperator, method: MethodName | None = None) -> Spectrum:
+    """Returns all eigenvalues with multiplicities: of a point of a model, or of any operator.
+
+    Points of linear models go through the exact reduction, whatever their size. Everything else is formed as a matrix.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> found = ls.spectrum(ls.place(problem, ls.Collapse()))
+        >>> sum(times for value, times in found.atoms() if abs(value) < 1e-12), found.size
+        (24, 108)
+
+    Args:
+        source: A saved or reduced point, or an operator.
+        method: Of a point: `reduction`, `dense` or `lowrank`; None takes the one that fits the model.
+
+    Raises:
+        InputError: If the point is not critical enough, the method only counts, or it cannot be used for the model or its size.
+    """
+    if not isinstance(source, CriticalPoint | Core):
+        return eigenvalues(source)
+    report = analyse(source, method or choose(source.problem, "auto", device=source.theta.device).first)
+    if report.spectrum is None:
+        raise InputError(
+            f"expected a point and a method with a spectrum, got none by {report.method}: {report.reason or 'use dense'}"
+        )
+    return report.spectrum
 
 
 # ------------------------------------------------------------------------------------------------------------------ locate

@@ -30,6 +30,7 @@ from landscape.model.gauge import Orbit
 from landscape.model.gauge_projector import orbit_projector
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
+from landscape.points.point import CriticalPoint
 
 MethodName = Literal["auto", "reduction", "dense", "inertia", "quotient", "deflated", "lowrank", "lanczos"]
 Route = Literal["reduction", "dense", "inertia", "quotient", "deflated", "lowrank", "lanczos"]
@@ -119,6 +120,18 @@ def half_of_memory(device: torch.device) -> float:
 def hessian_at(problem: Problem, theta: Float[Tensor, " p"]) -> Product:
     """Returns the Hessian of the loss at a point by its hand-derived product."""
     return Product(Objective.of(problem, theta).linearize(theta), theta)
+
+
+def hessian(point: CriticalPoint) -> Product:
+    """Returns the Hessian at a point as an operator, for `nullity`, `density`, `extremes`, `trace` and `dense`.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> ls.hessian(ls.place(problem, ls.Collapse())).size
+        108
+    """
+    return hessian_at(point.problem, point.theta)
 
 
 def gradient_radius(gradient_norm: float, orbital: Orbit) -> float:

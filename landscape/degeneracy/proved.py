@@ -12,11 +12,15 @@ from torch import Tensor
 
 from landscape.curvature.spectra.spectrum import Spectrum
 from landscape.degeneracy.judgement import Doubt, Verdict, judge_spectrum, weighed
+from landscape.errors import InputError
 from landscape.model.dimensions import orbit_dimension
 from landscape.model.problem import Problem
-from landscape.model.reduced_point import Core
+from landscape.model.reduced_point import Core, compress
+from landscape.points.point import CriticalPoint
 from landscape.proof.scales import Group
 from landscape.proof.statement import NoPoint, Proof, Unproved
+from landscape.solver.newton import rank_tolerance
+from landscape.structures.analytic import logit_form
 from landscape.structures.blocks import Simplex, size_of
 from landscape.structures.kinds import Blocks, Collapse, Pairs, Partition, Root, Structure
 from landscape.structures.recognition import Recognised
@@ -25,6 +29,7 @@ Effort = Literal["doubtful", "named", "small", "any"]  # what is proved: doubtfu
 LARGEST_DOUBTFUL = 300  # core parameters up to which a doubtful count is proved unasked: half a second at 53 bits
 _COMMAND_SECONDS = 1.6  # of `landscape degeneracy` on a small point, nearly all of it the start of the interpreter and of torch
 _SHARE = 0.15  # of that time which an unasked proof of an undoubted count may take
+_OUTSIDE = 1e-6  # of the norm of a saved point: what it may have outside its core, which a proof is about
 _SAME_POINT = 1e-12  # relative distance of logits up to which a point is the named structure; solved points are within 1e-13
 
 
@@ -42,7 +47,11 @@ class Wanted:
 
 
 def named_groups(problem: Problem, structure: Structure) -> tuple[Group, ...] | None:
-    """Returns the groups of a partition structure in class order, or None for any other structure."""
+    """Returns the groups of a partition structure in class order, or None for any other structure.
+
+    Raises:
+        InputError: If the groups do not fit the classes.
+    """
     if not problem.is_linear:
         return None
     if problem.loss == "mse":
@@ -60,8 +69,69 @@ def named_groups(problem: Problem, structure: Structure) -> tuple[Group, ...] | 
             sizes = tuple(map(size_of, blocks))
         case _:
             return None
+    if min(sizes) < 1 or sum(sizes) != problem.classes:
+        listed = ",".join(map(str, sizes))
+        raise InputError(f"expected groups of at least 1 that sum to {problem.classes} classes, got {listed}")
     places = [sum(sizes[:i]) for i in range(len(sizes))]
     return tuple(partition_group(size, problem.class_sizes[place], root) for size, place in zip(sizes, places, strict=True))
+
+
+def prove(source: CriticalPoint | Core | Problem, structure: Structure | None = None) -> Proof | Unproved | NoPoint:
+    """Proves rank, index, nullity and loss of a critical point in ball arithmetic; the decays are the exact doubles given.
+
+    A named partition of a problem is proved by small blocks, for any number of classes. A point, and any other structure, is
+    proved by a box around its core, which holds exactly one critical point up to the symmetries.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2**-10)
+        >>> proof = ls.prove(problem, ls.Collapse())
+        >>> proof.nullity, proof.index
+        (1170, 0)
+        >>> small = ls.Problem.balanced(classes=3, samples=1, width=3, depth=2, decay=1e-2)
+        >>> box = ls.prove(ls.solve(small, ls.Random(seed=0)))
+        >>> box.rank, box.nullity, box.index
+        (2, 6, 0)
+
+    Args:
+        source: A saved or reduced point, or the problem of a structure.
+        structure: Of a problem; None with a point.
+
+    Returns:
+        The proof; `Unproved` with the step that failed, which says neither for nor against; or `NoPoint`, where it is proved that
+        the structure does not exist.
+
+    Raises:
+        InputError: If the layers are rectified, or the structure does not fit the problem.
+    """
+    if isinstance(source, Problem) != (structure is not None):
+        raise InputError("expected a point alone, or a problem together with a structure such as Collapse()")
+    problem = source if isinstance(source, Problem) else source.problem
+    if not problem.is_linear:
+        raise InputError(f"expected linear layers for a proof, got {problem.activation}: no proof is known for a rectifier")
+    if structure is not None:
+        groups = named_groups(problem, structure)
+        if groups is not None:
+            return structure_proof(problem, groups, nearby=False)
+        return point_proof(Core.from_form(problem, logit_form(problem, structure)), nearby=False)
+    core = core_of(source) if isinstance(source, CriticalPoint) else source
+    if isinstance(core, Unproved):
+        return core
+    assert isinstance(core, Core)
+    return point_proof(core, nearby=False)
+
+
+def core_of(saved: CriticalPoint) -> Core | Unproved:
+    """Returns the core that a proof about a saved point is about, or why the point is too far from critical to have one."""
+    problem, theta = saved.problem, saved.theta
+    try:
+        core, frames = compress(problem, theta, rank_tolerance(problem, theta, saved.gradient_norm))
+    except InputError as error:
+        return Unproved(f"the point has no core ({error})")
+    outside = float((core.embed(frames) - theta).norm())
+    if not outside <= _OUTSIDE * float(theta.norm()):
+        return Unproved(f"the point is not critical: {outside:.1e} of it lies outside its core: solve goes on from it")
+    return core
 
 
 def recognised_groups(problem: Problem, found: Recognised, logits: Float[Tensor, "k k"]) -> tuple[Group, ...] | None:

@@ -17,6 +17,11 @@ def orbit_dimension(rank: int, width: int, depth: int) -> int:
     The gauge group O(d)^L acts on a linear critical point of rank r with this orbit dimension whatever the multiplicities of
     its singular values, because the logits fix the frame at both ends. The data symmetry of squared error adds to it: see
     `orbit_dimension_at`.
+
+    Example:
+        >>> import landscape as ls
+        >>> ls.orbit_dimension(rank=9, width=70, depth=2)
+        1170
     """
     return depth * (width * rank - rank * (rank + 1) // 2)
 
@@ -38,6 +43,11 @@ def paper_dimension(multiplicities: Sequence[int], width: int, depth: int) -> in
     """Returns the dimension that Theorem 5 of the paper counts: L flag manifolds, which for r equal singular values is L r (d-r).
 
     Smaller than `orbit_dimension` as soon as a singular value repeats; the measured nullity agrees with `orbit_dimension`.
+
+    Example:
+        >>> import landscape as ls
+        >>> ls.paper_dimension([9], width=70, depth=2)  # deep neural collapse of ten classes: nine equal singular values
+        1098
 
     Args:
         multiplicities: Of the distinct non-zero singular values of the logits; their sum is the rank.

@@ -47,7 +47,17 @@ def interfaces(problem: Problem) -> int:
 
 
 def rotate(problem: Problem, theta: Float[Tensor, " p"], generator: torch.Generator) -> Float[Tensor, " p"]:
-    """Returns the same point in a random gauge: another parameter vector with the same logits and loss."""
+    """Returns the same point in a random gauge: another parameter vector with the same logits and loss.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> point = ls.place(problem, ls.Collapse())
+        >>> moved = ls.rotate(problem, point.theta, torch.Generator().manual_seed(0))
+        >>> bool((moved - point.theta).norm() > 1), abs(float(ls.objective(problem).loss(moved)) - point.loss) < 1e-14
+        (True, True)
+    """
     factors = Objective.of(problem, theta).split(theta)
     for index in range(interfaces(problem)):
         draw = torch.randn(problem.width, problem.width, dtype=theta.dtype, generator=generator)
@@ -95,6 +105,14 @@ def generators(problem: Problem, theta: Float[Tensor, " p"]) -> Float[Tensor, "p
     """Returns every gauge tangent A_i: (W_{i+1}, W_i) -> (-W_{i+1} A_i, A_i W_i), A_i = E_jk - E_kj, as columns.
 
     Part of the dense twin of `orbit`, for small widths: L d (d-1)/2 columns of P numbers. The rest are `data_generators`.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> tangents = ls.generators(problem, ls.place(problem, ls.Collapse()).theta)
+        >>> tuple(tangents.shape), int(torch.linalg.matrix_rank(tangents))
+        ((108, 30), 24)
     """
     return gauge_tangents(Objective.of(problem, theta).split(theta), interfaces(problem))
 

@@ -82,6 +82,12 @@ def orbit_projector(problem: Problem, theta: Float[Tensor, " p"], tolerance: flo
     One SVD per factor and one of size sum q (q-1)/2, q the used directions: cheap at low rank, as dear as the generators
     themselves at full rank.
 
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> ls.orbit_projector(problem, ls.place(problem, ls.Collapse()).theta, tolerance=1e-9).rank
+        24
+
     Args:
         problem: The model.
         theta: The point.

@@ -271,6 +271,35 @@ class _Trace:
     outputs: list[Tensor]
 
 
+def objective(problem: Problem, like: Tensor | None = None) -> Objective:
+    """Returns the loss of a problem as a function of one flat vector: `loss`, `gradient`, `logits`, `split`.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> loss = ls.objective(problem)
+        >>> zero = torch.zeros(problem.parameters, dtype=torch.float64)
+        >>> round(float(loss.loss(zero)), 10)  # log 4
+        1.3862943611
+        >>> [tuple(factor.shape) for factor in loss.split(zero)]
+        [(6, 8), (6, 6), (4, 6)]
+
+    Args:
+        problem: The model.
+        like: A tensor of the device and dtype that the constants should have; None means float64 on the CPU.
+    """
+    return Objective.of(problem, like)
+
+
 def class_means(problem: Problem, columns: Float[Tensor, "*b m"]) -> Float[Tensor, "*b k"]:
-    """Returns the mean of the sample columns of each class."""
+    """Returns the mean of the sample columns of each class.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=2, samples=2, width=2, depth=1, decay=0.1)
+        >>> logits = ls.objective(problem).logits(ls.place(problem, ls.Collapse()).theta)
+        >>> tuple(logits.shape), tuple(ls.class_means(problem, logits).shape)
+        ((2, 4), (2, 2))
+    """
     return torch.stack([part.mean(-1) for part in columns.split(list(problem.class_sizes), dim=-1)], dim=-1)

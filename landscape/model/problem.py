@@ -8,6 +8,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast, get_args
 
+from landscape.display import table
 from landscape.errors import InputError
 from landscape.numbers import parse_decay, parse_sizes
 
@@ -28,6 +29,14 @@ class Problem:
         decay: lambda > 0, one for all factors or one per factor in the order H_1, W_1, .., W_L.
         loss: "ce", the mean cross-entropy over samples, or "mse", half the mean squared error to the one-hot targets.
         activation: "linear", or "relu" after every W_l with 1 <= l < L (H_1 itself is not rectified).
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2**-10)
+        >>> problem.parameters
+        9100
+        >>> print(problem)
+        linear CE model, K=10 n=5 d=70 L=2 decay=0.000976562 (P=9100)
 
     Raises:
         InputError: If any of these is out of range.
@@ -182,6 +191,21 @@ class Problem:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"expected a problem with {', '.join(cls.__dataclass_fields__)}, got {fields!r}") from error
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: every setting by its name and by the letter of the paper."""
+        sizes = f"{self.class_sizes[0]} of each class" if self.is_balanced else _listed(self.class_sizes)
+        rows = [
+            ("classes K", str(self.classes)),
+            ("samples n", sizes),
+            ("width d", str(self.width)),
+            ("depth L", str(self.depth)),
+            ("decay", _listed(self.decays) if isinstance(self.decay, tuple) else f"{self.decay:g}"),
+            ("loss", self.loss),
+            ("activation", self.activation),
+            ("parameters P", str(self.parameters)),
+        ]
+        return table(str(self), rows)
 
     def __str__(self) -> str:
         sizes = f"n={self.class_sizes[0]}" if self.is_balanced else f"sizes={_listed(self.class_sizes)}"

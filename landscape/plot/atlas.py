@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from landscape.catalogue.row import AtlasRow
-from landscape.plot.theme import BLUE, INK, below, style
+from landscape.catalogue.table import Atlas
+from landscape.plot.theme import BLUE, INK, axes_or_new, below, style
 
 _SADDLES = "YlOrBr"
 _LARGE = 4.0  # highest over lowest loss from which the axis is logarithmic
@@ -114,3 +115,18 @@ def _key(marker: str, face: Any, edge: str, area: float, label: str) -> Line2D:
 
 def _copies(log: float) -> str:
     return f"{10**log:,.0f} copies" if log < 7 else f"$10^{{{log:.0f}}}$ copies"
+
+
+def plot_atlas(atlas: Atlas, ax: Axes | None = None, title: str = "") -> Axes:
+    """Draws an atlas, loss against rank, as `draw_atlas` does, on given axes or on those of a new figure.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> axes = ls.plot_atlas(ls.atlas(problem))
+        >>> axes.get_xlabel(), axes.get_ylabel()
+        ('rank', 'loss')
+    """
+    axes = axes_or_new(ax, 2.7)
+    draw_atlas(axes, atlas.entries, title)
+    return axes

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from landscape.catalogue.phase_diagram import STATES, PhaseCell, PhaseDiagram, Setting
-from landscape.plot.theme import below, style
+from landscape.plot.theme import axes_or_new, below, style
 from landscape.structures.dnc import fold_decay, stability_decay
 
 # from nothing to the best: grey, orange, light and dark blue, whose lightness differs too, for grey print; white is undecided
@@ -85,3 +85,18 @@ def _draw_thresholds(axes: Axes, diagram: PhaseDiagram, sides: tuple[np.ndarray,
             pair = (places, values) if across else (values, places)
             drawn += axes.plot(*pair, label=name, **look)  # type: ignore[arg-type]
     return drawn
+
+
+def plot_phase(diagram: PhaseDiagram, ax: Axes | None = None, title: str = "") -> Axes:
+    """Draws a phase diagram, as `draw_phase` does, on given axes or on those of a new figure.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> diagram = ls.phase_diagram(problem, ("decay", "depth"), (1e-3, 1e-2, 0.1), (1.0, 2.0))
+        >>> ls.plot_phase(diagram).get_ylabel()
+        'depth $L$'
+    """
+    axes = axes_or_new(ax, 2.7)
+    draw_phase(axes, diagram, title)
+    return axes

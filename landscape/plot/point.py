@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from torch import Tensor
 
-from landscape.plot.theme import BLUE, DARK_ORANGE, INK, ORANGE, style, symmetric_log
+from landscape.model.objective import Objective, class_means
+from landscape.plot.theme import BLUE, DARK_ORANGE, INK, ORANGE, axes_or_new, style, symmetric_log
 from landscape.points.point import CriticalPoint
 from landscape.solver.newton import rank_tolerance
 
@@ -112,3 +113,45 @@ def _draw_curve(axes: Axes, steps: np.ndarray, values: np.ndarray, name: str, lo
     ink = tuple(0.75 * part for part in color)
     axes.set_ylabel(f"{name} ({kind})", color=ink)
     axes.tick_params(axis="y", which="both", colors=ink)
+
+
+def plot_logits(point: CriticalPoint, ax: Axes | None = None, title: str = "") -> Axes:
+    """Draws the class-mean logits of a point as a heat map, on given axes or on those of a new figure.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> ls.plot_logits(ls.place(problem, ls.Pairs())).get_xlabel()
+        'class of the sample'
+    """
+    axes = axes_or_new(ax, 2.7)
+    draw_logits(axes, class_means(point.problem, Objective.of(point.problem, point.theta).logits(point.theta)), title)
+    return axes
+
+
+def plot_singular_values(point: CriticalPoint, ax: Axes | None = None, title: str = "") -> Axes:
+    """Draws the singular values of every factor of a point, on given axes or on those of a new figure.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> ls.plot_singular_values(ls.place(problem, ls.Pairs())).get_ylabel()
+        'singular value'
+    """
+    axes = axes_or_new(ax)
+    draw_singular_values(axes, point, title=title)
+    return axes
+
+
+def plot_solve(point: CriticalPoint, ax: Axes | None = None, title: str = "") -> Axes:
+    """Draws loss and gradient norm along the solve of a point, on given axes or on those of a new figure.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> ls.plot_solve(ls.solve(problem, ls.Random(seed=0))).get_xlabel()
+        'step'
+    """
+    axes = axes_or_new(ax)
+    draw_trace(axes, point, title)
+    return axes

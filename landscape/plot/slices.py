@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.ticker import MaxNLocator
 
-from landscape.plot.theme import BLUE, GREEN, INK, ORANGE, style
+from landscape.plot.theme import BLUE, GREEN, INK, ORANGE, axes_or_new, style
 from landscape.studies.basins import Segment
 from landscape.studies.slices import Direction, Line, Plane
 
@@ -105,3 +105,23 @@ def _named(direction: Direction) -> str:
 def _power(value: float) -> str:
     mantissa, _, exponent = f"{value:.2e}".partition("e")
     return f"{value:.3g}" if -3 <= int(exponent) < 4 else f"{mantissa} \\times 10^{{{int(exponent)}}}"
+
+
+def plot_slice(cut: Line | Plane | Mapping[str, Segment], ax: Axes | None = None, title: str = "") -> Axes:
+    """Draws what `slice_line`, `slice_plane` or `slice_between` found, on given axes or on those of a new figure.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> axes = ls.plot_slice(ls.slice_line(ls.place(problem, ls.Collapse()), "gauge"))
+        >>> axes.get_xlabel()
+        'gauge direction'
+    """
+    axes = axes_or_new(ax, 2.7 if isinstance(cut, Plane) else 0.0)
+    if isinstance(cut, Line):
+        draw_line(axes, cut, title)
+    elif isinstance(cut, Plane):
+        draw_plane(axes, cut, title)
+    else:
+        draw_segments(axes, cut, title=title)
+    return axes

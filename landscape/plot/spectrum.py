@@ -12,7 +12,20 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
 from landscape.curvature.spectra.spectrum import Spectrum
-from landscape.plot.theme import BLUE, DARK_ORANGE, INK, ORANGE, RED, style, symmetric_log
+from landscape.degeneracy.report import DegeneracyReport
+from landscape.errors import InputError
+from landscape.plot.theme import (
+    BLUE,
+    COLUMN_WIDTH,
+    DARK_ORANGE,
+    INK,
+    ORANGE,
+    RED,
+    axes_or_new,
+    new_figure,
+    style,
+    symmetric_log,
+)
 
 MOST_STEMS = 200  # distinct eigenvalues; beyond that stems touch at column width and a histogram says more
 
@@ -132,3 +145,77 @@ def _write_counts(axes: Axes, zeros: int, negative: int, decay: float | None) ->
     for value, name, side in ((decay, r"$\lambda$", "right"), (2 * decay, r"$2\lambda$", "left")) if decay else ():
         axes.axvline(value, color="0.6", linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
         axes.text(value, 1.0, name, transform=top, ha=side, va="bottom", color=INK, fontsize="small")
+
+
+def plot_spectrum(
+    spectrum: Spectrum | DegeneracyReport,
+    ax: Axes | None = None,
+    title: str | None = None,
+    zero_radius: float | None = None,
+    decay: float | None = None,
+) -> Axes:
+    """Draws multiplicities over eigenvalues, as `draw_spectrum` does, on given axes or on those of a new figure.
+
+    A report brings its own title, its zero radius and the decay that is marked.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> axes = ls.plot_spectrum(ls.analyse(ls.place(problem, ls.Collapse())))
+        >>> axes.get_title(), axes.get_xlabel()
+        ('DNC', 'Hessian eigenvalue')
+
+    Args:
+        spectrum: All eigenvalues, or a report that has them.
+        ax: The axes; None makes a figure.
+        title: Above the axes; None takes the structure of a report.
+        zero_radius: Eigenvalues of at most this size are zeros; None takes that of the report, or the error of the spectrum.
+        decay: Marks lambda and 2 lambda; None takes that of the report.
+
+    Raises:
+        InputError: If the report has no spectrum.
+    """
+    axes, (known, radius, marked) = axes_or_new(ax), _drawable(spectrum)
+    name = title if title is not None else spectrum.structure if isinstance(spectrum, DegeneracyReport) else ""
+    draw_spectrum(axes, known, radius if zero_radius is None else zero_radius, name, marked if decay is None else decay)
+    return axes
+
+
+def plot_spectra(spectra: Mapping[str, Spectrum | DegeneracyReport], ax: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    """Draws several spectra side by side on the same scales, on given axes or on those of a new figure.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> points = {"DNC": ls.place(problem, ls.Collapse()), "low rank": ls.place(problem, ls.Pairs())}
+        >>> axes = ls.plot_spectra({name: ls.spectrum(point) for name, point in points.items()})
+        >>> [place.get_title() for place in axes]
+        ['DNC', 'low rank']
+
+    Args:
+        spectra: By title.
+        ax: One for each spectrum.
+
+    Raises:
+        InputError: If a report has no spectrum, or the axes are not as many as the spectra.
+    """
+    axes = new_figure(columns=len(spectra), width=COLUMN_WIDTH * len(spectra))[1] if ax is None else ax
+    if len(axes) != len(spectra):
+        raise InputError(f"expected {len(spectra)} axes, one for each spectrum, got {len(axes)}")
+    parts = {name: _drawable(spectrum) for name, spectrum in spectra.items()}
+    radii = {name: radius for name, (_, radius, _) in parts.items() if radius is not None}
+    decays = {decay for _, _, decay in parts.values()}
+    draw_spectra(axes, {name: known for name, (known, _, _) in parts.items()}, radii, decays.pop() if len(decays) == 1 else None)
+    return axes
+
+
+def _drawable(source: Spectrum | DegeneracyReport) -> tuple[Spectrum, float | None, float | None]:
+    """Returns a spectrum, with the zero radius and the one decay of a report."""
+    if isinstance(source, Spectrum):
+        return source, None, None
+    if source.spectrum is None:
+        raise InputError(
+            f"expected a report with a spectrum, got one by {source.method}: {source.reason or 'use reduction or dense'}"
+        )
+    decays = set(source.problem.decays)
+    return source.spectrum, None if source.zeros is None else source.zeros.cutoff, decays.pop() if len(decays) == 1 else None

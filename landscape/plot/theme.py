@@ -54,18 +54,41 @@ def style() -> Iterator[None]:
 
 
 def new_figure(rows: int = 1, columns: int = 1, width: float = COLUMN_WIDTH, height: float = 0.0) -> tuple[Figure, list[Axes]]:
-    """Returns a figure and its axes, row by row, in the house style; sizes in inches, a height of 0 means 2.2 per row."""
+    """Returns a figure and its axes, row by row, in the house style; sizes in inches, a height of 0 means 2.2 per row.
+
+    Example:
+        >>> import landscape as ls
+        >>> figure, axes = ls.new_figure(columns=2, width=6.75)
+        >>> len(axes), figure.get_size_inches().tolist()
+        (2, [6.75, 2.2])
+    """
     with style():
         figure = Figure(figsize=(width, height or 2.2 * rows), layout="constrained")
         return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def axes_or_new(ax: Axes | None, height: float = 0.0) -> Axes:
+    """Returns the axes that were given, or those of a new figure one column wide; a height of 0 means 2.2 inches."""
+    return new_figure(height=height)[1][0] if ax is None else ax
+
+
+def save_figure(figure: Figure, path: Path | str) -> None:
     """Writes PNG, PDF or SVG by the suffix of the name, whole or not at all; the same picture gives the same bytes.
+
+    Example:
+        >>> import landscape as ls
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> figure, axes = ls.new_figure()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     ls.save_figure(figure, f"{folder}/empty.svg")
+        ...     Path(folder, "empty.svg").read_text()[:5]
+        '<?xml'
 
     Raises:
         InputError: If the suffix is another one or the file cannot be written.
     """
+    path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
     if kind not in _METADATA:
         raise InputError(f"expected a picture named .png, .pdf or .svg, got {path.name}")

@@ -33,13 +33,18 @@ _NAMED = re.compile(r"([wh])_?(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What the file does not say about its arrays.
+class WeightsLayout:
+    """What a file of weights does not say about its arrays.
 
     Attributes:
         features: Name of the feature array; None looks for H_1. Stored as width x samples, or samples x width if only that fits.
         class_sizes: Of the samples in class order; None with no labels means equal classes.
         labels: Name of an integer array in the file, or a path to a .npy or text file; the samples are then sorted by class.
+
+    Example:
+        >>> import landscape as ls
+        >>> ls.WeightsLayout(features="embeddings", labels="y").features
+        'embeddings'
     """
 
     features: str | None = None
@@ -47,20 +52,35 @@ class Layout:
     labels: str | None = None
 
 
-def import_point(
-    path: Path,
+def import_weights(
+    path: Path | str,
     decay: float | tuple[float, ...],
     loss: Loss = "ce",
     activation: Activation = "linear",
-    layout: Layout | None = None,
+    layout: WeightsLayout | None = None,
     device: str = "cpu",
 ) -> CriticalPoint:
-    """Returns the weights as a point, exactly as they are (float32 is widened to float64), on a device.
+    """Returns weights trained elsewhere as a point, exactly as they are (float32 is widened to float64), on a device.
+
+    The file is .safetensors, .npz, .pt or .pth, with arrays H_1 and W_1 .. W_L. Nothing in it is run. Such weights are rarely
+    critical to rounding: `solve` goes on from the point.
+
+    Example:
+        >>> import landscape as ls
+        >>> import numpy as np
+        >>> import tempfile
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> arrays = ls.place(problem, ls.Collapse()).factors()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/trained.npz", **arrays)
+        ...     point = ls.import_weights(f"{folder}/trained.npz", decay=1e-2)
+        >>> point.problem == problem
+        True
 
     Raises:
         InputError: If the file cannot be read safely, or its arrays do not fit one model.
     """
-    layout = layout or Layout()
+    path, layout = Path(path), layout or WeightsLayout()
     arrays = read_arrays(path)
     features, layers = _factors(arrays, layout.features, path)
     width, classes = features.shape[0], layers[-1].shape[0]
@@ -166,7 +186,7 @@ def _check_chain(layers: list[Tensor], width: int, path: Path) -> None:
 
 
 def _classes(
-    arrays: dict[str, Tensor], layout: Layout, classes: int, samples: int, path: Path
+    arrays: dict[str, Tensor], layout: WeightsLayout, classes: int, samples: int, path: Path
 ) -> tuple[tuple[int, ...], Float[Tensor, " n"] | Tensor]:
     """Returns the class sizes and the order that sorts the samples by class."""
     order = torch.arange(samples)

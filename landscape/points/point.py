@@ -25,7 +25,13 @@ from landscape.points.point_rounding import rounding_of
 
 
 class Outcome(Enum):
-    """Why a solve stopped; the value says what to do next."""
+    """Why a solve stopped; the value says what to do next.
+
+    Example:
+        >>> import landscape as ls
+        >>> ls.Outcome.CONVERGED.value
+        'the gradient norm is below the tolerance'
+    """
 
     CONVERGED = "the gradient norm is below the tolerance"
     MAX_STEPS = "the steps ran out: continue with --start FILE and more --max-steps"
@@ -44,6 +50,12 @@ class Origin:
         methods: What moved it, in order, with their settings.
         seed: Of the start or of the gauge; None where nothing was drawn.
         versions: Of what computed it.
+
+    Example:
+        >>> import landscape as ls
+        >>> origin = ls.Origin("weights of a colleague", methods=("SGD",), seed=3)
+        >>> origin.start, sorted(origin.versions)
+        ('weights of a colleague', ['landscape', 'numpy', 'torch'])
     """
 
     start: str
@@ -67,6 +79,14 @@ class CriticalPoint:
         steps: Steps of all methods together; a step of plain descent and one of Newton count alike.
         origin: Provenance.
         trace: Rows (steps, loss, gradient norm) along the way, thinned.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> problem = ls.Problem.balanced(classes=2, samples=1, width=2, depth=1, decay=0.1)
+        >>> zero = ls.CriticalPoint.at(problem, torch.zeros(problem.parameters).double(), ls.Origin("by hand"))
+        >>> zero
+        CriticalPoint(linear CE model, K=2 n=1 d=2 L=1 decay=0.1 (P=8); loss 0.6931471806, gradient norm 0.0e+00, given)
     """
 
     problem: Problem
@@ -153,13 +173,13 @@ class CriticalPoint:
         }
         return header, arrays
 
-    def save(self, path: Path) -> None:
-        """Writes the file, whole or not at all.
+    def save(self, path: Path | str) -> None:
+        """Writes the file, whole or not at all; `landscape.load` reads it back.
 
         Raises:
             InputError: If it cannot be written.
         """
-        write(path, *self.contents())
+        write(Path(path), *self.contents())
 
     @classmethod
     def load(cls, path: Path, device: str | torch.device = "cpu") -> "CriticalPoint":
@@ -205,3 +225,22 @@ class CriticalPoint:
                     f"expected the {name} of the parameters in {file.path}, {found:.10g}, got {stored:.10g} in its header: "
                     "the file was changed, or is of another problem"
                 )
+
+
+def load(path: Path | str, device: str | torch.device = "cpu") -> CriticalPoint:
+    """Reads a saved point, and computes loss and gradient norm again.
+
+    Example:
+        >>> import landscape as ls
+        >>> import tempfile
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     ls.place(problem, ls.Collapse()).save(f"{folder}/point.safetensors")
+        ...     point = ls.load(f"{folder}/point.safetensors")
+        >>> ls.analyse(point).nullity
+        24
+
+    Raises:
+        InputError: If it is missing, not such a file, damaged, of a newer format, or its evidence is that of other parameters.
+    """
+    return CriticalPoint.load(Path(path), device)

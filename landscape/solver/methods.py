@@ -16,6 +16,13 @@ class GradientDescent:
         learning_rate: 0.5 in the paper (Fig. 1).
         max_steps: The paper's setting took 27 000 to 62 000 steps to gradient norm 1e-7 (seeds 0 to 11).
         tolerance: Gradient norm at which it stops.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=3, samples=1, width=4, depth=2, decay=2e-2)
+        >>> descent = ls.GradientDescent(learning_rate=0.5, tolerance=1e-6)
+        >>> ls.analyse(ls.solve(problem, ls.Random(), [descent, ls.Newton()])).structure
+        'DNC'
     """
 
     learning_rate: float = 0.5
@@ -37,6 +44,13 @@ class PseudoTransient:
         max_steps: Steps tried.
         max_products: Conjugate-gradient iterations per step.
         tolerance: Gradient norm at which it stops.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=3, samples=1, width=4, depth=2, decay=2e-2)
+        >>> flow = ls.PseudoTransient(curvature_tolerance=0.05)
+        >>> ls.analyse(ls.solve(problem, ls.Random(), [flow, ls.Newton()])).structure
+        'DNC'
     """
 
     first_step: float = 0.5
@@ -54,6 +68,12 @@ class LBFGS:
         max_steps: Iterations.
         history: Pairs kept.
         tolerance: Gradient norm at which it stops.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=3, samples=1, width=4, depth=2, decay=2e-2)
+        >>> ls.analyse(ls.solve(problem, ls.Random(), [ls.LBFGS(), ls.Newton()])).structure
+        'DNC'
     """
 
     max_steps: int = 20_000
@@ -76,6 +96,13 @@ class SoftplusContinuation:
         stage_steps: Steps tried in a stage.
         max_steps: Steps of all stages together.
         tolerance: Gradient norm of the ReLU loss at which it stops.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=2, samples=2, width=3, depth=2, decay=2e-2, activation="relu")
+        >>> point = ls.solve(problem, ls.Random(seed=0), [ls.SoftplusContinuation(), ls.Newton()])
+        >>> point.gradient_norm < 1e-8
+        True
     """
 
     first_sharpness: float = 10.0
@@ -96,6 +123,14 @@ class Newton:
     Attributes:
         max_steps: Newton steps.
         tolerance: Gradient norm at which it stops.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> saddle = ls.place(problem, ls.Collapse(root="small"))
+        >>> moved = ls.solve(problem, saddle.theta * 1.0001, [ls.Newton()])
+        >>> ls.analyse(moved).structure
+        'DNC at the small root'
     """
 
     max_steps: int = 30

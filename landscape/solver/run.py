@@ -17,6 +17,7 @@ from landscape.solver.descent import gradient_descent, lbfgs
 from landscape.solver.flow import pseudo_transient
 from landscape.solver.methods import LBFGS, GradientDescent, Method, Newton, PseudoTransient, SoftplusContinuation, State
 from landscape.solver.newton import newton
+from landscape.solver.starts import Random, random_origin, random_start
 
 CRITICAL = 1e-12  # gradient norm that counts as converged; the paper's setting reaches 1e-15 after polishing
 _TRACE_LIMIT = 2_000  # rows kept of the record; beyond that every second one goes
@@ -35,26 +36,34 @@ Watch = Callable[[State], None]
 
 def solve(
     problem: Problem,
-    theta: Float[Tensor, " p"],
+    start: Float[Tensor, " p"] | Random | CriticalPoint,
     methods: Sequence[Method] = (PseudoTransient(), Newton()),
     origin: Origin | None = None,
     tolerance: float = CRITICAL,
     watch: Watch = lambda state: None,
 ) -> CriticalPoint:
-    """Returns where the methods, one after the other, lead from `theta`.
+    """Returns where the methods, one after the other, lead from a start.
 
     Ctrl-C (KeyboardInterrupt) ends it with the last state and `Outcome.INTERRUPTED`; nothing is lost, and the point can be
     the start of another solve.
 
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> point = ls.solve(problem, ls.Random(seed=0))
+        >>> point.outcome.name, round(point.loss, 10)
+        ('CONVERGED', 0.1855135998)
+
     Args:
         problem: The model.
-        theta: The start; its device and dtype are those of the work.
+        start: A random start, a point to go on from, or parameters; the device and dtype of parameters are those of the work.
         methods: The descent decides the basin; Newton only polishes, so it comes last.
-        origin: Provenance of the start.
+        origin: Provenance of the start; None takes that of a random start or of the point.
         tolerance: The gradient norm that counts as critical.
         watch: Called with every state that a method reports.
     """
-    origin = origin or Origin("given parameters")
+    theta, known = _begun(problem, start)
+    origin = origin or known
     record: list[tuple[int, float, float]] = []
     state: State | None = None
     steps, outcome = 0, None
@@ -93,6 +102,17 @@ def require_room(problem: Problem, methods: Sequence[Method]) -> None:
     arrays, name = max(_ARRAYS[type(method)] for method in methods)
     taken = f"the method {name} on {problem.parameters} parameters"
     require_memory(8.0 * arrays * problem.parameters, taken, "lower --width or --depth")
+
+
+def _begun(problem: Problem, start: Tensor | Random | CriticalPoint) -> tuple[Tensor, Origin]:
+    """Returns the parameters of a start, and where they come from."""
+    match start:
+        case Random():
+            return random_start(problem, start), random_origin(start)
+        case CriticalPoint():
+            return start.theta, start.origin
+        case _:
+            return start, Origin("given parameters")
 
 
 def _states(problem: Problem, theta: Tensor, method: Method) -> Iterator[State]:

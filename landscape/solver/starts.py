@@ -1,4 +1,4 @@
-"""Random starts: the distribution that descent begins from, as a value and as parameters."""
+"""Where a solve begins: random starts as a value and as parameters, and known structures written out as points."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.model.logit_form import write_parameters
 from landscape.model.problem import Problem
+from landscape.model.reduced_point import Core
+from landscape.points.point import CriticalPoint, Origin
+from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Structure
+from landscape.structures.notation import describe
 
 
 @dataclass(frozen=True)
@@ -15,11 +21,68 @@ class Random:
     """W_l ~ N(0, weight_scale^2 / d) and H_1 ~ N(0, feature_scale^2), entry by entry, from one seed.
 
     The paper does not state its scales; both change which structure descent finds.
+
+    Attributes:
+        weight_scale: Standard deviation of the entries of every W_l, times sqrt(d).
+        feature_scale: Standard deviation of the entries of H_1.
+        seed: Seed of the draw; it means the same start on every device.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> ls.analyse(ls.solve(problem, ls.Random(seed=1))).structure
+        'DNC'
     """
 
     weight_scale: float = 1.0
     feature_scale: float = 1.0
     seed: int = 0
+
+
+def random_origin(start: Random) -> Origin:
+    """Returns the provenance of a random start, in the words that every file has."""
+    return Origin(f"random, c_W={start.weight_scale:g}, c_H={start.feature_scale:g}", seed=start.seed)
+
+
+def place(problem: Problem, structure: Structure, gauge: int | None = None) -> CriticalPoint:
+    """Returns the critical point of a known structure, from its closed form; nothing is solved but scalar equations.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> point = ls.place(problem, ls.Pairs(), gauge=1)
+        >>> point.gradient_norm < 1e-14
+        True
+
+    Args:
+        problem: A model with linear layers.
+        structure: `Collapse`, `Pairs`, `Partition` or `Apex`.
+        gauge: Seed of random rotations of the hidden spaces; None aligns every frame with the first coordinates.
+
+    Raises:
+        InputError: If the problem has no such point; the message names the largest decay that has one.
+    """
+    theta = write_parameters(problem, logit_form(problem, structure), gauge)
+    return CriticalPoint.at(problem, theta, Origin(f"analytic {describe(structure)}", seed=gauge))
+
+
+def place_reduced(problem: Problem, structure: Structure) -> Core:
+    """Returns a known structure as a reduced point: no array of it has the size of the width or of the samples.
+
+    `analyse` and `prove` take it in place of a point, so a model of any width can be counted.
+
+    Example:
+        >>> import landscape as ls
+        >>> huge = ls.Problem.balanced(classes=10, samples=5, width=20_000, depth=6, decay=1e-3)
+        >>> huge.parameters
+        2001200000
+        >>> ls.analyse(ls.place_reduced(huge, ls.Collapse())).nullity
+        1079730
+
+    Raises:
+        InputError: If the problem has no such point.
+    """
+    return Core.from_form(problem, logit_form(problem, structure))
 
 
 def random_start(problem: Problem, start: Random) -> Float[Tensor, " p"]:

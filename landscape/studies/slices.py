@@ -29,6 +29,7 @@ from landscape.model.gauge_projector import orbit_projector
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import accepted_rank
+from landscape.points.point import CriticalPoint
 from landscape.solver.newton import rank_tolerance
 from landscape.studies.basins import Segment, gauge_aligned, segment
 
@@ -275,6 +276,70 @@ def spaced(theta: Float[Tensor, " p"], span: float | None = None, steps: int = 5
         raise InputError(f"expected 3 to {MOST_STEPS} steps, got {steps}")
     reach = (DEFAULT_SPAN * float(theta.norm()) or 1.0) if span is None else span
     return torch.linspace(-reach, reach, steps, dtype=theta.dtype, device=theta.device)
+
+
+def slice_line(point: CriticalPoint, along: Along = "stiffest", span: float | None = None, steps: int = 51, seed: int = 0) -> Line:
+    """Returns the loss on a line through a point.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> cut = ls.slice_line(ls.place(problem, ls.Collapse()), "gauge")
+        >>> bool(cut.orbit.max() - cut.orbit.min() < 1e-12 < cut.loss.max() - cut.loss.min())
+        True
+
+    Args:
+        point: The point, critical or nearly so.
+        along: The direction, as `directions` describes it.
+        span: Distance to either side; None takes a quarter of the norm of the parameters.
+        steps: Places on the line.
+        seed: Of the rotations and of the random vectors.
+
+    Raises:
+        InputError: If the point has no such direction, or span or steps are out of range.
+    """
+    places = spaced(point.theta, span, steps)
+    return line(point.problem, point.theta, directions(point.problem, point.theta, [along], seed)[0], places)
+
+
+def slice_plane(
+    point: CriticalPoint,
+    along: tuple[Along, Along] = ("stiffest", "gauge"),
+    span: float | None = None,
+    steps: int = 51,
+    seed: int = 0,
+) -> Plane:
+    """Returns the loss on a plane through a point; arguments and errors as for `slice_line`, with two directions.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> cut = ls.slice_plane(ls.place(problem, ls.Collapse()), ("stiffest", "gauge"), steps=5)
+        >>> tuple(cut.loss.shape)
+        (5, 5)
+    """
+    places = spaced(point.theta, span, steps)
+    first, second = directions(point.problem, point.theta, along, seed)
+    return plane(point.problem, point.theta, (first, second), places)
+
+
+def slice_between(point: CriticalPoint, other: CriticalPoint, steps: int = 51) -> dict[str, Segment]:
+    """Returns the loss on the straight way between two points, as they are and after gauge alignment of the second.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> ways = ls.slice_between(ls.place(problem, ls.Collapse(), gauge=0), ls.place(problem, ls.Pairs(), gauge=1))
+        >>> sorted(ways), ways["gauge aligned"].distance < ways["as given"].distance
+        (['as given', 'gauge aligned'], True)
+
+    Raises:
+        InputError: If the points are of different problems, or the steps are out of range.
+    """
+    if point.problem != other.problem:
+        raise InputError(f"expected two points of one problem, got the {point.problem} and the {other.problem}")
+    straight, aligned = between(point.problem, point.theta, other.theta, steps)
+    return {"as given": straight, "gauge aligned": aligned}
 
 
 def line(problem: Problem, theta: Float[Tensor, " p"], direction: Direction, places: Float[Tensor, " t"]) -> Line:

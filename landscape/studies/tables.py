@@ -12,8 +12,11 @@ from torch import Tensor
 from landscape.atomic_files import atomic_write
 from landscape.errors import InputError
 from landscape.model.objective import Objective, class_means
+from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint
+from landscape.solver.methods import PseudoTransient
 from landscape.solver.pool import BatchMethod
+from landscape.solver.starts import Random
 from landscape.studies.prevalence import EndPoint, Prevalence, Study, measure_prevalence, point_path, wilson
 
 
@@ -83,6 +86,39 @@ class MethodComparison:
 
 
 T = TypeVar("T")  # any dataclass of numbers and words
+
+
+def prevalence(
+    problem: Problem,
+    seeds: int,
+    start: Random | None = None,
+    method: BatchMethod | None = None,
+    folder: Path | str | None = None,
+    device: str = "cpu",
+) -> Prevalence:
+    """Returns where random starts of seeds 0 .. seeds - 1 end: a count of every structure, with intervals.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> found = ls.prevalence(problem, seeds=6)
+        >>> found.counts
+        {'DNC': 5, 'pairs': 1}
+
+    Args:
+        problem: The model.
+        seeds: How many starts.
+        start: Scales of the starts, whatever its seed; None for those of `Random()`.
+        method: The descent that follows them; None for `PseudoTransient()`.
+        folder: Keeps every end point, and an interrupted call goes on from it; None keeps nothing.
+        device: Where to compute.
+
+    Raises:
+        InputError: As `measure_prevalence`.
+    """
+    start = start or Random()
+    study = Study(problem, start.weight_scale, start.feature_scale, method or PseudoTransient())
+    return measure_prevalence(study, seeds, None if folder is None else Path(folder), device=device)
 
 
 def survey(

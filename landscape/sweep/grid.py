@@ -185,7 +185,18 @@ def _job(values: dict[str, Any]) -> Job:
 
 
 def read_grid(path: Path) -> Grid:
-    """Reads a grid file.
+    r"""Reads a grid file.
+
+    Example:
+        >>> import landscape as ls
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> text = "problem = { classes = 3, samples = 1, width = [4, 5], depth = 2, decay = 0.02 }\nengine = { workers = 0 }"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "grid.toml").write_text(text)
+        ...     grid = ls.read_grid(Path(folder, "grid.toml"))
+        >>> grid.combinations
+        2
 
     Raises:
         InputError: If it cannot be read or is no grid; the message names the line and the key.

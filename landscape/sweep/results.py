@@ -41,7 +41,20 @@ _UNKNOWN = {  # may be
 
 
 def read_results(folder: Path, provenance: bool = False, failures: bool = False) -> "tuple[DataFrame, dict[str, str]]":
-    """Returns the table of all sound records, a row each in an order that depends on the jobs alone, and what the others are.
+    r"""Returns the table of all sound records, a row each in an order that depends on the jobs alone, and what the others are.
+
+    Example:
+        >>> import landscape as ls
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> text = "problem = { classes = 3, samples = 1, width = [4, 5], depth = 2, decay = 0.02 }\nengine = { workers = 0 }"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "grid.toml").write_text(text)
+        ...     grid = ls.read_grid(Path(folder, "grid.toml"))
+        ...     _ = ls.run_sweep(grid, Path(folder, "sweep"))
+        ...     table, damaged = ls.read_results(Path(folder, "sweep"))
+        >>> table[["width", "structure"]].values.tolist(), damaged
+        ([[4, 'DNC'], [5, 'DNC']], {})
 
     Args:
         folder: Of the sweep.

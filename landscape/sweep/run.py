@@ -92,7 +92,19 @@ def run_sweep(
     watch: SweepWatch = lambda tally: None,
     compute: Compute | None = None,
 ) -> SweepProgress:
-    """Computes the jobs of a grid that have no record yet, and returns how that went.
+    r"""Computes the jobs of a grid that have no record yet, and returns how that went.
+
+    Example:
+        >>> import landscape as ls
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> text = "problem = { classes = 3, samples = 1, width = [4, 5], depth = 2, decay = 0.02 }\nengine = { workers = 0 }"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "grid.toml").write_text(text)
+        ...     grid = ls.read_grid(Path(folder, "grid.toml"))
+        ...     done = ls.run_sweep(grid, Path(folder, "sweep"))
+        >>> done.jobs, done.done, dict(done.structures)
+        (2, 2, {'DNC': 2})
 
     Ctrl-C lets the jobs under way finish and ends; a second one raises KeyboardInterrupt at once. Both leave a folder from which
     the same call goes on. A job that fails is recorded with its reason, and tried again by the next call.

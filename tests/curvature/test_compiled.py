@@ -37,6 +37,7 @@ from landscape.curvature.compiled import compiled
 from landscape.curvature.counting.interface import nullity
 from landscape.curvature.counting.deflation import Deflated
 from landscape.curvature.operators.operator import Hessian, Product, dense
+from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.structures.kinds import Collapse
 from landscape.structures.analytic import logit_form

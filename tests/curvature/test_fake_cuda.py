@@ -20,12 +20,13 @@ from landscape.curvature.counting.quotient import Quotient
 from landscape.curvature.krylov import LanczosRuns, continue_runs, extend, without
 from landscape.curvature.operators.algebra import Affine, Compression, DiagonalBlock, Sum
 from landscape.curvature.operators.counted import Counted
-from landscape.curvature.operators.module import ModuleGaussNewton, ModuleHessian, ModuleLoss
 from landscape.curvature.operators.operator import Hessian, Matrix, Product
 from landscape.curvature.projection import BasisProjector
 from landscape.model.gauge_projector import OrbitProjector
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
+from landscape.network.loss import ModuleLoss
+from landscape.network.operators import ModuleGaussNewton, ModuleHessian
 
 SIZE = 12
 

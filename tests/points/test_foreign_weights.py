@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from landscape.errors import InputError
-from landscape.points.foreign_weights import Layout, import_point, read_arrays
+from landscape.points.foreign_weights import WeightsLayout, import_weights, read_arrays
 
 DECAY = 1e-2
 Arrays = dict[str, np.ndarray]
@@ -71,7 +71,7 @@ def same_bits(theta: torch.Tensor, arrays: list[np.ndarray]) -> bool:
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_every_kind_of_file_gives_the_same_bits(tmp_path: Path, suffix: str, depth: int) -> None:
     arrays = draw(depth=depth)
-    point = import_point(write(tmp_path / f"weights{suffix}", arrays), DECAY)
+    point = import_weights(write(tmp_path / f"weights{suffix}", arrays), DECAY)
     assert same_bits(point.theta, list(arrays.values()))
     problem = point.problem
     assert (problem.class_sizes, problem.width, problem.depth, problem.decay) == ((2, 2, 2, 2), 6, depth, DECAY)
@@ -82,14 +82,14 @@ def test_every_kind_of_file_gives_the_same_bits(tmp_path: Path, suffix: str, dep
 def test_any_spelling_of_the_names(tmp_path: Path, spell) -> None:
     arrays = draw(depth=3)
     shuffled = {spell(name): arrays[name] for name in ("W_3", "H_1", "W_1", "W_2")}
-    assert same_bits(import_point(write(tmp_path / "weights.npz", shuffled), DECAY).theta, list(arrays.values()))
+    assert same_bits(import_weights(write(tmp_path / "weights.npz", shuffled), DECAY).theta, list(arrays.values()))
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pt"])
 def test_ten_layers_come_in_the_order_of_their_numbers(tmp_path: Path, suffix: str) -> None:
     arrays = draw(classes=6, samples=6, depth=12)
     backwards = dict(reversed(arrays.items()))
-    assert same_bits(import_point(write(tmp_path / f"weights{suffix}", backwards), DECAY).theta, list(arrays.values()))
+    assert same_bits(import_weights(write(tmp_path / f"weights{suffix}", backwards), DECAY).theta, list(arrays.values()))
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pt"])
@@ -97,7 +97,7 @@ def test_a_state_dict_in_natural_order(tmp_path: Path, suffix: str) -> None:
     arrays = draw(classes=6, samples=6, depth=11)  # all square, so that only the order tells the layers apart
     features, *layers = arrays.values()
     state = {f"layers.{place}.weight": layer for place, layer in enumerate(layers)} | {"feats": features}
-    point = import_point(write(tmp_path / f"state{suffix}", state), DECAY, layout=Layout(features="feats"))
+    point = import_weights(write(tmp_path / f"state{suffix}", state), DECAY, layout=WeightsLayout(features="feats"))
     assert same_bits(point.theta, list(arrays.values()))
 
 
@@ -107,7 +107,7 @@ def test_a_real_torch_module_with_zero_biases_inside_a_checkpoint(tmp_path: Path
         nn.init.zeros_(layer.bias)
     features = torch.from_numpy(draw()["H_1"])
     torch.save({"state_dict": {**model.state_dict(), "features": features}, "epoch": 7}, tmp_path / "checkpoint.pth")
-    point = import_point(tmp_path / "checkpoint.pth", DECAY, layout=Layout(features="features"))
+    point = import_weights(tmp_path / "checkpoint.pth", DECAY, layout=WeightsLayout(features="features"))
     with torch.no_grad():
         fit = nn.functional.cross_entropy(model(features.T), torch.arange(4).repeat_interleave(2))
         penalty = DECAY / 2 * sum(part.square().sum() for part in (features, model[0].weight, model[1].weight))
@@ -119,24 +119,24 @@ def test_biases_that_are_not_zero_are_refused_by_name(tmp_path: Path) -> None:
     state = {"0.weight": arrays["W_1"], "0.bias": np.zeros(6), "1.weight": arrays["W_2"], "1.bias": np.eye(4)[0] * 1e-300}
     path = write(tmp_path / "state.npz", state | {"H_1": arrays["H_1"]})
     with pytest.raises(InputError, match=r"without biases, got 1\.bias in state\.npz"):
-        import_point(path, DECAY)
+        import_weights(path, DECAY)
 
 
 def test_features_lying_on_their_side(tmp_path: Path) -> None:
     arrays = draw()
     path = write(tmp_path / "weights.pt", arrays | {"H_1": arrays["H_1"].T})
-    assert same_bits(import_point(path, DECAY).theta, list(arrays.values()))
+    assert same_bits(import_weights(path, DECAY).theta, list(arrays.values()))
 
 
 def test_square_features_are_taken_as_they_stand(tmp_path: Path) -> None:
     arrays = draw(classes=3, samples=6, width=6)
-    assert same_bits(import_point(write(tmp_path / "weights.npz", arrays), DECAY).theta, list(arrays.values()))
+    assert same_bits(import_weights(write(tmp_path / "weights.npz", arrays), DECAY).theta, list(arrays.values()))
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float16])
 def test_narrow_numbers_are_widened_exactly(tmp_path: Path, kind: type) -> None:
     arrays = {name: array.astype(kind) for name, array in draw().items()}
-    point = import_point(write(tmp_path / "weights.safetensors", arrays), DECAY)
+    point = import_weights(write(tmp_path / "weights.safetensors", arrays), DECAY)
     assert point.theta.dtype == torch.float64
     assert same_bits(point.theta, [array.astype(np.float64) for array in arrays.values()])
     assert np.dtype(kind).name in point.origin.start
@@ -146,7 +146,7 @@ def test_narrow_numbers_are_widened_exactly(tmp_path: Path, kind: type) -> None:
 @pytest.mark.parametrize("activation", ["linear", "relu"])
 def test_the_loss_is_that_of_the_model_asked_for(tmp_path: Path, loss: str, activation: str) -> None:
     arrays = draw(depth=3)
-    point = import_point(write(tmp_path / "weights.npz", arrays), DECAY, loss, activation)
+    point = import_weights(write(tmp_path / "weights.npz", arrays), DECAY, loss, activation)
     expected = numpy_loss(arrays, np.arange(4).repeat(2), loss=loss, relu=activation == "relu")
     assert point.loss == pytest.approx(expected, rel=1e-13)
 
@@ -169,7 +169,7 @@ def test_labels_in_any_order_leave_the_loss_as_it_is(tmp_path: Path, home: str, 
     else:
         name = str(tmp_path / "labels.txt")
         Path(name).write_text("\n".join(map(str, LABELS)))
-    point = import_point(write(tmp_path / "weights.npz", stored), DECAY, loss, layout=Layout(labels=name))
+    point = import_weights(write(tmp_path / "weights.npz", stored), DECAY, loss, layout=WeightsLayout(labels=name))
     assert point.problem.class_sizes == (4, 1, 2, 1)
     assert point.loss == pytest.approx(numpy_loss(arrays, LABELS, loss=loss), rel=1e-14)
     features = point.factors()["H_1"].numpy()
@@ -179,27 +179,32 @@ def test_labels_in_any_order_leave_the_loss_as_it_is(tmp_path: Path, home: str, 
 
 def test_class_sizes(tmp_path: Path) -> None:
     arrays = draw()
-    point = import_point(write(tmp_path / "weights.npz", arrays), DECAY, layout=Layout(class_sizes=(4, 1, 2, 1)))
+    point = import_weights(write(tmp_path / "weights.npz", arrays), DECAY, layout=WeightsLayout(class_sizes=(4, 1, 2, 1)))
     assert point.problem.class_sizes == (4, 1, 2, 1)
     assert point.loss == pytest.approx(numpy_loss(arrays, np.sort(LABELS)), rel=1e-14)
 
 
 def test_class_sizes_beside_labels_must_agree(tmp_path: Path) -> None:
     path = write(tmp_path / "weights.npz", draw() | {"y": LABELS})
-    assert import_point(path, DECAY, layout=Layout(labels="y", class_sizes=(4, 1, 2, 1))).problem.class_sizes == (4, 1, 2, 1)
+    assert import_weights(path, DECAY, layout=WeightsLayout(labels="y", class_sizes=(4, 1, 2, 1))).problem.class_sizes == (
+        4,
+        1,
+        2,
+        1,
+    )
     with pytest.raises(InputError, match=r"expected class sizes \(4, 1, 2, 1\)"):
-        import_point(path, DECAY, layout=Layout(labels="y", class_sizes=(2, 2, 2, 2)))
+        import_weights(path, DECAY, layout=WeightsLayout(labels="y", class_sizes=(2, 2, 2, 2)))
 
 
 @pytest.mark.parametrize("sizes", [(4, 4), (2, 2, 2, 1), (2, 2, 2, 2, 0), (8, 0, 0, 0), (9, 1, -1, -1)])
 def test_class_sizes_that_do_not_fit_are_refused(tmp_path: Path, sizes: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match=r"expected .* sizes"):
-        import_point(write(tmp_path / "weights.npz", draw()), DECAY, layout=Layout(class_sizes=sizes))
+        import_weights(write(tmp_path / "weights.npz", draw()), DECAY, layout=WeightsLayout(class_sizes=sizes))
 
 
 def test_samples_that_make_no_equal_classes_want_sizes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected --class-sizes or --labels: 9 samples do not make 4 equal classes"):
-        import_point(write(tmp_path / "weights.npz", draw(samples=9)), DECAY)
+        import_weights(write(tmp_path / "weights.npz", draw(samples=9)), DECAY)
 
 
 @pytest.mark.parametrize(
@@ -225,19 +230,19 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: Path, labels: np.ndarray, 
         name = str(tmp_path / "labels.npy")
         np.save(name, labels)
     with pytest.raises(InputError):
-        import_point(write(tmp_path / "weights.npz", arrays), DECAY, layout=Layout(labels=name))
+        import_weights(write(tmp_path / "weights.npz", arrays), DECAY, layout=WeightsLayout(labels=name))
 
 
 @pytest.mark.parametrize("text", ["", "0 1 2", "a b c", "0.5\n" * 8, "\udcff"])
 def test_label_texts_that_do_not_fit_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "labels.txt").write_text(text, errors="surrogateescape")
     with pytest.raises(InputError):
-        import_point(write(tmp_path / "weights.npz", draw()), DECAY, layout=Layout(labels=str(tmp_path / "labels.txt")))
+        import_weights(write(tmp_path / "weights.npz", draw()), DECAY, layout=WeightsLayout(labels=str(tmp_path / "labels.txt")))
 
 
 def test_labels_that_are_nowhere_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected labels as an array of weights\.npz or as a file, got 'nowhere'"):
-        import_point(write(tmp_path / "weights.npz", draw()), DECAY, layout=Layout(labels="nowhere"))
+        import_weights(write(tmp_path / "weights.npz", draw()), DECAY, layout=WeightsLayout(labels="nowhere"))
 
 
 # --------------------------------------------------------------------------------------------------------------- refusals
@@ -271,20 +276,20 @@ def changed(**arrays: np.ndarray | None) -> Arrays:
 )
 def test_arrays_that_make_no_model_are_refused(tmp_path: Path, arrays: Arrays, words: str) -> None:
     with pytest.raises(InputError) as refusal:
-        import_point(write(tmp_path / "weights.npz", arrays), DECAY)
+        import_weights(write(tmp_path / "weights.npz", arrays), DECAY)
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
 def test_features_of_another_name_than_said_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected 'feats' in weights\.npz, got H_1, W_1, W_2"):
-        import_point(write(tmp_path / "weights.npz", draw()), DECAY, layout=Layout(features="feats"))
+        import_weights(write(tmp_path / "weights.npz", draw()), DECAY, layout=WeightsLayout(features="feats"))
 
 
 @pytest.mark.parametrize("decay", [0.0, -1e-2, float("nan"), (1e-2, 1e-2)])
 def test_decays_that_fit_no_model_are_refused(tmp_path: Path, decay: float | tuple[float, ...]) -> None:
     with pytest.raises(InputError, match="decay"):
-        import_point(write(tmp_path / "weights.npz", draw()), decay)
+        import_weights(write(tmp_path / "weights.npz", draw()), decay)
 
 
 class Creates:
@@ -319,7 +324,7 @@ def test_nothing_in_a_file_runs(tmp_path: Path, form: str) -> None:
             torch.save(poison, path)
             path = path.rename(tmp_path / f"weights.{form}")
     with pytest.raises(InputError, match=r"refused|damaged or foreign"):
-        import_point(path, DECAY)
+        import_weights(path, DECAY)
     assert not marker.exists()
 
 
@@ -364,7 +369,7 @@ def test_damage_anywhere_is_bad_input_and_nothing_else(tmp_path: Path, form: str
     for content in cuts + flips:
         path.write_bytes(content)
         with contextlib.suppress(InputError):
-            import_point(path, DECAY)
+            import_weights(path, DECAY)
             continue
         refused += 1
     assert refused >= len(cuts), "a file that was cut was read"

@@ -12,7 +12,6 @@ from random import Random
 import numpy as np
 import pytest
 from flint import ctx
-from tamperings import EITHER, OF_POINTS, OF_STRUCTURES, POINTS, STRUCTURES, Claims, core_of, padded, scaled, tampered
 
 from landscape.model.problem import Problem
 from landscape.proof import checker
@@ -22,6 +21,7 @@ from landscape.proof.checker import check
 from landscape.proof.scales import Group
 from landscape.proof.statement import Proof
 from landscape.proof.structures import prove_structure
+from tests.proof.tamperings import EITHER, OF_POINTS, OF_STRUCTURES, POINTS, STRUCTURES, Claims, core_of, padded, scaled, tampered
 
 
 @pytest.fixture(scope="module")

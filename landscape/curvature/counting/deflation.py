@@ -131,6 +131,15 @@ class Deflated:
         rounds: Most rounds of finding and locking.
         memory: Bytes that the Krylov bases may use.
         seed: Of the starts.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> known = ls.BasisProjector(torch.eye(4, 1, dtype=torch.float64))
+        >>> count = ls.nullity(matrix, ls.Deflated(known))  # finds the second zero by itself
+        >>> count.count, count.resolved, count.delta <= 1e-9
+        (2, True, True)
     """
 
     projector: Projector | None = None

@@ -1,6 +1,7 @@
 """The two counting methods that form the matrix: all eigenvalues, and the signs of the pivots."""
 
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -14,12 +15,29 @@ from landscape.curvature.operators.operator import SymmetricOperator, dense
 from landscape.curvature.spectra.spectrum import eigenvalues, rounding_radius
 
 
+@runtime_checkable
+class Measured(Protocol):
+    """An operator that knows how far from critical its point is."""
+
+    def measured_radius(self) -> float:
+        """Returns the gradient radius of the point, or refuses a count there."""
+        ...
+
+
 @dataclass(frozen=True)
 class Dense:
     """All eigenvalues of the formed matrix: exact up to rounding, index included. N products, O(N^3), three N^2 arrays.
 
     Attributes:
         memory: Bytes that may be used; None for no bound.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> count = ls.nullity(matrix, ls.Dense())
+        >>> count.count, count.negative, count.resolved
+        (2, 0, True)
     """
 
     memory: float | None = None
@@ -45,6 +63,14 @@ class Inertia:
     Attributes:
         memory: Bytes that may be used; None for no bound.
         seed: Of the right-hand sides that measure the backward error.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> count = ls.nullity(matrix, ls.Inertia())
+        >>> count.count, count.negative, count.sharp
+        (2, 0, False)
     """
 
     memory: float | None = None

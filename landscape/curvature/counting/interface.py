@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from landscape.curvature.checks import require_radius, require_symmetric
+from landscape.curvature.counting.dense_and_inertia import Measured
 from landscape.curvature.counting.zeros import Nullity
 from landscape.curvature.operators.counted import Counted
 from landscape.curvature.operators.operator import SymmetricOperator
@@ -21,13 +22,22 @@ class Counting(Protocol):
         ...
 
 
-def nullity(operator: SymmetricOperator, method: Counting, gradient_radius: float = 0.0) -> Nullity:
+def nullity(operator: SymmetricOperator, method: Counting, gradient_radius: float | None = None) -> Nullity:
     """Counts the zero eigenvalues of an operator.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> hessian = ls.hessian(ls.place(problem, ls.Collapse()))
+        >>> count = ls.nullity(hessian, ls.Dense(), gradient_radius=1e-14)
+        >>> count.count, count.negative, count.resolved
+        (24, 0, True)
 
     Args:
         operator: Symmetric; this is checked on random vectors, which costs four products.
         method: `Dense`, `Inertia`, `QuotientCholesky`, `Deflated`, `LowRank` or `BlockLanczos`.
-        gradient_radius: How far from zero a null eigenvalue may lie because the point is not exactly critical.
+        gradient_radius: How far from zero a null eigenvalue may lie because the point is not exactly critical. None for what the
+            operator measures (`ModuleHessian`: the norm of the gradient), and 0 where it measures nothing.
 
     Returns:
         The count; its `products` include those of the check. Not resolved where its own evidence contradicts it.
@@ -35,6 +45,8 @@ def nullity(operator: SymmetricOperator, method: Counting, gradient_radius: floa
     Raises:
         InputError: If any product is not finite, the operator is not symmetric, or the radius is negative or not finite.
     """
+    if gradient_radius is None:
+        gradient_radius = operator.measured_radius() if isinstance(operator, Measured) else 0.0
     require_radius(gradient_radius)
     counted = Counted.of(operator)
     before = counted.products

@@ -50,6 +50,14 @@ class BlockLanczos:
         checkpoint: A file to save the state to after every restart and to resume from; None for none.
         delta: Passed to the certificate.
         seed: Of all random blocks.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> count = ls.nullity(matrix, ls.BlockLanczos(block=2))
+        >>> count.count, count.resolved, count.delta <= 1e-9
+        (2, True, True)
     """
 
     block: int = 32

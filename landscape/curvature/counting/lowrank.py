@@ -61,6 +61,14 @@ class LowRank:
         rank: The most that may be found; None for the size of the operator.
         memory: Bytes for the basis; None for no bound.
         seed: Of the sketch.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> count = ls.nullity(matrix, ls.LowRank(shift=0.0))
+        >>> count.count, count.resolved
+        (2, True)
     """
 
     shift: float

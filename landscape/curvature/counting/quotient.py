@@ -122,6 +122,15 @@ class QuotientCholesky:
         projector: Onto the known null space.
         memory: Bytes that may be used; None for no bound.
         seed: Of the probes.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> known = ls.BasisProjector(torch.eye(4, 2, dtype=torch.float64))
+        >>> count = ls.nullity(matrix, ls.QuotientCholesky(known))
+        >>> count.count, count.negative, count.resolved
+        (2, 0, True)
     """
 
     projector: Projector

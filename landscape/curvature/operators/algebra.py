@@ -169,6 +169,14 @@ class OffDiagonalBlock:
 def to_scipy(operator: SymmetricOperator) -> "LinearOperator":
     """Returns a `scipy.sparse.linalg.LinearOperator` with the same products, in the operator's own precision.
 
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> from scipy.sparse.linalg import eigsh
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 1.0, 2.0, 5.0], dtype=torch.float64).diag())
+        >>> round(float(eigsh(ls.to_scipy(matrix), k=1, v0=torch.ones(4).numpy(), return_eigenvectors=False)[0]), 10)
+        5.0
+
     Blocks of products stay blocks. scipy's eigensolvers count zeros wrongly and report convergence (docs/architecture.md): this is
     for comparison, and for what scipy is good at.
     """

@@ -1,6 +1,5 @@
 """Symmetric linear operators whose primitive is the product with a BLOCK of vectors."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.curvature.memory import require_room
+from landscape.curvature.operators.product_checks import require_hessian
+from landscape.curvature.operators.reverse import GradientGraph, gradient, plain_autograd
 from landscape.display import brief
 from landscape.errors import InputError
-from landscape.memory import require_memory
 
 CHUNK = 64  # columns per vmapped product: the fastest on CPUs among 1 .. 256 at 9100 parameters, and it bounds the memory
 _CACHED = 150_000  # numbers of a block that CPUs multiply fastest, but no fewer than _FEWEST columns
@@ -36,18 +37,20 @@ class SymmetricOperator(Protocol):
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]: ...
 
 
-def linearized(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Returns the value of a function at a point and its derivative there, traced once (`torch.func.linearize`)."""
-    with warnings.catch_warnings():
-        # torch's own constant folding of the traced graph warns about the way it inserts nodes; nothing of ours is at fault.
-        warnings.filterwarnings("ignore", message="Attempted to insert a get_attr Node", category=UserWarning)
-        value, tangent = torch.func.linearize(function, at)
-    return value, tangent
-
-
 @dataclass(frozen=True)
 class Matrix:
-    """A symmetric operator given by its entries; the dense twin of every other one."""
+    """A symmetric operator given by its entries; the dense twin of every other one.
+
+    Attributes:
+        entries: The whole matrix, symmetric.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> ls.nullity(matrix, ls.Dense()).count
+        2
+    """
 
     entries: Float[Tensor, "p p"]
 
@@ -69,18 +72,31 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Hessian:
-    """The Hessian of a scalar function of one flat vector, by `torch.func`.
+    """The Hessian of a scalar function of one flat vector, by reverse over reverse.
 
-    The gradient is linearised once at the point; a product then costs about as much as a gradient, with no forward pass of
-    its own. Products of blocks are vmapped in chunks of `CHUNK` columns.
+    The graph of the gradient is built once; a product then costs about as much as a gradient, with no forward pass of its own.
+    Blocks are differentiated in batches of `CHUNK` columns where torch can, else column by column. At the first product the
+    Hessian is checked for repetition, linearity, symmetry and against a difference quotient of gradients.
 
     Attributes:
-        function: Twice differentiable at `at`; anything with a kink there has no Hessian, and this class cannot see it.
-        at: The point.
+        function: Twice differentiable at `at`; near a kink there is no Hessian, and the difference quotient refuses most of them.
+        at: The point where the function is differentiated.
+        check: Whether the first product is checked, which costs about ten products.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> valley = ls.Hessian(lambda x: (x[0] * x[1] - 1) ** 2, torch.ones(2, dtype=torch.float64))
+        >>> ls.dense(valley).tolist()
+        [[2.0, 2.0], [2.0, 2.0]]
+
+    Raises:
+        InputError: At the first product, if a check fails or torch cannot differentiate the function twice.
     """
 
     function: Callable[[Tensor], Tensor]
     at: Float[Tensor, " p"]
+    check: bool = True
 
     __repr__ = brief
 
@@ -95,12 +111,15 @@ class Hessian:
         return self.at
 
     @cached_property
-    def _product(self) -> Callable[[Tensor], Tensor]:
-        _, tangent = linearized(torch.func.grad(self.function), self.at)
-        return torch.vmap(tangent, in_dims=1, out_dims=1)
+    def _graph(self) -> GradientGraph:
+        graph = GradientGraph.of(self.function, self.at)
+        if self.check and self.size and not self.at.is_meta:
+            require_hessian(graph.products, lambda theta: gradient(self.function, theta)[1], self.at)
+        return graph
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
-        return torch.cat([self._product(part) for part in block.split(CHUNK, dim=1)], dim=1)
+        with plain_autograd(self.at.device):
+            return torch.cat([self._graph.products(part) for part in block.split(CHUNK, dim=1)], dim=1)
 
 
 @dataclass(frozen=True)
@@ -138,15 +157,19 @@ def _columns(block: Float[Tensor, "p k"]) -> int:
 def dense(operator: SymmetricOperator) -> Float[Tensor, "p p"]:
     """Returns the entries of an operator, from its products with the identity, CHUNK columns at a time.
 
-    Symmetrised; the memory is two matrices of size^2 numbers, three with the eigenvalues that follow.
+    Symmetrised; what is done with it is given room for three matrices of size^2 numbers.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> ls.dense(ls.Hessian(lambda x: x.square().sum(), torch.zeros(2, dtype=torch.float64))).tolist()
+        [[2.0, 0.0], [0.0, 2.0]]
 
     Raises:
-        InputError: If they take more main memory than is allowed, a product is not finite,
-            or the result is not symmetric to rounding.
+        InputError: If a product is not finite, the result is not symmetric to rounding, or three matrices exceed half of the
+            memory.
     """
-    if operator.like.device.type == "cpu":
-        needed, matrix = 3.0 * operator.like.element_size() * operator.size**2, f"a dense matrix of {operator.size} rows"
-        require_memory(needed, matrix, "lower --classes, --width or --depth, or count with --method deflated")
+    require_room(3.0 * operator.size**2 * operator.like.element_size(), operator.like.device, "use a method that forms no matrix")
     entries = operator.like.new_empty(operator.size, operator.size)
     for start in range(0, operator.size, CHUNK):
         stop = min(start + CHUNK, operator.size)

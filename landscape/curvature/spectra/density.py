@@ -41,12 +41,23 @@ class Quadrature:
         steps: Lanczos steps each; the quadrature error falls with them.
         seed: Of the probes.
         together: Probes run side by side; memory is `together * steps` vectors.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> seen = ls.density(matrix, ls.Quadrature(probes=20, steps=4, seed=1))
+        >>> len(seen.runs), len(seen.atoms())
+        (20, 3)
     """
 
     probes: int = 10
     steps: int = 80
     seed: int = 0
     together: int = 10
+
+
+_DEFAULT = Quadrature()
 
 
 @dataclass(frozen=True)
@@ -225,8 +236,15 @@ class Density:
         return Atom(location, mean, self._standard_error(masses, mean), max(residual for _, _, residual, _ in cluster))
 
 
-def density(operator: SymmetricOperator, settings: Quadrature) -> Density:
-    """Runs stochastic Lanczos quadrature.
+def density(operator: SymmetricOperator, settings: Quadrature = _DEFAULT) -> Density:
+    """Runs stochastic Lanczos quadrature: shares of the spectrum with error bars, never a count.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> share = ls.density(ls.hessian(ls.place(problem, ls.Collapse()))).fraction(-1e-8, 1e-8)
+        >>> abs(share.mean - 24 / problem.parameters) < 3 * share.error
+        True
 
     Raises:
         InputError: If there are too few probes for an error bar, a setting is below 1, or the operator is not symmetric or not

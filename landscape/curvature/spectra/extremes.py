@@ -43,6 +43,14 @@ class Extremes:
         restarts: Most restarts.
         tolerance: Residual at which a pair has converged, relative to the norm of the operator.
         seed: Of the start block.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> ends = ls.extremes(matrix, ls.Extremes(count=1))
+        >>> round(float(ends.top.values[0]), 10), ends.top.converged
+        (2.0, True)
     """
 
     count: int = 6
@@ -50,6 +58,9 @@ class Extremes:
     restarts: int = 60
     tolerance: float = 1e-12
     seed: int = 0
+
+
+_DEFAULT = Extremes()
 
 
 @dataclass(frozen=True)
@@ -86,8 +97,16 @@ class BothEnds:
     products: int
 
 
-def extremes(operator: SymmetricOperator, settings: Extremes) -> BothEnds:
+def extremes(operator: SymmetricOperator, settings: Extremes = _DEFAULT) -> BothEnds:
     """Returns the extreme eigenpairs at both ends. Memory: about 8 blocks of vectors.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> saddle = ls.place(problem, ls.Collapse(root="small"))
+        >>> ends = ls.extremes(ls.hessian(saddle), ls.Extremes(count=3))
+        >>> ends.bottom.converged, bool(ends.bottom.values[2] < -1e-3)
+        (True, True)
 
     Raises:
         InputError: If more pairs are asked for than the operator has, a setting is below 1, or the operator is not symmetric or not

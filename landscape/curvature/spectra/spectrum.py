@@ -106,7 +106,15 @@ def rounding_radius(size: int, norm: float, dtype: torch.dtype = torch.float64) 
 
 
 def eigenvalues(operator: SymmetricOperator) -> Spectrum:
-    """Returns the complete spectrum by forming the matrix; O(N^3) time and three N^2 arrays."""
+    """Returns the complete spectrum by forming the matrix; O(N^3) time and three N^2 arrays.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> [(round(value, 10), times) for value, times in ls.eigenvalues(matrix).atoms()]
+        [(0.0, 2), (1.0, 1), (2.0, 1)]
+    """
     values = torch.linalg.eigvalsh(dense(operator))
     norm = float(values.abs().amax()) if operator.size else 0.0
     radius = rounding_radius(operator.size, norm, operator.like.dtype)

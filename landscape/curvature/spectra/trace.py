@@ -41,6 +41,14 @@ class HutchPlusPlus:
         sketch: Columns of the sketch; an operator of rank up to this is measured exactly.
         probes: Random vectors for the rest.
         seed: Of both.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> sizes = ls.HutchPlusPlus(sketch=3, probes=3).sizes(matrix)  # rank 2 is below the sketch: exact
+        >>> round(sizes.trace.mean, 10), round(sizes.frobenius.mean**2, 10)
+        (3.0, 5.0)
     """
 
     sketch: int = 32
@@ -75,3 +83,23 @@ class HutchPlusPlus:
         trace = Estimate(inner + statistics.fmean(samples), standard_error(samples), self.probes, products)
         norm = math.sqrt(known + statistics.fmean(squares))
         return Sizes(trace, Estimate(norm, standard_error(squares) / (2 * norm) if norm else 0.0, self.probes, products))
+
+
+_DEFAULT = HutchPlusPlus()
+
+
+def trace(operator: SymmetricOperator, settings: HutchPlusPlus = _DEFAULT) -> Estimate:
+    """Estimates the trace of an operator, with an error bar.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-2)
+        >>> point = ls.place(problem, ls.Collapse())
+        >>> found = ls.trace(ls.hessian(point))
+        >>> abs(found.mean - ls.spectrum(point).trace) < 4 * found.error
+        True
+
+    Raises:
+        InputError: As `HutchPlusPlus.sizes`.
+    """
+    return settings.sizes(operator).trace

@@ -6,9 +6,11 @@ import torch
 from torch import nn
 
 from landscape.curvature.operators.algebra import DiagonalBlock, OffDiagonalBlock
-from landscape.curvature.operators.module import GaussNewton, ModuleGaussNewton, ModuleHessian, ModuleLoss
+from landscape.curvature.operators.gauss_newton import GaussNewton
 from landscape.curvature.operators.operator import dense
 from landscape.errors import InputError
+from landscape.network.loss import ModuleLoss
+from landscape.network.operators import ModuleGaussNewton, ModuleHessian
 
 IDENTITY = torch.eye(4 * 5 + 5 + 5 * 3 + 3, dtype=torch.float64)
 
