@@ -50,7 +50,9 @@ def check_writable(path: Path) -> None:
 
 
 def _refuse_special(path: Path) -> None:
-    """A rename would replace a device or a pipe by an ordinary file, for everyone if root does it."""
+    """A rename would replace a device, a pipe or a link by an ordinary file, for everyone if root does it."""
+    if path.is_symlink():
+        raise InputError(f"expected the name of a file to write, got {path}, a link to {os.readlink(path)}: name that file itself")
     if path.exists() and not path.is_file():
         raise InputError(f"expected the name of a file to write, got {path}, which is a folder or a device")
 

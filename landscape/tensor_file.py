@@ -9,13 +9,14 @@ import hashlib
 import json
 import math
 import os
-import stat
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+from landscape.plain_file import Damaged, ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,14 +37,6 @@ DTYPES = {
     "U8": ("uint8", 1),
     "BOOL": ("bool", 1),
 }
-
-
-class Damaged(ValueError):
-    """A file that is not what its name or its header says; the message is a clause about it, such as "it is cut short"."""
-
-
-class Missing(Damaged):
-    """There is no file under the name."""
 
 
 @dataclass(frozen=True)
@@ -138,66 +131,6 @@ def arrays_digest(arrays: Iterable[tuple[str, str, tuple[int, ...], bytes | byte
         digest.update(f"{name}torch.{dtype}{shape}".encode())
         digest.update(data)
     return digest.hexdigest()
-
-
-@contextmanager
-def ordinary(path: Path, follow: bool = True) -> Iterator[BinaryIO]:
-    """Yields an ordinary file, open for reading. It neither waits for a pipe nor opens a device or a folder.
-
-    Args:
-        path: The file.
-        follow: Whether it may be a symbolic link.
-
-    Raises:
-        Damaged: If it is something else or cannot be opened.
-    """
-    try:
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
-        descriptor = os.open(path, flags)
-    except FileNotFoundError as error:
-        raise Missing("it does not exist") from error
-    except OSError as error:
-        linked = not follow and path.is_symlink()
-        raise Damaged("it is a symbolic link" if linked else f"it cannot be opened ({error.strerror})") from error
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Damaged("it is no ordinary file")
-        with open(descriptor, "rb", closefd=False) as handle:
-            yield handle
-    finally:
-        os.close(descriptor)
-
-
-def read_ordinary(path: Path, longest: int, follow: bool = True) -> bytes:
-    """Returns what is in an ordinary file of at most `longest` bytes.
-
-    Raises:
-        Damaged: If it is something else, longer, or cannot be read.
-    """
-    with ordinary(path, follow) as handle:
-        try:
-            data = handle.read(longest + 1)
-        except OSError as error:
-            raise Damaged(f"it cannot be read ({error.strerror})") from error
-    if len(data) > longest:
-        raise Damaged(f"it is longer than {longest} bytes")
-    return data
-
-
-def file_digest(path: Path) -> str:
-    """Returns the sha256 of an ordinary file, a block of it in memory at a time.
-
-    Raises:
-        Damaged: If it is something else or cannot be read.
-    """
-    with ordinary(path) as handle:
-        try:
-            digest = hashlib.sha256()
-            while block := handle.read(_BLOCK):
-                digest.update(block)
-            return digest.hexdigest()
-        except OSError as error:
-            raise Damaged(f"it cannot be read ({error.strerror})") from error
 
 
 def _header(handle: BinaryIO) -> tuple[dict[str, str], dict[str, Layout]]:

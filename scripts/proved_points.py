@@ -73,9 +73,7 @@ class Row:
 
 def named(problem_text: str, start: str, folder: Path) -> Row:
     """Proves a named structure."""
-    from landscape.structures.notation import parse_problem
-
-    problem, structure = parse_problem(problem_text), parse_structure(start, "large")
+    problem, structure = Problem.parse(problem_text), parse_structure(start, "large")
     form = logit_form(problem, structure)
     large = problem.classes > 100
     source = Core.from_form(problem, form)

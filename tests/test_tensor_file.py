@@ -6,7 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from landscape.tensor_file import DTYPES, Damaged, Missing, TensorFile, read_ordinary
+from landscape.plain_file import Damaged, Missing, read_ordinary
+from landscape.tensor_file import DTYPES, TensorFile
 
 
 @pytest.fixture

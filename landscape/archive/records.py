@@ -21,8 +21,9 @@ from typing import Any
 from landscape.archive.experiment import Experiment
 from landscape.atomic_files import PARTIAL, atomic_write
 from landscape.errors import InputError
+from landscape.plain_file import Damaged, read_ordinary
 from landscape.seal import METADATA_KEY, SEAL, canonical_json, digest_of, seal_of, sealed
-from landscape.tensor_file import Damaged, TensorFile, read_ordinary
+from landscape.tensor_file import TensorFile
 
 RECORD_FORMAT = 1
 SUFFIX = ".safetensors"

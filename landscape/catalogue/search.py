@@ -54,7 +54,7 @@ class Search:
     lost: int
 
 
-def search(problem: Problem, starts: int, seed: int = 0, settings: PseudoTransient | None = None) -> Search:
+def search(problem: Problem, starts: int, seed: int = 0, settings: PseudoTransient | None = None, device: str = "cpu") -> Search:
     """Returns the distinct ends of many descents of the width-K problem with one column per class.
 
     Descent ends at minima only, so saddles are not looked for; and what no start reached may still exist. Start i depends on
@@ -65,6 +65,7 @@ def search(problem: Problem, starts: int, seed: int = 0, settings: PseudoTransie
         starts: Number of random starts.
         seed: Of the first.
         settings: Of the descent.
+        device: Where the starts are followed; their few ends are polished on the CPU.
 
     Raises:
         InputError: If the model is not linear, or `starts` is negative.
@@ -78,8 +79,8 @@ def search(problem: Problem, starts: int, seed: int = 0, settings: PseudoTransie
     lost = 0
     for first in range(0, starts, _BATCH):
         thetas = torch.stack([_start(problem, seed + i) for i in range(first, min(first + _BATCH, starts))])
-        ends, norms = _descend(problem, thetas, settings)
-        for theta, norm in zip(ends, norms.tolist(), strict=True):
+        ends, norms = _descend(problem, thetas.to(device), settings)
+        for theta, norm in zip(ends.cpu(), norms.tolist(), strict=True):
             core = _critical(problem, theta) if norm <= settings.tolerance else None
             if core is None:
                 lost += 1
@@ -99,8 +100,8 @@ def _descend(problem: Problem, thetas: Float[Tensor, "b p"], settings: PseudoTra
     """Moves all starts until each has converged or the steps are spent; converged ones leave the batch."""
     objective = Core(problem, problem.classes, thetas[0]).objective
     flow = Flow.begin(objective, thetas, settings)
-    ends, norms = thetas.clone(), torch.full((len(thetas),), math.inf, dtype=torch.float64)
-    places = torch.arange(len(thetas))
+    ends, norms = thetas.clone(), thetas.new_full((len(thetas),), math.inf)
+    places = torch.arange(len(thetas), device=thetas.device)
     for _ in range(settings.max_steps):
         flow = advance(objective, flow, settings)
         sizes = flow.gradient.norm(dim=-1)

@@ -65,6 +65,7 @@ class AtlasOptions:
         seed: Of its first start.
         temperature: Of the free energies; None is none.
         effort: Which counts are proved; "named" proves partitions up to 150 of them.
+        device: Where the search follows its starts.
 
     Example:
         >>> import landscape as ls
@@ -81,6 +82,7 @@ class AtlasOptions:
     seed: int = 0
     temperature: float | None = None
     effort: Effort = "doubtful"
+    device: str = "cpu"
 
 
 def atlas(problem: Problem, survey: AtlasOptions | None = None) -> Atlas:
@@ -122,7 +124,7 @@ def atlas(problem: Problem, survey: AtlasOptions | None = None) -> Atlas:
             )
     elif missing:
         raise InputError(_no_scale(problem, missing[0]))
-    ended = search(problem, survey.starts, survey.seed)
+    ended = search(problem, survey.starts, survey.seed, device=survey.device)
     entries = _with_found(entries, ended, survey) if survey.starts else entries
     chosen = [entry for entry in entries if survey.index is None or entry.index == survey.index]
     if survey.temperature is not None:

@@ -3,12 +3,12 @@
 import os
 import sys
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, ValidationError
 
 from landscape import __version__
 from landscape.errors import InputError
 
-_TOO_LARGE = "expected a problem that fits in memory: lower the classes, samples, width or depth"
+_TOO_LARGE = "expected a problem that fits in memory: lower --classes, --samples, --width or --depth"
 _NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc")  # how torch says it, without a type of its own
 DONE, NOT_AS_ASKED, BAD_INPUT = 0, 1, 2
 
@@ -19,6 +19,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # a stopped run says what it has
 )
 app.command("landscape.cli.solve:solve", name="solve", help="Find a critical point and save it.")
 app.command("landscape.cli.degeneracy:degeneracy", name="degeneracy", help="Count the flat directions of a critical point.")
@@ -53,23 +54,37 @@ def run(arguments: list[str]) -> int:
     try:
         result = app(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
-    except (InputError, CycloptsError) as error:
-        return _refuse(str(error))
     except BrokenPipeError:
         # The reader of stdout went away, as `| head` does; there is nobody left to tell.
         sys.stderr.close()
         return NOT_AS_ASKED
-    except OSError as error:  # a full disk under stdout, a name that is too long
-        return _refuse(str(error))
-    except MemoryError:
-        return _refuse(_TOO_LARGE)
-    except RuntimeError as error:
-        if not any(sign in str(error) for sign in _NO_MEMORY):
+    except KeyboardInterrupt:
+        return _say("interrupted: what was not saved before is lost, and the same command starts again", NOT_AS_ASKED)
+    except Exception as error:
+        reason = _reason(error)
+        if reason is None:
             raise
-        return _refuse(_TOO_LARGE)
+        return _say(reason, BAD_INPUT)
     return result if isinstance(result, int) else DONE
 
 
-def _refuse(reason: str) -> int:
-    print(f"landscape: {' '.join(reason.split())}", file=sys.stderr)
-    return BAD_INPUT
+def _reason(error: Exception) -> str | None:
+    """Returns what is wrong with the input, or with the machine for this input; None where the error is a bug."""
+    match error:
+        case ValidationError(argument=argument) if argument is not None:
+            return f"{argument.name}: {error.exception_message}"
+        case InputError() | CycloptsError() | OSError():  # the last: a full disk under stdout, a name that is too long
+            return str(error)
+        case MemoryError():
+            return _TOO_LARGE
+        case RuntimeError() if any(sign in str(error) for sign in _NO_MEMORY):
+            return _TOO_LARGE
+        case _:
+            return None
+
+
+def _say(words: str, code: int) -> int:
+    from landscape.cli.output import warn
+
+    warn(words)
+    return code

@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
-from landscape.cli.output import PICTURES, TABLES, check_output, print_json, warn, write_table
-from landscape.cli.sources import ClassesNumber, JsonFlag, ProveFlag, SizesText, given_sizes, whole_number
-from landscape.errors import InputError
+from landscape.cli.options import (
+    NO_PROBLEM,
+    DeviceText,
+    JsonFlag,
+    ProblemOptions,
+    ProveFlag,
+    SeedNumber,
+    checked_device,
+    whole_number,
+    within,
+)
+from landscape.cli.output import PICTURES, TABLES, check_output, print_json, print_table, warn, write_table
+from landscape.cli.progress import progress
 
 if TYPE_CHECKING:
     from landscape.catalogue.row import AtlasRow
@@ -20,21 +30,23 @@ _COLUMNS = ("structure", "rank", "loss", *_COUNTS, "log volume", "log pdet", "fo
 
 def atlas(
     *,
-    width: Annotated[int, Parameter(help="d.")],
-    depth: Annotated[int, Parameter(help="L, the number of weight matrices.")],
-    decay: Annotated[str, Parameter(help="lambda: 2**-10, 1e-3, or one per factor H_1,W_1,..,W_L.")],
-    classes: ClassesNumber = None,
-    samples: Annotated[int | None, Parameter(converter=whole_number, help="n, per class (1 if not given).")] = None,
-    class_sizes: SizesText = None,
-    groups: Annotated[list[str] | None, Parameter(help="Only this partition, such as 6,2,2; may be given again.")] = None,
+    model: ProblemOptions = NO_PROBLEM,
+    groups: Annotated[
+        list[str] | None, Parameter(negative="", help="Only this partition, such as 6,2,2; may be given again.")
+    ] = None,
     roots: Annotated[Literal["large", "both"], Parameter(help="both: every group at its small root too (saddles).")] = "large",
-    index: Annotated[int | None, Parameter(help="Only points with this many negative eigenvalues.")] = None,
-    search: Annotated[int, Parameter(help="Starts of a search for minima that no family holds.")] = 0,
-    seed: Annotated[int, Parameter(help="Of the first start.")] = 0,
+    index: Annotated[
+        int | None, Parameter(converter=whole_number, validator=within(0), help="Only points with this many negative eigenvalues.")
+    ] = None,
+    search: Annotated[
+        int, Parameter(converter=whole_number, validator=within(0), help="Starts of a search for minima that no family holds.")
+    ] = 0,
+    seed: SeedNumber = 0,
     temperature: Annotated[str | None, Parameter(help="For the free energy of the minima.")] = None,
     out: Annotated[Path | None, Parameter(help="The whole table: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Loss against rank as .png, .pdf or .svg.")] = None,
     prove: ProveFlag = False,
+    device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
     """List the critical points of a linear cross-entropy problem by loss, each with its exact degeneracy.
@@ -45,19 +57,16 @@ def atlas(
     """
     from landscape.catalogue.table import AtlasOptions
     from landscape.catalogue.table import atlas as table
-    from landscape.model.problem import Problem
-    from landscape.numbers import parse_decay, parse_number, parse_sizes
+    from landscape.numbers import parse_number, parse_sizes
 
     check_output(out, TABLES)
     check_output(plot, PICTURES)
-    if classes is None and class_sizes is None:
-        raise InputError("expected --classes (and --samples) or --class-sizes")
-    sizes = given_sizes(classes, 1 if samples is None and class_sizes is None else samples, class_sizes)
-    assert sizes is not None
-    problem = Problem(sizes, width, depth, parse_decay(decay))
+    problem = model.build(n="1")
     kelvin = None if temperature is None else parse_number(temperature, "a temperature such as 1e-5")
     chosen = tuple(parse_sizes(text) for text in groups or ())
-    found = table(problem, AtlasOptions(roots, chosen, index, search, seed, kelvin, "any" if prove else "named"))
+    where = checked_device(device)
+    with progress("atlas"):
+        found = table(problem, AtlasOptions(roots, chosen, index, search, seed, kelvin, "any" if prove else "named", where))
     if out is not None:
         _write(found, out)
     if plot is not None and found.entries:
@@ -92,10 +101,7 @@ def _print(found: "Atlas") -> None:
         rows[0].append("free energy")
         for row, entry in zip(rows[1:], found.entries, strict=True):
             row.append("-" if entry.free_energy is None else f"{entry.free_energy:.8f}")
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        print("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
+    print_table(rows, numbers=range(1, len(rows[0])))
 
 
 def _row(entry: "AtlasRow") -> list[str]:

@@ -1,26 +1,28 @@
 """`landscape degeneracy`: the count of flat directions, with its evidence."""
 
 from landscape.cli import DONE, NOT_AS_ASKED
-from landscape.cli.output import print_columns, print_json, warn
-from landscape.cli.sources import (
+from landscape.cli.options import (
+    NO_PROBLEM,
     DeviceText,
     JsonFlag,
-    MethodChoice,
+    MethodOption,
     PointFiles,
-    ProblemText,
+    ProblemOptions,
     ProveFlag,
     RootText,
     StartText,
-    analysed,
 )
+from landscape.cli.output import print_columns, print_json, warn
+from landscape.cli.progress import progress
+from landscape.cli.sources import analysed
 
 
 def degeneracy(
     *points: PointFiles,
-    problem: ProblemText = None,
+    model: ProblemOptions = NO_PROBLEM,
     start: StartText = None,
     root: RootText = "large",
-    method: MethodChoice = "auto",
+    method: MethodOption = "auto",
     prove: ProveFlag = False,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
@@ -35,7 +37,11 @@ def degeneracy(
     that is not certain is not stated (exit code 1), and of a point that is not critical only the Hessian at the point itself is
     shown. With --json one point is an object, several are a list in "reports".
     """
-    reports = [analysed(point, problem, start, root, method, device, prove) for point in points or (None,)]
+    reports = []
+    with progress("count") as shown:
+        for place, point in enumerate(points or (None,)):
+            shown.update(place, len(points) or 1)
+            reports.append(analysed(point, model, start, root, method, device, prove))
     if json:
         print_json(reports[0].as_dict() if len(reports) == 1 else {"reports": [report.as_dict() for report in reports]})
     else:

@@ -1,10 +1,8 @@
-"""What commands print: JSON or aligned lines on stdout, progress and warnings on stderr."""
+"""What commands print: JSON or aligned lines on stdout, warnings on stderr; and the files that they write."""
 
 import json
-import math
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +11,8 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from landscape.solver.state import State
-
-
+LONGEST, HEAD = 300, 160  # characters of a message, and of its part before a cut
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # first characters of a cell that a spreadsheet runs
 TABLES, PICTURES = (".csv", ".parquet"), (".png", ".pdf", ".svg")
 
 
@@ -36,9 +33,23 @@ def print_columns(tables: list[list[tuple[str, str]]]) -> None:
         cells = [[name, value] for name, value in tables[0]]  # a name may stand more than once
     else:
         cells = [[name, *(dict(table).get(name, "-") for table in tables)] for name in names]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    for row in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(cells)
+
+
+def print_table(rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> None:
+    """Prints rows of cells, each column as wide as its widest cell.
+
+    Args:
+        rows: The cells, the heading first where there is one.
+        numbers: The columns that are aligned to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if place in numbers else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
 
 
 def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
@@ -62,48 +73,29 @@ def write_table(table: "DataFrame", path: Path) -> None:
 
     with atomic_write(path) as temporary:
         if path.suffix == ".csv":
-            table.to_csv(temporary, index=False)
+            harmless(table).to_csv(temporary, index=False)
         else:
             table.to_parquet(temporary, index=False)
 
 
+def harmless(table: "DataFrame") -> "DataFrame":
+    """Returns the table with texts that a spreadsheet would run as a formula put behind an apostrophe; numbers stay numbers."""
+    import pandas as pd
+
+    changed = table.copy()
+    for place, column in enumerate(table.columns):
+        values = table.iloc[:, place]
+        if not pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+            changed[column] = [f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value for value in values]
+    return changed.rename(columns=lambda name: f"'{name}" if str(name).startswith(_FORMULAS) else name)
+
+
+def short(message: str) -> str:
+    """Returns a message on one line of at most 300 characters; the middle goes, since the remedy is at the end."""
+    line = " ".join(message.split())
+    return line if len(line) <= LONGEST else f"{line[:HEAD]} .. {line[HEAD + 4 - LONGEST :]}"
+
+
 def warn(message: str) -> None:
-    """Says something about the result that is not the result."""
-    print(f"landscape: {message}", file=sys.stderr)
-
-
-@contextmanager
-def descent_progress(label: str) -> Iterator[Callable[["State"], None]]:
-    """Yields a watcher that shows loss and gradient norm as they fall; silent when stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda state: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(label, total=15.0, state="")  # decades of gradient norm from 10 to 1e-14
-
-        def watch(state: "State") -> None:
-            norm = max(state.gradient_norm, 1e-300)
-            done = min(max(1 - math.log10(norm), 0.0), 15.0) if math.isfinite(norm) else 0.0
-            text = f"step {state.steps}  loss {state.loss:.9f}  gradient {state.gradient_norm:.1e}"
-            progress.update(task, completed=done, state=text)
-
-        yield watch
-
-
-@contextmanager
-def waiting(label: str) -> Iterator[None]:
-    """Shows that work of unknown length goes on, and for how long; silent when stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(label, total=None)
-        yield
+    """Says something about the result that is not the result, in one line."""
+    print(short(f"landscape: {message}"), file=sys.stderr)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.options import NO_RANGES, JsonFlag, ProblemRanges
 from landscape.cli.output import PICTURES, TABLES, check_output, print_json, warn, write_table
-from landscape.cli.sources import JsonFlag
+from landscape.cli.progress import progress
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,11 +20,7 @@ _MARKS = {"no DNC point": ".", "saddle": "s", "local minimum": "m", "best known"
 def phase(
     *,
     over: Annotated[str, Parameter(help="Two of decay, depth, classes, width: the horizontal and the vertical axis.")],
-    decay: Annotated[str, Parameter(help="lambda, or a range 1e-5:0.1 if it is varied.")],
-    classes: Annotated[str, Parameter(help="K, or a range 2:30.")] = "10",
-    depth: Annotated[str, Parameter(help="L, or a range 1:8.")] = "2",
-    width: Annotated[str | None, Parameter(help="d, or a range 5:100; as wide as needed if not given.")] = None,
-    samples: Annotated[str, Parameter(help="n, per class.")] = "1",
+    model: ProblemRanges = NO_RANGES,
     steps: Annotated[str, Parameter(help="Decays in the range, equal steps of the logarithm.")] = "60",
     plot: Annotated[Path | None, Parameter(help="The diagram as .png, .pdf or .svg.")] = None,
     out: Annotated[Path | None, Parameter(help="One row for each cell: .csv or .parquet.")] = None,
@@ -42,12 +39,15 @@ def phase(
     if len(names) != 2 or names[0] == names[1] or not set(names) <= set(get_args(Setting)):
         raise InputError(f"expected two different settings of {', '.join(get_args(Setting))}, such as decay,depth, got {over!r}")
     count = parse_steps(steps)
+    texts = {"K": "10", "L": "2", "n": "1"} | model.texts()
+    if "decay" not in texts:
+        raise InputError("expected --decay (lambda), or a range of it such as 1e-5:0.1")
     values = {
-        "decay": parse_range(decay, "decay", count),
-        "classes": parse_range(classes, "classes"),
-        "depth": parse_range(depth, "depth"),
+        "decay": parse_range(texts["decay"], "decay", count),
+        "classes": parse_range(texts["K"], "classes"),
+        "depth": parse_range(texts["L"], "depth"),
     }
-    values["width"] = parse_range(width, "width") if width is not None else [max(values["classes"])]
+    values["width"] = parse_range(texts["d"], "width") if "d" in texts else [max(values["classes"])]
     for name, listed in values.items():
         if name not in names and len(listed) > 1:
             raise InputError(f"expected one --{name}, as --over does not name it, got a range")
@@ -55,9 +55,11 @@ def phase(
     check_output(out, TABLES)
     first = {name: listed[0] for name, listed in values.items()}
     problem = Problem.balanced(
-        int(first["classes"]), int(parse_range(samples, "samples")[0]), int(first["width"]), int(first["depth"]), first["decay"]
+        int(first["classes"]), int(parse_range(texts["n"], "samples")[0]), int(first["width"]), int(first["depth"]), first["decay"]
     )
-    diagram = phase_diagram(problem, cast(tuple[Setting, Setting], tuple(names)), tuple(values[names[0]]), tuple(values[names[1]]))
+    both = cast(tuple[Setting, Setting], tuple(names))
+    with progress("phase diagram"):
+        diagram = phase_diagram(problem, both, tuple(values[names[0]]), tuple(values[names[1]]))
     if plot is not None:
         _draw(diagram, plot, {name: listed[0] for name, listed in values.items() if name not in names and name != "width"})
     if out is not None:

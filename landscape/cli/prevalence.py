@@ -1,33 +1,25 @@
 """`landscape prevalence`: where many random starts end, with intervals, in an archive that can be continued."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
-from landscape.cli.output import print_json, warn
-from landscape.cli.sources import (
-    ActivationChoice,
-    ClassesNumber,
-    DecayText,
-    DepthNumber,
+from landscape.cli.options import (
+    NO_PROBLEM,
     DeviceText,
     JsonFlag,
-    LossChoice,
-    SamplesNumber,
-    SizesText,
-    WidthNumber,
-    check_steps,
+    LearningRate,
+    ProblemOptions,
+    StepsLimit,
     checked_device,
-    given_problem,
-    given_sizes,
+    positive,
     whole_number,
+    within,
 )
-from landscape.errors import InputError
+from landscape.cli.output import print_json, print_table, warn
+from landscape.cli.progress import progress
 
 if TYPE_CHECKING:
     from landscape.solver.methods import BatchMethod
@@ -37,22 +29,21 @@ if TYPE_CHECKING:
 def prevalence(
     *,
     out: Annotated[Path, Parameter(help="Folder of the records, which are saved points; an interrupted run goes on from it.")],
-    classes: ClassesNumber = None,
-    samples: SamplesNumber = None,
-    class_sizes: SizesText = None,
-    width: WidthNumber = None,
-    depth: DepthNumber = None,
-    decay: DecayText = None,
-    loss: LossChoice = None,
-    activation: ActivationChoice = None,
-    seeds: Annotated[int, Parameter(converter=whole_number, help="Random starts: seeds 0 .. SEEDS-1.")] = 100,
+    model: ProblemOptions = NO_PROBLEM,
+    seeds: Annotated[int, Parameter(converter=whole_number, validator=within(1), help="Random starts: seeds 0 .. SEEDS-1.")] = 100,
     init_scale: Annotated[str, Parameter(help="c_W,c_H of the random starts.")] = "1,1",
     method: Annotated[Literal["ptc", "gd"], Parameter(help="Implicit gradient flow, or plain descent (the paper's).")] = "ptc",
-    learning_rate: Annotated[float, Parameter(help="Of gd, the same at every step.")] = 0.5,
-    max_steps: Annotated[int | None, Parameter(converter=whole_number, help="Of the method; its own default otherwise.")] = None,
-    handover: Annotated[float | None, Parameter(help="Gradient norm where Newton's polish takes over (default 1e-10).")] = None,
-    narrower_than: Annotated[float | None, Parameter(help="Stop once the interval of P(DNC) is at most this wide.")] = None,
-    batch: Annotated[int | None, Parameter(converter=whole_number, help="Starts at once; the counts do not depend on it.")] = None,
+    learning_rate: LearningRate = 0.5,
+    max_steps: StepsLimit = None,
+    handover: Annotated[
+        float | None, Parameter(validator=positive, help="Gradient norm where Newton's polish takes over (default 1e-10).")
+    ] = None,
+    narrower_than: Annotated[
+        float | None, Parameter(validator=positive, help="Stop once the interval of P(DNC) is at most this wide.")
+    ] = None,
+    batch: Annotated[
+        int | None, Parameter(converter=whole_number, validator=within(1), help="Starts at once, not in the counts.")
+    ] = None,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
@@ -66,10 +57,15 @@ def prevalence(
     from landscape.structures.notation import parse_scales
     from landscape.studies.prevalence import measure_prevalence
 
-    problem = given_problem(given_sizes(classes, samples, class_sizes), width, depth, decay, loss, activation)
+    problem = model.build()
     experiment = Experiment(problem, Random(*parse_scales(init_scale)), _method(method, learning_rate, max_steps, handover))
     device = checked_device(device)
-    with _progress(seeds) as watch:
+    with progress("seeds") as shown:
+
+        def watch(so_far: "Prevalence") -> None:
+            counted = {**so_far.counts, **({"not converged": so_far.non_converged} if so_far.non_converged else {})}
+            shown.update(len(so_far.ends), seeds, "  ".join(f"{name} {count}" for name, count in counted.items()))
+
         try:
             result = measure_prevalence(experiment, seeds, out, narrower_than=narrower_than, size=batch, device=device, watch=watch)
         except KeyboardInterrupt:
@@ -89,9 +85,6 @@ def _method(name: Literal["ptc", "gd"], learning_rate: float, max_steps: int | N
 
     from landscape.solver.methods import GradientDescent, PseudoTransient
 
-    check_steps(learning_rate, max_steps)
-    if handover is not None and not 0 < handover < float("inf"):
-        raise InputError(f"expected a positive finite --handover, got {handover:g}")
     settings: BatchMethod = PseudoTransient() if name == "ptc" else GradientDescent(learning_rate)
     if max_steps is not None:
         settings = replace(settings, max_steps=max_steps)
@@ -115,10 +108,8 @@ def _print(result: "Prevalence") -> None:
             facts = [rank, f"{end.loss:.10f}", *rest]
         table.append([name, str(count), f"{count / seeds:.3f}", f"{low:.3f} .. {high:.3f}", *facts])
     table.append(["not converged", str(result.non_converged), f"{result.non_converged / seeds:.3f}", *["-"] * 6])
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     print(f"{result.experiment.problem}, {seeds} seeds, c_W={start.weight_scale:g}, c_H={start.feature_scale:g}")
-    for row in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(table)
 
 
 def _outcomes(result: "Prevalence") -> str:
@@ -127,23 +118,3 @@ def _outcomes(result: "Prevalence") -> str:
         if not end.converged:
             found[end.outcome.lower()] = found.get(end.outcome.lower(), 0) + 1
     return ", ".join(f"{count} {name}" for name, count in found.items())
-
-
-@contextmanager
-def _progress(seeds: int) -> "Iterator[Callable[[Prevalence], None]]":
-    """Yields a watcher that shows the counts so far; silent when stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda so_far: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[state]}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("seeds", total=seeds, state="")
-
-        def watch(so_far: "Prevalence") -> None:
-            shown = {**so_far.counts, **({"not converged": so_far.non_converged} if so_far.non_converged else {})}
-            progress.update(task, completed=len(so_far.ends), state="  ".join(f"{name} {count}" for name, count in shown.items()))
-
-        yield watch

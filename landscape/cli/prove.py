@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.options import NO_PROBLEM, DeviceText, JsonFlag, ProblemOptions, RootText, StartText
 from landscape.cli.output import check_output, print_json, warn
-from landscape.cli.sources import JsonFlag, ProblemText, RootText, StartText, loaded
+from landscape.cli.progress import progress
+from landscape.cli.sources import check_source, loaded
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,10 +31,11 @@ _COUPLINGS = (1e-6, 1e-9, 1e-12)  # of the largest logit: what is smaller does n
 def prove(
     point: Annotated[Path | None, Parameter(help="A point saved by landscape.")] = None,
     *,
-    problem: ProblemText = None,
+    model: ProblemOptions = NO_PROBLEM,
     start: StartText = None,
     root: RootText = "large",
     out: Annotated[Path | None, Parameter(help="Where the proof goes (.json), for landscape check.")] = None,
+    device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
     """Prove rank, index and nullity of a critical point in ball arithmetic, and write the proof.
@@ -47,13 +50,11 @@ def prove(
     from landscape.proof.checker import check as verified
     from landscape.proof.statement import Proof
 
-    if (point is None) == (problem is None):
-        raise InputError("expected either a point file or --problem with --start, got both or neither")
-    if (start is None) != (problem is None):
-        raise InputError("expected --problem together with --start DNC, pairs, apex or partition:6,2,2")
+    check_source(point, model, start)
     check_output(out, (".json",))
     notes: list[str] = []
-    found = _of_point(loaded(point, "cpu"), notes) if point is not None else _of_structure(str(problem), str(start), root)
+    with progress("proof"):
+        found = _of_structure(model, str(start), root) if point is None else _of_point(loaded(point, device), notes)
     if not isinstance(found, Proof):
         return _answered(False, found.reason, {}, [], json)
     text = to_json(found)
@@ -72,7 +73,8 @@ def check(
     proof: Annotated[Path, Parameter(help="A proof written by landscape prove.")],
     point: Annotated[Path | None, Parameter(help="The saved point that the proof should be about.")] = None,
     *,
-    problem: ProblemText = None,
+    model: ProblemOptions = NO_PROBLEM,
+    device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
     """Verify a proof file with code of its own, and compare it with the problem or the point that was asked for.
@@ -80,21 +82,15 @@ def check(
     The checker shares nothing with the prover: it reads every number of the file as a claim and derives the theorem again in ball
     arithmetic. Exit code 1: not a valid proof, or one about another problem, another decay or another point.
     """
+    from landscape.plain_file import read_text
     from landscape.proof.checker import LONGEST_TEXT
     from landscape.proof.checker import check as verified
 
-    if point is not None and problem is not None:
+    if point is not None and model.given:
         raise InputError("expected either a point file or --problem to compare with, got both")
-    asked = None if point is None else loaded(point, "cpu")
-    try:
-        if proof.stat().st_size > LONGEST_TEXT:
-            raise InputError(f"expected a proof of at most {LONGEST_TEXT} bytes, got {proof.stat().st_size} in {proof}")
-        text = proof.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError(f"no such file: {proof}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"expected a proof, got {proof}, which cannot be read as text ({error})") from error
-    wanted = asked.problem if asked is not None else _parsed(problem)
+    asked = None if point is None else loaded(point, device)
+    text = read_text(proof, LONGEST_TEXT, "a proof")
+    wanted = asked.problem if asked is not None else (model.build() if model.given else None)
     try:
         theorem = verified(text)
     except ValueError as error:
@@ -139,14 +135,6 @@ def _facts(text: str) -> dict[str, Any]:
     return facts
 
 
-def _parsed(problem: str | None) -> "Problem | None":
-    if problem is None:
-        return None
-    from landscape.structures.notation import parse_problem
-
-    return parse_problem(problem)
-
-
 def _another(claimed: dict[str, Any], wanted: "Problem") -> str:
     """Says in what a problem differs from that of a proof; empty where it does not."""
     if not wanted.is_linear:
@@ -166,14 +154,14 @@ def _another(claimed: dict[str, Any], wanted: "Problem") -> str:
     return ""
 
 
-def _of_structure(problem: str, start: str, root: Any) -> "Proof | Unproved | NoPoint":
+def _of_structure(options: ProblemOptions, start: str, root: Any) -> "Proof | Unproved | NoPoint":
     from landscape.model.reduced_point import Core
     from landscape.proof.box import prove_point
     from landscape.proof.structures import prove_structure
     from landscape.structures.analytic import logit_form
-    from landscape.structures.notation import parse_problem, parse_structure
+    from landscape.structures.notation import parse_structure
 
-    model, structure = parse_problem(problem), parse_structure(start, root)
+    model, structure = options.build(), parse_structure(start, root)
     groups = _groups(model, structure)
     if groups is not None:
         return prove_structure(model, groups)
@@ -321,6 +309,6 @@ def _core_distance(saved: "CriticalPoint", text: str) -> float:
     claims = json.loads(text)
     given = torch.tensor([float.fromhex(value) for value in claims["core"]["given"]], dtype=torch.float64)
     theirs = Core(saved.problem, claims["rank"], given).class_logits if claims["rank"] else torch.zeros(())
-    ours = saved.class_logits
+    ours = saved.class_logits.cpu()
     size = float(ours.norm())
     return float((ours - theirs).norm()) / size if size else float(theirs.norm())

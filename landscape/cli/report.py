@@ -1,24 +1,22 @@
 """`landscape report`: one HTML page of a point or of a folder of points, to read and to send."""
 
 import shlex
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.options import DeviceText, JsonFlag, MethodOption, ProveFlag, checked_device
 from landscape.cli.output import check_output, print_json, print_lines, warn
-from landscape.cli.sources import DeviceText, JsonFlag, MethodChoice, ProveFlag, checked_device
+from landscape.cli.progress import progress
 
 
 def report(
     source: Annotated[Path, Parameter(help="A point saved by landscape, or a folder of them (landscape prevalence).")],
     *,
     out: Annotated[Path, Parameter(help="The page: .html.")],
-    method: MethodChoice = "auto",
+    method: MethodOption = "auto",
     prove: ProveFlag = False,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
@@ -37,8 +35,8 @@ def report(
     effort: Effort = "any" if prove else "small"
     command = shlex.join(["landscape", "report", printable(source), "--out", printable(out), *chosen])
     if source.is_dir():
-        with _progress() as watch:
-            folder = Folder.at(source, method, device, watch, effort)
+        with progress("points") as shown:
+            folder = Folder.at(source, method, device, shown.update, effort)
         write_page(folder_page(folder, command), out)
         reasons = [f"{name}: {reason}" for name, reason in folder.left_out]
         reasons += [f"{each.name}: {each.report.reason}" for each in folder.points if not each.report.resolved]
@@ -54,18 +52,3 @@ def report(
     for reason in reasons:
         warn(reason)
     return NOT_AS_ASKED if reasons else DONE
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Yields a watcher of files done and files in all; silent when stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("points", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
-from landscape.cli.output import TABLES, check_output, print_json, warn, write_table
+from landscape.cli.options import JsonFlag
+from landscape.cli.output import TABLES, check_output, harmless, print_json, print_table, warn, write_table
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+Format = Literal["table", "csv", "parquet", "json"]
 _SHORT = ("class_sizes", "width", "depth", "decay", "start", "seed", "structure", "rank", "loss", "outcome", "index", "nullity")
 _MOST = 40  # rows of a printed table; the other formats have all
 
@@ -24,8 +26,9 @@ def results(
     sort: Annotated[str | None, Parameter(help="Columns: loss or -loss,width.")] = None,
     by: Annotated[str | None, Parameter(help="Count structures by these columns: width or width,depth; all for one group.")] = None,
     structure: Annotated[str | None, Parameter(help="With --by: only this one, found or not.")] = None,
-    format: Annotated[Literal["table", "csv", "parquet", "json"], Parameter(help="Of what is printed or written.")] = "table",
+    format: Annotated[Format, Parameter(help="Of what is printed or written.")] = "table",
     out: Annotated[Path | None, Parameter(help="File of csv or parquet; all as parquet goes to FOLDER/results.parquet.")] = None,
+    json: JsonFlag = False,
     provenance: Annotated[bool, Parameter(negative="", help="Also seconds, host and time of every job.")] = False,
 ) -> int:
     """Print or write the results of a sweep, one row per job, rebuilt from its records.
@@ -36,12 +39,7 @@ def results(
     from landscape.sweep.filter import rows_where
     from landscape.sweep.results import FAILED, TABLE, frequencies, read_results, sorted_by
 
-    if out is not None and (format not in ("csv", "parquet") or out.suffix != f".{format}"):
-        raise InputError(f"expected --format csv or parquet and a file name of that ending, got --format {format} --out {out.name}")
-    if structure is not None and by is None:
-        raise InputError("expected --structure only with --by")
-    if format == "parquet" and out is None and not (where is None and by is None):
-        raise InputError(f"expected --out with --where or --by: {TABLE} in the folder is the whole table")
+    format = _asked_format(format, json, out, by, structure, where)
     check_output(out, TABLES)
     table, damaged = read_results(folder, provenance, failures=True)
     if where is not None:
@@ -57,7 +55,7 @@ def results(
         write_table(table, target)
         print(target)
     elif format == "csv":
-        table.to_csv(sys.stdout, index=False)
+        harmless(table).to_csv(sys.stdout, index=False)
     elif format == "json":
         print_json(_objects(table))
     else:
@@ -69,6 +67,21 @@ def results(
         digest, fault = next(iter(damaged.items()))
         warn(f"left out {len(damaged)} damaged records, the first {digest[:12]} ({fault}): remove them and sweep again")
     return NOT_AS_ASKED if damaged else DONE
+
+
+def _asked_format(format: Format, json: bool, out: Path | None, by: str | None, structure: str | None, where: str | None) -> Format:
+    """Returns the format that the options name together, and refuses those that do not fit each other."""
+    from landscape.sweep.results import TABLE
+
+    if json and format not in ("table", "json"):
+        raise InputError(f"expected --json alone, got it with --format {format}")
+    if out is not None and (format not in ("csv", "parquet") or out.suffix != f".{format}"):
+        raise InputError(f"expected --format csv or parquet and a file name of that ending, got --format {format} --out {out.name}")
+    if structure is not None and by is None:
+        raise InputError("expected --structure only with --by")
+    if format == "parquet" and out is None and not (where is None and by is None):
+        raise InputError(f"expected --out with --where or --by: {TABLE} in the folder is the whole table")
+    return "json" if json else format
 
 
 def _objects(table: "DataFrame") -> list[dict[str, object]]:
@@ -85,9 +98,7 @@ def _print(table: "DataFrame", columns: tuple[str, ...], provenance: bool) -> No
     names = [name for name in (*columns, *extra) if name in table.columns]
     cells = [names]
     cells += [[_text(value) for value in row.values()] for row in _objects(table[names].head(_MOST))]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
-    for line in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print_table(cells)
     if len(table) > _MOST:
         print(f".. {len(table) - _MOST} more rows: --format csv or parquet has all")
 

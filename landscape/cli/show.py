@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from landscape.cli import DONE
-from landscape.cli.output import print_json, print_lines
-from landscape.cli.sources import JsonFlag
+from landscape.cli.options import DeviceText, JsonFlag, checked_device
+from landscape.cli.output import PICTURES, check_output, print_json, print_lines
 
 if TYPE_CHECKING:
     from landscape.points.point import CriticalPoint
@@ -17,14 +17,17 @@ def show(
     point: Annotated[Path, Parameter(help="A point saved by landscape.")],
     *,
     plot: Annotated[Path | None, Parameter(help="Picture of logits, singular values and loss: .png, .pdf or .svg.")] = None,
+    device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
     """Print what a saved point is and where it came from."""
     from landscape.points.point import CriticalPoint
     from landscape.points.point_file import PointFile
 
+    device = checked_device(device)
+    check_output(plot, PICTURES)
     file = PointFile.read(point)
-    saved = CriticalPoint.of_file(file)
+    saved = CriticalPoint.of_file(file, device)
     origin = saved.origin
     if plot is not None:
         _draw(saved, plot)

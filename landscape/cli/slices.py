@@ -6,8 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 from cyclopts import Parameter
 
 from landscape.cli import DONE
-from landscape.cli.output import PICTURES, TABLES, check_output, print_json, print_lines, waiting, write_table
-from landscape.cli.sources import DeviceText, JsonFlag, ProblemText, RootText, StartText, loaded, placed, whole_number
+from landscape.cli.options import (
+    NO_PROBLEM,
+    DeviceText,
+    JsonFlag,
+    ProblemOptions,
+    RootText,
+    SeedNumber,
+    StartText,
+    whole_number,
+    within,
+)
+from landscape.cli.output import PICTURES, TABLES, check_output, print_json, print_lines, write_table
+from landscape.cli.progress import progress
+from landscape.cli.sources import loaded, placed
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,13 +34,13 @@ def slices(
     point: Annotated[Path | None, Parameter(help="A point saved by landscape.")] = None,
     other: Annotated[Path | None, Parameter(help="A second one: the way between them instead of directions.")] = None,
     *,
-    problem: ProblemText = None,
+    model: ProblemOptions = NO_PROBLEM,
     start: StartText = None,
     root: RootText = "large",
     along: Annotated[str | None, Parameter(help="One or two of stiffest, negative, null, gauge (stiffest,gauge).")] = None,
     span: Annotated[str | None, Parameter(help="Distance to either side; a quarter of the parameters' norm.")] = None,
-    steps: Annotated[int, Parameter(converter=whole_number, help="Places on each axis.")] = 51,
-    seed: Annotated[int, Parameter(converter=whole_number, help="Of the rotations and the start vectors.")] = 0,
+    steps: Annotated[int, Parameter(converter=whole_number, validator=within(3, 501), help="Places on each axis.")] = 51,
+    seed: SeedNumber = 0,
     out: Annotated[Path | None, Parameter(help="Table of places and losses: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Picture: .png, .pdf or .svg.")] = None,
     device: DeviceText = "cpu",
@@ -44,7 +56,7 @@ def slices(
     check_output(out, TABLES)
     check_output(plot, PICTURES)
     if other is not None:
-        if point is None or problem is not None or along is not None or span is not None:
+        if point is None or model.given or along is not None or span is not None:
             raise InputError("expected two saved points alone, got --problem, --along or --span with a second one")
         return _between(point, other, steps, out, plot, device, json)
     from landscape.numbers import parse_number
@@ -54,13 +66,13 @@ def slices(
     names = [name.strip() for name in (along or "stiffest,gauge").split(",")]
     if len(names) > 2 or not set(names) <= set(get_args(Along)):
         raise InputError(f"expected one or two directions of {', '.join(get_args(Along))}, got {along!r}")
-    model, theta = placed(point, problem, start, root, device)
+    problem, theta = placed(point, model, start, root, device)
     places = spaced(theta, reach, steps)
-    with waiting(f"directions of {model.parameters} parameters"):
-        found = directions(model, theta, cast(list[Along], names), seed)
+    with progress(f"directions of {problem.parameters} parameters"):
+        found = directions(problem, theta, cast(list[Along], names), seed)
     if len(found) == 1:
-        return _along(model, theta, found[0], places, out, plot, json)
-    return _across(model, theta, (found[0], found[1]), places, out, plot, json)
+        return _along(problem, theta, found[0], places, out, plot, json)
+    return _across(problem, theta, (found[0], found[1]), places, out, plot, json)
 
 
 def _along(
@@ -68,7 +80,7 @@ def _along(
 ) -> int:
     from landscape.studies.slices import line
 
-    with waiting(f"loss at {len(places)} places"):
+    with progress(f"loss at {len(places)} places"):
         result = line(problem, theta, found, places)
     columns = {"place": result.places.tolist(), "loss": result.loss.tolist()}
     if result.orbit is not None:
@@ -90,7 +102,7 @@ def _across(
 ) -> int:
     from landscape.studies.slices import plane
 
-    with waiting(f"loss at {len(places) ** 2} places"):
+    with progress(f"loss at {len(places) ** 2} places"):
         result = plane(problem, theta, pair, places)
     x, y = result.places.repeat(len(places)), result.places.repeat_interleave(len(places))
     columns = {"horizontal": x.tolist(), "vertical": y.tolist(), "loss": result.loss.flatten().tolist()}
@@ -106,7 +118,7 @@ def _between(first: Path, second: Path, steps: int, out: Path | None, plot: Path
     one, two = loaded(first, device), loaded(second, device)
     if one.problem != two.problem:
         raise InputError(f"expected two points of one problem, got the {one.problem} and the {two.problem}")
-    with waiting(f"loss at {2 * steps} places"):
+    with progress(f"loss at {2 * steps} places"):
         straight, aligned = between(one.problem, one.theta, two.theta, steps)
     described = [
         {"line": name, "distance": part.distance, "barrier": part.barrier}

@@ -6,27 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
-from landscape.cli.output import descent_progress, print_json, print_lines, warn
-from landscape.cli.sources import (
-    ActivationChoice,
-    ClassesNumber,
-    DecayText,
-    DepthNumber,
+from landscape.cli.options import (
+    NO_PROBLEM,
     DeviceText,
     JsonFlag,
-    LossChoice,
+    LearningRate,
     OptionalRoot,
+    ProblemOptions,
     RootChoice,
-    SamplesNumber,
-    SizesText,
-    WidthNumber,
-    check_steps,
+    SeedNumber,
+    StepsLimit,
     checked_device,
-    given_problem,
-    given_sizes,
-    loaded,
-    whole_number,
+    positive,
 )
+from landscape.cli.output import print_json, print_lines, warn
+from landscape.cli.progress import descent_progress
+from landscape.cli.sources import loaded
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,22 +37,17 @@ MethodChoice = Literal["ptc", "gd", "lbfgs", "softplus", "newton"]
 def solve(
     *,
     out: Annotated[Path, Parameter(help="Where the point goes (.safetensors).")],
-    classes: ClassesNumber = None,
-    samples: SamplesNumber = None,
-    class_sizes: SizesText = None,
-    width: WidthNumber = None,
-    depth: DepthNumber = None,
-    decay: DecayText = None,
-    loss: LossChoice = None,
-    activation: ActivationChoice = None,
+    model: ProblemOptions = NO_PROBLEM,
     start: Annotated[str, Parameter(help="random, DNC, pairs, apex, partition:6,2,2, or a saved point to go on from.")] = "random",
     root: OptionalRoot = None,
     init_scale: Annotated[str | None, Parameter(help="c_W,c_H of the random start (default 1,1).")] = None,
     method: Annotated[MethodChoice | None, Parameter(help="Default: ptc, and newton at analytic starts.")] = None,
-    learning_rate: Annotated[float, Parameter(help="Of gd.")] = 0.5,
-    max_steps: Annotated[int | None, Parameter(converter=whole_number, help="Of the method; its own default otherwise.")] = None,
-    tolerance: Annotated[float | None, Parameter(help="Gradient norm that counts as critical (default 1e-12).")] = None,
-    seed: Annotated[int, Parameter(converter=whole_number, help="Of the random start, or of the gauge of an analytic one.")] = 0,
+    learning_rate: LearningRate = 0.5,
+    max_steps: StepsLimit = None,
+    tolerance: Annotated[
+        float | None, Parameter(validator=positive, help="Gradient norm that counts as critical (default 1e-12).")
+    ] = None,
+    seed: SeedNumber = 0,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
@@ -68,27 +58,24 @@ def solve(
     """
     from landscape.atomic_files import check_writable
     from landscape.points.point import Origin, Outcome
-    from landscape.solver.run import CRITICAL
+    from landscape.solver.run import CRITICAL, require_room
     from landscape.solver.run import solve as run
 
     check_writable(out)
-    _check_numbers(learning_rate, max_steps, tolerance, seed)
-    sizes = given_sizes(classes, samples, class_sizes)
-    given = {"width": width, "depth": depth, "decay": decay, "loss": loss, "activation": activation, "classes": sizes}
-    given |= {"root": root, "init-scale": init_scale}
     before: CriticalPoint | None = None
     if Path(start).suffix == ".safetensors":
-        named = [name for name, value in given.items() if value is not None]
-        if named:
-            raise InputError(f"expected no --{named[0]} with --start {start}: the saved point has its own problem")
+        others = {"--root": root, "--init-scale": init_scale}
+        if named := [*model.given, *(name for name, value in others.items() if value is not None)]:
+            raise InputError(f"expected no {named[0]} with --start {start}: the saved point has its own problem")
         before = loaded(Path(start), device)
         problem, theta = before.problem, before.theta
         origin = Origin(before.origin.start, before.origin.methods, before.origin.seed)
         methods = _methods(method or "ptc", learning_rate, max_steps)
     else:
-        problem = given_problem(sizes, width, depth, decay, loss, activation)
-        theta, origin = _start(problem, start, root, init_scale, seed)
+        problem = model.build()
         methods = _methods(method or ("ptc" if start == "random" else "newton"), learning_rate, max_steps)
+        require_room(problem, methods)
+        theta, origin = _start(problem, start, root, init_scale, seed)
     theta = theta.to(checked_device(device))
     with descent_progress(f"{start} seed {seed}") as watch:
         point = run(problem, theta, methods, origin, CRITICAL if tolerance is None else tolerance, watch)
@@ -98,16 +85,8 @@ def solve(
     _print(point, before, None if diverged else out, json)
     if point.outcome is Outcome.CONVERGED:
         return DONE
-    warn(f"not critical: {point.outcome.value}{'; nothing was saved' if diverged else ''}")
+    warn(f"not critical: {point.outcome.value}; {'nothing was saved' if diverged else f'it is saved in {out}'}")
     return NOT_AS_ASKED
-
-
-def _check_numbers(learning_rate: float, max_steps: int | None, tolerance: float | None, seed: int) -> None:
-    check_steps(learning_rate, max_steps)
-    if tolerance is not None and not 0 < tolerance < float("inf"):
-        raise InputError(f"expected a positive finite --tolerance, got {tolerance:g}")
-    if not 0 <= seed < 2**63:
-        raise InputError(f"expected a --seed from 0 to 2**63 - 1, got {seed}")
 
 
 def _start(problem: "Problem", start: str, root: RootChoice | None, init_scale: str | None, seed: int) -> tuple["Tensor", "Origin"]:

@@ -6,16 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
-from landscape.cli.output import PICTURES, TABLES, check_output, print_json, warn, write_table
-from landscape.cli.sources import (
-    DeviceText,
-    JsonFlag,
-    PointFiles,
-    ProblemText,
-    RootText,
-    StartText,
-    analysed,
-)
+from landscape.cli.options import NO_PROBLEM, DeviceText, JsonFlag, PointFiles, ProblemOptions, RootText, StartText
+from landscape.cli.output import PICTURES, TABLES, check_output, print_json, print_table, warn, write_table
+from landscape.cli.progress import progress
+from landscape.cli.sources import analysed
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,10 +20,10 @@ SpectrumChoice = Literal["auto", "reduction", "dense", "lowrank", "slq", "pyhess
 
 def spectrum(
     *points: PointFiles,
-    problem: ProblemText = None,
+    model: ProblemOptions = NO_PROBLEM,
     start: StartText = None,
     root: RootText = "large",
-    method: SpectrumChoice = "auto",
+    method: Annotated[SpectrumChoice, Parameter(help="All eigenvalues, or an estimate: slq, pyhessian.")] = "auto",
     out: Annotated[Path | None, Parameter(help="Table of eigenvalue and multiplicity: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Picture of all points on the same scales: .png, .pdf or .svg.")] = None,
     device: DeviceText = "cpu",
@@ -45,12 +39,16 @@ def spectrum(
         from landscape.cli.spectrum_estimates import print_estimates
 
         _refuse_files(method, out, plot)
-        return print_estimates(points, problem, start, root, method, device, json)
+        return print_estimates(points, model, start, root, method, device, json)
     if out is not None and len(points) > 1:
         raise InputError(f"expected one point with --out, got {len(points)}")
     check_output(out, TABLES)
     check_output(plot, PICTURES)
-    reports = [analysed(point, problem, start, root, method, device) for point in points or (None,)]
+    reports = []
+    with progress("spectrum") as shown:
+        for place, point in enumerate(points or (None,)):
+            shown.update(place, len(points) or 1)
+            reports.append(analysed(point, model, start, root, method, device))
     known = [report for report in reports if report.spectrum is not None]
     if out is not None and known:
         _write(_atoms(known[0]), out)
@@ -62,9 +60,8 @@ def spectrum(
     elif out is None and plot is None:
         for report in known:
             print(f"# {_title(report)}, {report.problem}")
-            print(f"{'eigenvalue':>16}  {'multiplicity':>12}")
-            for value, times in _atoms(report):
-                print(f"{value:>16.9e}  {times:>12}")
+            rows = [(f"{value:.9e}", str(times)) for value, times in _atoms(report)]
+            print_table([("eigenvalue", "multiplicity"), *rows], numbers=(0, 1))
     for report in reports:
         if not report.resolved:
             warn(report.reason)

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from landscape.cli import DONE
-from landscape.cli.output import print_json
-from landscape.cli.sources import RootChoice, analysed, placed
+from landscape.cli.options import ProblemOptions, RootChoice
+from landscape.cli.output import print_json, print_table
+from landscape.cli.sources import analysed, placed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +19,7 @@ PROBES, STEPS, PEER_STEPS = 10, 80, 40
 
 def print_estimates(
     points: tuple[Path, ...],
-    problem: str | None,
+    model: ProblemOptions,
     start: str | None,
     root: RootChoice,
     method: Literal["slq", "pyhessian"],
@@ -29,9 +30,9 @@ def print_estimates(
     show = _quadrature if method == "slq" else _peer
     results = []
     for point in points or (None,):
-        model, theta = placed(point, problem, start, root, device)
-        report = None if method == "slq" else analysed(point, problem, start, root, "auto", device)
-        results.append(show(model, theta, report.spectrum if report else None, json))
+        problem, theta = placed(point, model, start, root, device)
+        report = None if method == "slq" else analysed(point, model, start, root, "auto", device)
+        results.append(show(problem, theta, report.spectrum if report else None, json))
     if json:
         print_json(results[0] if len(results) == 1 else {"reports": results})
     return DONE
@@ -44,9 +45,9 @@ def _quadrature(model: "Problem", theta: "Tensor", _: object, quiet: bool) -> di
     found = estimate_spectrum(model, theta, Quadrature(PROBES, STEPS))
     if not quiet:
         print(f"# estimate from {PROBES} probes of {STEPS} Lanczos steps, {model}")
-        print(f"{'eigenvalue':>16}  {'multiplicity':>22}")
-        for atom in found.atoms:
-            print(f"{atom.location:>16.9e}  {model.parameters * atom.fraction:>12.1f} +- {model.parameters * atom.error:.1f}")
+        size = model.parameters
+        rows = [(f"{atom.location:.9e}", f"{size * atom.fraction:.1f} +- {size * atom.error:.1f}") for atom in found.atoms]
+        print_table([("eigenvalue", "multiplicity"), *rows], numbers=(0, 1))
         print(f"# within {found.nullity.cutoff:.1e} of 0: {found.nullity.mean:.1f} +- {found.nullity.error:.1f}")
         print(f"# trace {found.trace.mean:.6g} +- {found.trace.error:.1g}")
     return found.as_dict()
@@ -61,8 +62,9 @@ def _peer(model: "Problem", theta: "Tensor", spectrum: object, quiet: bool) -> d
     rows = beside_pyhessian(model, theta, known, Quadrature(PROBES, PEER_STEPS))
     if not quiet:
         print(f"# PyHessian 0.1 (repaired) beside all eigenvalues, {model}")
-        print(f"{'':<20}  {'PyHessian':>16}  {'error':>10}  {'landscape':>16}")
+        lines = [("", "PyHessian", "error", "landscape")]
         for row in rows:
             error, ours = ("-" if row.error is None else f"{row.error:.1e}"), ("-" if row.ours is None else f"{row.ours:.9g}")
-            print(f"{row.name:<20}  {row.pyhessian:>16.9g}  {error:>10}  {ours:>16}")
+            lines.append((row.name, f"{row.pyhessian:.9g}", error, ours))
+        print_table(lines, numbers=(1, 2, 3))
     return {"method": "pyhessian", "parameters": model.parameters, "comparison": [asdict(row) for row in rows]}

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.options import JsonFlag, whole_number
 from landscape.cli.output import print_json, print_lines, warn
-from landscape.cli.sources import JsonFlag, whole_number
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _without_record(jobs: "list[Experiment]", out: Path) -> "list[Experiment]":
         InputError: If the folder is one that the sweep itself would refuse.
     """
     from landscape.archive.records import Archive
-    from landscape.tensor_file import Damaged
+    from landscape.plain_file import Damaged
 
     archive, missing = Archive.planned(out.absolute()), []
     if archive is None:

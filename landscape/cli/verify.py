@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.options import JsonFlag
 from landscape.cli.output import print_json, warn
-from landscape.cli.sources import JsonFlag
+from landscape.cli.progress import progress
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _WIDTHS = (24, 25)  # of the columns claim and verdict; rows are printed as they
 def verify(
     *,
     fast: Annotated[bool, Parameter(negative="", help="Fewer settings and seeds: under 2 minutes on one core, not 30.")] = False,
-    claim: Annotated[list[str] | None, Parameter(help='Only this one, such as "Theorem 5"; may be given again.')] = None,
+    claim: Annotated[list[str] | None, Parameter(negative="", help='Only this one, as "Theorem 5"; may be given again.')] = None,
     json: JsonFlag = False,
 ) -> int:
     """Check the claims of the paper: numbers computed now, a verdict from them, and where it is derived.
@@ -36,10 +37,12 @@ def verify(
     rows: list[Verified] = []
     if not json:
         print(f"{'claim':{_WIDTHS[0]}}{'verdict':{_WIDTHS[1]}}derived in")
-    for row in run(fast, chosen):
-        rows.append(row)
-        if not json:
-            _print(row)
+    with progress("claims") as shown:
+        for row in run(fast, chosen):
+            rows.append(row)
+            shown.update(len(rows), len(chosen), row.claim.name)
+            if not json:
+                _print(row)
     if json:
         print_json([row.as_dict() for row in rows])
     changed = [row for row in rows if not row.as_written]

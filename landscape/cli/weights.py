@@ -1,13 +1,14 @@
 """`landscape import`: weights trained elsewhere, as a point."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
-from landscape.cli.output import descent_progress, print_json, print_lines, warn
-from landscape.cli.sources import JsonFlag
+from landscape.cli.options import ActivationChoice, DeviceText, JsonFlag, LossChoice, checked_device
+from landscape.cli.output import print_json, print_lines, warn
+from landscape.cli.progress import descent_progress
 
 
 def import_weights(
@@ -18,9 +19,10 @@ def import_weights(
     features: Annotated[str | None, Parameter(help="Name of the feature array, if not H_1.")] = None,
     class_sizes: Annotated[str | None, Parameter(help="Samples of each class, in order: 4,1,2. Default: equal.")] = None,
     labels: Annotated[str | None, Parameter(help="Array in the file, or .npy or text file, with a class per sample.")] = None,
-    loss: Annotated[Literal["ce", "mse"], Parameter(help="Cross-entropy or squared error.")] = "ce",
-    activation: Annotated[Literal["linear", "relu"], Parameter(help="linear or relu.")] = "linear",
+    loss: Annotated[LossChoice, Parameter(help="ce, cross-entropy, or mse, squared error.")] = "ce",
+    activation: Annotated[ActivationChoice, Parameter(help="linear or relu.")] = "linear",
     polish: Annotated[bool, Parameter(negative="", help="Follow the flow to a critical point, as solve --start does.")] = False,
+    device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
     """Turn weights trained elsewhere into a point, and say how critical they are.
@@ -28,6 +30,7 @@ def import_weights(
     Arrays named W_1 .. W_L and H_1 (any case, with or without underscore), or a state dict whose matrices are taken in order
     with the features named by --features. Nothing in the file is run. With --polish the loss, the gradient and the structure
     before and after are printed, and how far the weights moved; without it they stay as they are.
+    Exit code 1: the point is saved, but it is not critical or its counts are undecided.
     """
     from landscape.atomic_files import check_writable
     from landscape.degeneracy.analysis import analyse
@@ -39,8 +42,9 @@ def import_weights(
     from landscape.solver.run import solve
 
     check_writable(out)
+    device = checked_device(device)
     layout = WeightsLayout(features, None if class_sizes is None else parse_sizes(class_sizes), labels)
-    given = point = imported(weights, parse_decay(decay), loss, activation, layout)
+    given = point = imported(weights, parse_decay(decay), loss, activation, layout, device)
     if polish:
         with descent_progress("polish") as watch:
             point = solve(given.problem, given.theta, origin=given.origin, watch=watch)
@@ -56,10 +60,12 @@ def import_weights(
         rows = [("out", saved or "none"), *(move.rows() if polish else [])]
         print_lines([*rows, *(report.rows() if report else [])])
     if polish and point.outcome is not Outcome.CONVERGED:
-        warn(f"not critical: {point.outcome.value}{'; nothing was saved' if diverged else ''}")
+        warn(f"not critical: {point.outcome.value}; {'nothing was saved' if diverged else f'it is saved in {out}'}")
         return NOT_AS_ASKED
     if report and report.verdict.critical and not report.resolved:
         warn(report.reason)
-    elif move.after.kind is None and move.after.ranked:
+        return NOT_AS_ASKED
+    if move.after.kind is None and move.after.ranked:
         warn(f"not critical: gradient norm {point.gradient_norm:.1e}: import with --polish, or run landscape solve --start {out}")
+        return NOT_AS_ASKED
     return DONE

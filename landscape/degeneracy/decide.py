@@ -29,7 +29,7 @@ class Decision:
     __repr__ = brief
 
     def distance(self, place: Located) -> float | None:
-        """Returns how far the given point's class logits are from the named structure (relative); the proved one, if it was proved."""
+        """Returns how far the given point's class logits are from the named structure (relative); a proved one if there is one."""
         proof = self.verdict.proof
         if self.named is not None and proof is not None and proof.kind == "structure":
             return self.named.apart(proof, place.logits)

@@ -6,7 +6,6 @@ is null.
 """
 
 import math
-import os
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -26,6 +25,7 @@ from landscape.curvature.operators.counted import Counted
 from landscape.curvature.operators.operator import Hessian, Product
 from landscape.curvature.spectra.spectrum import Spectrum, eigenvalues
 from landscape.errors import InputError
+from landscape.memory import allowed_memory
 from landscape.model.gauge import Orbit
 from landscape.model.gauge_projector import orbit_projector
 from landscape.model.objective import Objective
@@ -113,13 +113,8 @@ def choose(problem: Problem, method: MethodName, memory: float | None = None, de
 
 
 def half_of_memory(device: torch.device) -> float:
-    """Returns half of the bytes that are free on a CUDA device, or half of the machine's memory (8e9 where it does not say)."""
-    if device.type == "cuda":
-        return 0.5 * torch.cuda.mem_get_info(device)[0]
-    try:
-        return 0.5 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return 8e9
+    """Returns half of the bytes that are free on a CUDA device, or what `landscape.memory` allows of the machine's."""
+    return 0.5 * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else allowed_memory()
 
 
 def hessian_at(problem: Problem, theta: Float[Tensor, " p"]) -> Product:

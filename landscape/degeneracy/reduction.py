@@ -15,6 +15,7 @@ from torch import Tensor
 from landscape.curvature.operators.operator import Product, dense
 from landscape.curvature.spectra.spectrum import Spectrum, rounding_radius
 from landscape.display import brief
+from landscape.memory import require_memory
 from landscape.model.reduced_point import Core
 
 
@@ -72,6 +73,17 @@ class Reduction:
         """Frobenius norm and trace of the data part of the Gauss-Newton matrix."""
         spectrum = Spectrum.merge(((block.values, block.multiplicity) for block in self.gauss_newton), self.error)
         return spectrum.frobenius, spectrum.trace
+
+
+def require_room(core: Core) -> None:
+    """Refuses a core whose reduction would take more main memory than is allowed, before anything of it is computed.
+
+    Raises:
+        InputError: If it would; the message has the number.
+    """
+    size, logits = core.theta.numel(), core.problem.classes**2
+    needed, core_words = 8.0 * (3 * size**2 + 2 * size * logits), f"the reduction of a core of {size} numbers"
+    require_memory(needed, core_words, "lower --classes or --depth, or count by landscape prove")
 
 
 def reduce(core: Core) -> Reduction:

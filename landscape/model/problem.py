@@ -6,13 +6,15 @@ R^{d x d} and the features H_1 in R^{d x N}; samples stand in class order.
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from landscape.display import table
 from landscape.errors import InputError
+from landscape.numbers import parse_decay, parse_sizes
 
 Loss = Literal["ce", "mse"]
 Activation = Literal["linear", "relu"]
+TEXT_KEYS = ("K", "n", "sizes", "d", "L", "decay", "loss", "activation")  # of a problem as one line of text
 DEEPEST = 1_000  # layers; one object per layer is made in many places, and no spectrum is computed beyond some tens
 
 
@@ -78,6 +80,48 @@ class Problem:
         """Returns the problem whose `classes` classes have `samples` samples each."""
         _require(classes >= 2, f"expected at least 2 classes, got {classes}")
         return cls((samples,) * classes, width, depth, decay, loss, activation)
+
+    @classmethod
+    def parse(cls, text: str) -> "Problem":
+        """Reads a problem in the letters of the field: `K=10,n=5,d=70,L=2,decay=2**-10`. Nothing is evaluated.
+
+        `sizes=4:1:2` stands for K and n where classes differ; `decay=1e-3:2e-3:2e-3` gives one decay per factor H_1, W_1, .., W_L;
+        `loss=mse` and `activation=relu` are optional.
+
+        Example:
+            >>> Problem.parse("K=10,n=5,d=70,L=2,decay=2**-10").parameters
+            9100
+
+        Raises:
+            InputError: If a key is missing, unknown or repeated, or a value is out of range.
+        """
+        return cls.from_text_fields(text_fields(text), f"the problem {_cut(text)!r}")
+
+    @classmethod
+    def from_text_fields(cls, fields: dict[str, str], where: str = "the problem") -> "Problem":
+        """Returns the problem that texts name, by the keys of `parse`.
+
+        Args:
+            fields: Values as typed.
+            where: The place that errors name.
+
+        Raises:
+            InputError: If a key is missing, or a value is out of range.
+        """
+        unequal = "sizes" in fields
+        _require(not (unequal and {"K", "n"} & set(fields)), f"expected either sizes or K and n in {where}, got both")
+        missing = [key for key in ("d", "L", "decay", *(() if unequal else ("K", "n"))) if key not in fields]
+        _require(not missing, f"expected {', '.join(missing)} in {where}")
+        shared = (
+            _typed_whole(fields["d"], "d"),
+            _typed_whole(fields["L"], "L"),
+            parse_decay(fields["decay"]),
+            cast(Loss, _chosen(fields.get("loss", "ce"), Loss, "loss")),
+            cast(Activation, _chosen(fields.get("activation", "linear"), Activation, "activation")),
+        )
+        if unequal:
+            return cls(parse_sizes(fields["sizes"]), *shared)
+        return cls.balanced(_typed_whole(fields["K"], "K"), _typed_whole(fields["n"], "n"), *shared)
 
     @property
     def classes(self) -> int:
@@ -172,6 +216,33 @@ class Problem:
         )
 
 
+def text_fields(text: str) -> dict[str, str]:
+    """Returns the values of a problem written as `K=10,n=5,..`, by key and as typed.
+
+    Raises:
+        InputError: If a key is unknown or stands twice.
+    """
+    fields: dict[str, str] = {}
+    for item in text.split(","):
+        key, separator, value = (part.strip() for part in item.partition("="))
+        if not separator or key not in TEXT_KEYS or key in fields:
+            fault = f"{_cut(item.strip())!r} in {_cut(text)!r}"
+            raise InputError(f"expected a problem such as K=10,n=5,d=70,L=2,decay=2**-10, got {fault}")
+        fields[key] = value
+    return fields
+
+
+def _cut(text: str, length: int = 80) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def _typed_whole(text: str, name: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"expected {name} to be a whole number, got {_cut(text)!r}") from None
+
+
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise InputError(message)
@@ -185,6 +256,11 @@ def _whole(value: Any) -> int:
 
 def _listed(values: tuple[Any, ...]) -> str:
     return ",".join(f"{value:g}" for value in values)
+
+
+def _chosen(text: str, choice: Any, name: str) -> str:
+    _require(text in get_args(choice), f"expected {name} {_either(choice)}, got {_cut(text)!r}")
+    return text
 
 
 def _either(choice: Any) -> str:

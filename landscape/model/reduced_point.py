@@ -139,12 +139,17 @@ def _next_to_zero(objective: Objective, theta: Tensor, sizes: list[float]) -> bo
     Gauss-Newton part is at most kappa sum_l prod_{k != l} size_k^2. The rest is a product with G = dg/dZ, of norm at most
     |G(0)| + kappa |Z|, for each two factors (|Z| in Frobenius' norm); with one layer G(0) itself is part of the Hessian at zero.
     """
-    places = range(len(sizes))
     pulls = torch.linalg.svdvals(objective.fit_gradient(objective.logits(torch.zeros_like(theta))) * objective.scales)
     kappa = float((objective.weights * objective.scales.square()).max()) * (0.5 if objective.loss_kind == "ce" else 1.0)
     growth = kappa * math.prod(sizes) * objective.shapes[-1][0] ** 0.5
-    others = [math.prod(sizes[:k] + sizes[k + 1 :]) for k in places]
-    pairs = [math.prod(size for k, size in enumerate(sizes) if k not in (i, j)) for i in places for j in range(i)]
+    without_one, without_two, whole = [0.0] * len(sizes), 0.0, 1.0  # sums of products, each of which leaves out one size or two
+    after = [1.0]
+    for size in reversed(sizes):
+        after.append(size * after[-1])
+    left_out = 0.0
+    for place, size in enumerate(sizes):
+        without_one[place] = whole * after[len(sizes) - place - 1]
+        whole, left_out, without_two = whole * size, left_out * size + whole, without_two * size + left_out
     smallest = min(objective.decays)
     if len(sizes) == 2:  # eigenvalues of [[decay_1, G], [G', decay_0]]
         one, other = objective.decays
@@ -152,7 +157,7 @@ def _next_to_zero(objective: Objective, theta: Tensor, sizes: list[float]) -> bo
         smallest, pull = min(smallest, float(((one + other) / 2 - apart).abs().min())), 0.0
     else:
         pull = float(pulls[0])
-    change = kappa * sum(other**2 for other in others) + 2 * (pull + growth) * sum(pairs)
+    change = kappa * sum(other * other for other in without_one) + 2 * (pull + growth) * without_two
     return change <= _LINEAR * smallest
 
 

@@ -4,11 +4,17 @@ Accepted: .safetensors, .npz, and .pt/.pth (torch's weights-only loader). Either
 whose weight matrices are taken in order, with the features named by the caller.
 """
 
+import io
+import os
 import pickle
 import re
 import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -16,10 +22,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.errors import InputError
+from landscape.memory import require_memory
 from landscape.model.problem import Activation, Loss, Problem
+from landscape.plain_file import Missing, ordinary, read_ordinary
 from landscape.points.point import CriticalPoint, Origin
 from landscape.tensor_file import TensorFile
 
+_LONGEST_LABELS = 1_000_000_000  # bytes of a file of labels
 _NAMED = re.compile(r"([wh])_?(\d+)", re.IGNORECASE)
 
 
@@ -49,8 +58,9 @@ def import_weights(
     loss: Loss = "ce",
     activation: Activation = "linear",
     layout: WeightsLayout | None = None,
+    device: str = "cpu",
 ) -> CriticalPoint:
-    """Returns weights trained elsewhere as a point, exactly as they are (float32 is widened to float64).
+    """Returns weights trained elsewhere as a point, exactly as they are (float32 is widened to float64), on a device.
 
     The file is .safetensors, .npz, .pt or .pth, with arrays H_1 and W_1 .. W_L. Nothing in it is run. Such weights are rarely
     critical to rounding: `solve` goes on from the point.
@@ -79,7 +89,8 @@ def import_weights(
     problem = Problem(sizes, width, len(layers), decay, loss, activation)
     theta = torch.cat([part.flatten().to(torch.float64) for part in (features[:, order], *layers)])
     note = "" if layout.labels is None else ", samples sorted by label"
-    return CriticalPoint.at(problem, theta, Origin(f"imported from {path.name} ({features.dtype}{note})".replace("torch.", "")))
+    start = f"imported from {path.name} ({features.dtype}{note})".replace("torch.", "")
+    return CriticalPoint.at(problem, theta.to(device), Origin(start))
 
 
 def read_arrays(path: Path) -> dict[str, Tensor]:
@@ -88,14 +99,14 @@ def read_arrays(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: If the file is missing, damaged, of another kind, or holds anything but arrays.
     """
-    if not path.is_file():
-        raise InputError(f"no such file: {path}")
     try:
         with warnings.catch_warnings():  # torch warns about what it then refuses
             warnings.simplefilter("ignore")
             return _read(path)
     except InputError:  # itself a ValueError
         raise
+    except Missing as error:
+        raise InputError(f"no such file: {path}") from error
     except pickle.UnpicklingError as error:
         raise InputError(f"refused {path}: it holds more than tensors, and reading that could run code") from error
     except Exception as error:  # on damaged files the readers fail with nearly every kind: zlib.error, KeyError, AssertionError, ..
@@ -108,12 +119,26 @@ def _read(path: Path) -> dict[str, Tensor]:
             with TensorFile.opened(path) as file:
                 return {name: file.tensor(name) for name in sorted(file.layouts, key=_natural)}
         case ".npz":
-            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+            with _opened(path) as handle, np.load(handle, allow_pickle=False) as archive:
                 return {name: torch.from_numpy(archive[name]) for name in archive.files}
         case ".pt" | ".pth":
-            return _state_dict(torch.load(path, map_location="cpu", weights_only=True), path)
+            with _opened(path) as handle:
+                return _state_dict(torch.load(handle, map_location="cpu", weights_only=True), path)
         case _:
             raise InputError(f"expected a .safetensors, .npz, .pt or .pth file, got {path.name}")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Yields a file of arrays whose unpacked size fits in memory: a small zip file may hold an endless array of zeros."""
+    with ordinary(path) as handle:
+        size = os.fstat(handle.fileno()).st_size
+        if zipfile.is_zipfile(handle):
+            with zipfile.ZipFile(handle) as archive:
+                size = max(size, sum(part.file_size for part in archive.infolist()))
+        require_memory(float(size), f"the file {path.name}", "import fewer arrays")
+        handle.seek(0)
+        yield handle
 
 
 def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
@@ -185,16 +210,17 @@ def _classes(
 def _labels(arrays: dict[str, Tensor], name: str, path: Path) -> Tensor:
     if name in arrays:
         labels = arrays[name]
-    elif Path(name).is_file():
+    else:
         try:
+            data = io.BytesIO(read_ordinary(Path(name), _LONGEST_LABELS))
             with warnings.catch_warnings():  # numpy warns about an empty file, which the count of labels then refuses
                 warnings.simplefilter("ignore")
-                loaded = np.load(name, allow_pickle=False) if name.endswith(".npy") else np.loadtxt(name, dtype=np.int64, ndmin=1)
+                loaded = np.load(data, allow_pickle=False) if name.endswith(".npy") else np.loadtxt(data, dtype=np.int64, ndmin=1)
             labels = torch.from_numpy(np.asarray(loaded))
-        except (ValueError, TypeError, EOFError, OSError) as error:
+        except Missing as error:
+            raise InputError(f"expected labels as an array of {path.name} or as a file, got {name!r}") from error
+        except (ValueError, TypeError, EOFError, OSError, MemoryError) as error:
             raise InputError(f"expected integer labels in {name}, got {_first_line(error)}") from error
-    else:
-        raise InputError(f"expected labels as an array of {path.name} or as a file, got {name!r}")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise InputError(f"expected integer labels in {name}, got {labels.dtype}")
     return labels.to(torch.int64)

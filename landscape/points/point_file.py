@@ -19,8 +19,9 @@ from landscape.atomic_files import atomic_write
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.model.problem import Problem
+from landscape.plain_file import Damaged, Missing
 from landscape.seal import METADATA_KEY, SEAL, canonical_json, seal_of, sealed
-from landscape.tensor_file import Damaged, Missing, TensorFile
+from landscape.tensor_file import TensorFile
 from landscape.tensor_file import arrays_digest as digest_of_bytes
 
 FORMAT = 2
@@ -69,6 +70,8 @@ class PointFile:
         except Missing as error:
             raise InputError(f"no such file: {path}") from error
         except Damaged as error:
+            if path.suffix in (".npz", ".pt", ".pth"):
+                raise InputError(f"expected a point saved by landscape, got weights in {path}: use landscape import") from error
             raise InputError(f"expected a point saved by landscape, got a damaged or foreign file {path}: {error}") from error
         if header["sha256"] != arrays_digest(arrays):
             raise InputError(f"the arrays of {path} do not match their checksum: the file is damaged")

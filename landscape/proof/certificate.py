@@ -11,10 +11,10 @@ from typing import Any
 from landscape.atomic_files import atomic_write
 from landscape.errors import InputError
 from landscape.model.problem import Problem
+from landscape.plain_file import Missing, read_ordinary
 from landscape.proof.checker import LONGEST_TEXT
 from landscape.proof.checker import check as checked
 from landscape.proof.statement import Proof
-from landscape.tensor_file import Missing, read_ordinary
 
 FORMAT = "landscape-proof/1"
 _COUNTS = ("rank", "nullity", "index", "bits")

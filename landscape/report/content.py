@@ -13,12 +13,12 @@ from landscape.catalogue.row import AtlasRow
 from landscape.degeneracy.report import DegeneracyReport
 from landscape.errors import InputError
 from landscape.model.dimensions import equal_classes
+from landscape.plain_file import Damaged
 from landscape.points.point import CriticalPoint, Outcome
 from landscape.report.prediction import predicted
 from landscape.seal import canonical_json
 from landscape.studies.intervals import share_interval
 from landscape.studies.old_prevalence import is_old, old_header
-from landscape.tensor_file import Damaged
 
 UNKNOWN, NONE = "undecided", "–"
 _AGREE = 1e-9  # relative difference up to which two computed numbers are said to agree; they differ by rounding alone

@@ -22,6 +22,7 @@ from landscape.degeneracy.methods import MethodName
 from landscape.degeneracy.proved import Effort, Wanted
 from landscape.degeneracy.report import DegeneracyReport
 from landscape.errors import InputError
+from landscape.plain_file import file_digest
 from landscape.points.point import CriticalPoint
 from landscape.report.content import (
     HEADINGS,
@@ -73,7 +74,7 @@ class Examined:
             InputError: If the file is no point, or the method cannot be used for it.
         """
         point = CriticalPoint.load(path, device)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = file_digest(path)
         return cls(name or printable(path), digest, point, analyse(point, method, Wanted(effort)))
 
     def as_dict(self) -> dict[str, Any]:

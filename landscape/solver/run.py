@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.memory import require_memory
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint, Origin, Outcome
@@ -21,6 +22,15 @@ from landscape.solver.state import State
 
 CRITICAL = 1e-12  # gradient norm that counts as converged; the paper's setting reaches 1e-15 after polishing
 _TRACE_LIMIT = 2_000  # rows kept of the record; beyond that every second one goes
+
+# by method: arrays of the size of all parameters at the peak, measured at 3 million (L-BFGS has a history of 20), and its name
+_ARRAYS = {
+    PseudoTransient: (40, "ptc"),
+    GradientDescent: (10, "gd"),
+    LBFGS: (110, "lbfgs"),
+    SoftplusContinuation: (40, "softplus"),
+    Newton: (6, "newton"),
+}
 
 Watch = Callable[[State], None]
 
@@ -82,6 +92,17 @@ def solve(
         finite = theta.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0) if not bool(theta.isfinite().all()) else theta
         return CriticalPoint(problem, finite, math.inf, math.inf, outcome, steps, origin, trace)
     return CriticalPoint.at(problem, theta, origin, outcome, steps, trace)
+
+
+def require_room(problem: Problem, methods: Sequence[Method]) -> None:
+    """Refuses a solve that would take more main memory than is allowed, before the start is made.
+
+    Raises:
+        InputError: If it would; the message has the number.
+    """
+    arrays, name = max(_ARRAYS[type(method)] for method in methods)
+    taken = f"the method {name} on {problem.parameters} parameters"
+    require_memory(8.0 * arrays * problem.parameters, taken, "lower --width or --depth")
 
 
 def _begun(problem: Problem, start: Tensor | Random | CriticalPoint) -> tuple[Tensor, Origin]:

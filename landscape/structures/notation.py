@@ -1,15 +1,11 @@
-"""Structures and problems as one line of text, read and written; ranges and scales as typed. Nothing is evaluated."""
-
-from typing import cast, get_args
+"""Structures as one line of text, read and written; ranges and scales as typed. Nothing is evaluated."""
 
 from landscape.errors import InputError
-from landscape.model.problem import Activation, Loss, Problem
-from landscape.numbers import parse_decay, parse_number, parse_sizes
+from landscape.numbers import parse_number
 from landscape.structures.kinds import Modes, Root, Structure, Unnamed
 from landscape.structures.names import parse
 
 _LONGEST_RANGE = 20_000  # whole numbers in one range; a table of more is refused anyway
-_PROBLEM_KEYS = {"K", "n", "d", "L", "decay", "sizes", "loss", "activation"}
 
 
 def parse_range(text: str, name: str, steps: int | None = None) -> list[float]:
@@ -45,50 +41,12 @@ def parse_steps(text: str) -> int:
     return steps
 
 
-def equal_sizes(classes: int, samples: int) -> tuple[int, ...]:
-    """Returns the sizes of `classes` classes of `samples` samples each.
-
-    Raises:
-        InputError: If there are too few classes.
-    """
-    if classes < 2:
-        raise InputError(f"expected at least 2 classes, got {classes}")
-    return (samples,) * classes
-
-
 def parse_scales(text: str) -> tuple[float, float]:
     """Reads the two initial scales `c_W,c_H`."""
     parts = [parse_number(part, "two scales c_W,c_H such as 1,0.1") for part in text.split(",")]
     if len(parts) != 2 or min(parts) < 0:
         raise InputError(f"expected two scales c_W,c_H >= 0 such as 1,0.1, got {text!r}")
     return parts[0], parts[1]
-
-
-def parse_problem(text: str) -> Problem:
-    """Reads `K=10,n=5,d=20000,L=6,decay=1e-3`, with sizes=4:1:2 instead of K and n, and loss= and activation= if wanted."""
-    fields: dict[str, str] = {}
-    for item in text.split(","):
-        key, separator, value = (part.strip() for part in item.partition("="))
-        if not separator or key not in _PROBLEM_KEYS or key in fields:
-            raise InputError(f"expected a problem such as K=10,n=5,d=70,L=2,decay=2**-10, got {item.strip()!r} in {text!r}")
-        fields[key] = value
-    missing = {"d", "L", "decay"} - set(fields)
-    if missing:
-        raise InputError(f"expected {', '.join(sorted(missing))} in the problem {text!r}")
-    if "sizes" in fields and {"K", "n"} & set(fields):
-        raise InputError(f"expected either sizes or K and n in the problem {text!r}, got both")
-    if "sizes" in fields:
-        sizes = parse_sizes(fields["sizes"])
-    else:
-        sizes = equal_sizes(_whole(fields.get("K"), "K"), _whole(fields.get("n"), "n"))
-    return Problem(
-        sizes,
-        _whole(fields["d"], "d"),
-        _whole(fields["L"], "L"),
-        parse_decay(fields["decay"]),
-        cast(Loss, _one_of(get_args(Loss), fields.get("loss", "ce"), "loss")),
-        cast(Activation, _one_of(get_args(Activation), fields.get("activation", "linear"), "activation")),
-    )
 
 
 def parse_structure(text: str, root: Root = "large") -> Structure:
@@ -105,12 +63,6 @@ def parse_structure(text: str, root: Root = "large") -> Structure:
     if isinstance(kind, Modes | Unnamed):
         raise InputError(f"expected a structure with a closed form, got {text!r}: it says too little to write a point")
     return kind
-
-
-def _one_of(choices: tuple[str, ...], text: str, name: str) -> str:
-    if text not in choices:
-        raise InputError(f"expected {name} {' or '.join(choices)}, got {text!r}")
-    return text
 
 
 def _whole(text: str | None, name: str) -> int:

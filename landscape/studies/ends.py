@@ -21,6 +21,7 @@ from landscape.display import brief
 from landscape.errors import InputError
 from landscape.model.objective import Objective, class_means
 from landscape.model.reduced_point import Core
+from landscape.plain_file import Damaged, file_digest
 from landscape.points.point import CriticalPoint, Origin, Outcome
 from landscape.points.point_file import arrays_digest
 from landscape.solver.methods import Random
@@ -30,7 +31,6 @@ from landscape.structures.analytic import logit_form
 from landscape.structures.fingerprint import Fingerprint
 from landscape.structures.kinds import Structure
 from landscape.structures.old_names import current_name
-from landscape.tensor_file import Damaged, file_digest
 
 _TEXT, _COUNT, _REAL = (str,), (int,), (float, int, type(None))
 _RESULT: dict[str, tuple[type, ...]] = {  # entries of a result, and of what type they are

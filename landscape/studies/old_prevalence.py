@@ -9,9 +9,9 @@ from typing import Any
 
 from landscape.archive.experiment import Experiment
 from landscape.errors import InputError
+from landscape.plain_file import Damaged, read_ordinary
 from landscape.solver.methods import Random
 from landscape.studies.ends import EndPoint
-from landscape.tensor_file import Damaged, read_ordinary
 
 _LONGEST = 10_000_000  # bytes of a file
 _FORMAT = 1

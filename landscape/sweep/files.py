@@ -9,8 +9,9 @@ from landscape.archive.experiment import SavedPoint
 from landscape.atomic_files import PARTIAL
 from landscape.errors import InputError
 from landscape.model.problem import Problem
+from landscape.plain_file import Damaged, file_digest
 from landscape.seal import METADATA_KEY
-from landscape.tensor_file import Damaged, TensorFile, file_digest
+from landscape.tensor_file import TensorFile
 
 
 @dataclass(frozen=True)

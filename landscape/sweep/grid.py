@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass
 from landscape.archive.experiment import RANDOM, Analysis, Beginning, Experiment, SavedPoint
 from landscape.errors import InputError
 from landscape.model.problem import Problem
+from landscape.plain_file import read_text
 from landscape.solver.methods import BatchMethod, GradientDescent, PseudoTransient, Random
 from landscape.structures.fit import require_fit
 from landscape.structures.notation import parse_structure
@@ -26,7 +27,6 @@ from landscape.sweep.axis import CLOSED, LARGEST
 from landscape.sweep.files import SavedFile, saved_files
 from landscape.sweep.sections import Analyses, FlagOrPoints, Methods, Points, Problems, Starts
 from landscape.sweep.settings import PATTERNS, EngineSettings
-from landscape.tensor_file import Damaged, read_ordinary
 
 _LARGEST_FILE = 1_000_000  # bytes
 _SHOWN = ("classes", "samples", "class_sizes", "width", "depth", "loss", "activation", "kind", "root")  # of a job that does not fit
@@ -181,13 +181,9 @@ def read_grid(path: Path) -> Grid:
     Raises:
         InputError: If it cannot be read or is no grid; the message names the line and the key.
     """
+    text = read_text(path, _LARGEST_FILE, "a grid in TOML")
     try:
-        text = read_ordinary(path, _LARGEST_FILE).decode()
         fields = tomllib.loads(text)
-    except Damaged as error:
-        raise InputError(f"cannot read the grid {path}: {error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"expected a TOML file in UTF-8, got {path} ({error.reason} at byte {error.start})") from error
     except (ValueError, RecursionError) as error:  # not TOML, or a number of thousands of digits
         place = re.search(r"line (\d+)", str(error))
         raise InputError(f"{path}:{place[1] if place else 1}: expected TOML: {error}") from error

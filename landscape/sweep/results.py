@@ -11,10 +11,10 @@ from landscape.archive.experiment import RANDOM
 from landscape.archive.records import Archive, Failure
 from landscape.atomic_files import atomic_write
 from landscape.errors import InputError
+from landscape.plain_file import Damaged
 from landscape.seal import digest_of
 from landscape.structures.old_names import current_name
 from landscape.sweep.filter import require_column
-from landscape.tensor_file import Damaged
 
 if TYPE_CHECKING:
     from pandas import DataFrame

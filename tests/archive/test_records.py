@@ -13,12 +13,12 @@ from landscape.archive.experiment import Experiment
 from landscape.archive.records import Archive
 from landscape.errors import InputError
 from landscape.model.problem import Problem
+from landscape.plain_file import Damaged
 from landscape.points.point import CriticalPoint
 from landscape.studies.ends import packed
 from landscape.sweep.grid import parse_grid
 from landscape.sweep.run import run_sweep
 from landscape.sweep.settings import EngineSettings
-from landscape.tensor_file import Damaged
 from tests.sweep import faults
 
 JOB = Experiment(Problem((1, 1, 1), 3, 1, 1e-2))

@@ -249,7 +249,7 @@ def test_a_kink_has_no_hessian(folder: Path, capsys: pytest.CaptureFixture[str])
     """With all weights zero the gradient is zero, and every pre-activation of the hidden layer stands on its kink."""
     weights, path = folder / "zero.npz", folder / "relu.safetensors"
     np.savez(weights, H_1=np.zeros((4, 6)), W_1=np.zeros((4, 4)), W_2=np.zeros((3, 4)))
-    assert run(["import", str(weights), "--decay", "1e-2", "--activation", "relu", "--out", str(path)]) == 0
+    assert run(["import", str(weights), "--decay", "1e-2", "--activation", "relu", "--out", str(path)]) == 1
     on_kink = 4 * 6
     report = answer(capsys, "degeneracy", path, code=1)
     assert (report["nullity"], report["index"], report["spectrum"], report["resolved"]) == (None, None, None, False)

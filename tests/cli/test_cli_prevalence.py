@@ -48,12 +48,12 @@ def test_seeds_that_do_not_converge_are_said_and_cost_the_exit_code(tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--seeds 0", "at least 1 seed, got 0"),
-        ("--seeds 3 --batch 0", "batch size >= 1"),
+        ("--seeds 0", "--seeds: expected at least 1, got 0"),
+        ("--seeds 3 --batch 0", "--batch: expected at least 1, got 0"),
         ("--seeds 3 --init-scale 1", "two scales"),
-        ("--seeds 3 --max-steps 0", "--max-steps of at least 1"),
-        ("--seeds 3 --handover 0", "positive finite --handover"),
-        ("--seeds 3 --method gd --learning-rate nan", "positive finite --learning-rate"),
+        ("--seeds 3 --max-steps 0", "--max-steps: expected at least 1"),
+        ("--seeds 3 --handover 0", "--handover: expected a positive finite number"),
+        ("--seeds 3 --method gd --learning-rate nan", "--learning-rate: expected a positive finite number"),
         ("--seeds 3 --narrower-than 2", "between 0 and 1"),
         ("--seeds 3 --device nowhere", "a device of this machine"),
         ("--seeds 3.5", "3.5"),

@@ -103,7 +103,7 @@ def test_a_terminal_sees_that_work_goes_on(capsys: pytest.CaptureFixture[str], m
         (("dnc.safetensors", "--along", "steepest"), "of stiffest, negative, null, gauge, got 'steepest'"),
         (("dnc.safetensors", "--along", "stiffest,gauge,null"), "got 'stiffest,gauge,null'"),
         (("dnc.safetensors", "--span", "0"), "expected"),
-        (("dnc.safetensors", "--steps", "1"), "expected 3 to 501 steps, got 1"),
+        (("dnc.safetensors", "--steps", "1"), "--steps: expected 3 to 501, got 1"),
         (("dnc.safetensors", "--plot", "slice.gif"), ".png or .pdf or .svg"),
         (("dnc.safetensors", "pairs.safetensors", "--along", "gauge"), "expected two saved points alone"),
         (("dnc.safetensors", "other.safetensors"), "expected two points of one problem"),

@@ -1,5 +1,7 @@
 """The reduced point keeps the gradient and gives the point back."""
 
+import time
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from landscape.errors import InputError
 from landscape.model.logit_form import write_parameters
 from landscape.model.objective import Objective, class_means
 from landscape.model.problem import Problem
-from landscape.model.reduced_point import compress
+from landscape.model.reduced_point import accepted_rank, compress
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Partition
 
@@ -30,3 +32,18 @@ def test_no_core_where_there_is_none():
     parts = [torch.eye(3), torch.diag(torch.tensor([1.0, 0, 0])), torch.eye(3)]
     with pytest.raises(InputError, match="rank"):
         compress(linear, torch.cat([part.double().flatten() for part in parts]), 1e-9)
+
+
+def test_a_very_deep_point_is_judged_in_a_second():
+    """The bound on the Hessian's change leaves out every two of 1001 factors; their products are made in one pass."""
+    problem = Problem.balanced(3, 1, 4, 1000, 1e-2)
+    theta = torch.randn(problem.parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for scale in (1e-9, 1.0, 1e3):
+        began = time.monotonic()
+        objective = Objective.of(problem, scale * theta)
+        if scale < 1e-3:
+            assert accepted_rank(objective, scale * theta, 1e-6) == 0
+        else:
+            with pytest.raises(InputError):
+                accepted_rank(objective, scale * theta, 1e6)
+        assert time.monotonic() - began < 10

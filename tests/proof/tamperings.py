@@ -14,7 +14,7 @@ from landscape.model.gauge import generators
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.structures.analytic import logit_form
-from landscape.structures.notation import parse_problem, parse_structure
+from landscape.structures.notation import parse_structure
 
 Claims = dict[str, object]
 POINTS = {  # problem, start, root, nullity, index
@@ -40,7 +40,7 @@ STRUCTURES = {  # sizes, width, depth, decay, loss, groups (size, samples, root)
 
 
 def core_of(problem: str, start: str, root: str) -> Core:
-    model = parse_problem(problem)
+    model = Problem.parse(problem)
     return Core.from_form(model, logit_form(model, parse_structure(start, root)))
 
 

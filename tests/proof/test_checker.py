@@ -21,7 +21,6 @@ from landscape.proof.checker import check
 from landscape.proof.scales import Group
 from landscape.proof.statement import Proof
 from landscape.proof.structures import prove_structure
-from landscape.structures.notation import parse_problem
 from tests.proof.tamperings import EITHER, OF_POINTS, OF_STRUCTURES, POINTS, STRUCTURES, Claims, core_of, padded, scaled, tampered
 
 
@@ -77,7 +76,7 @@ def test_real_proofs_are_accepted(points: dict[str, str], structures: dict[str, 
     for name, text in points.items():
         problem, _, _, nullity, index = POINTS[name]
         said = check(text)
-        assert f"exactly {nullity} zero and {index} negative eigenvalues among {parse_problem(problem).parameters}" in said
+        assert f"exactly {nullity} zero and {index} negative eigenvalues among {Problem.parse(problem).parameters}" in said
         assert "exactly one critical point in the box" in said
         assert not any(word in said for word in ("DNC", "pairs", "partition")), "a box proof carries no name"
         assert said.count(". ") == 1, "two sentences"

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscape.errors import InputError
+from landscape.model.problem import Problem
 from landscape.numbers import parse_decay, parse_number, parse_sizes
 from landscape.structures.blocks import Polygon, Simplex
 from landscape.structures.kinds import Apex, Blocks, Collapse, Pairs, Partition, Zero
-from landscape.structures.notation import parse_problem, parse_scales, parse_structure
+from landscape.structures.notation import parse_scales, parse_structure
 
 NOT_NUMBERS = [
     "",
@@ -201,16 +202,16 @@ def test_problems_survive_in_any_order(classes, samples, width, depth, decay, lo
         f" activation = {activation} ",
     ]
     random.shuffle(items)
-    problem = parse_problem(",".join(items))
+    problem = Problem.parse(",".join(items))
     assert problem.class_sizes == (samples,) * classes
     assert (problem.width, problem.depth, problem.decay) == (width, depth, decay)
     assert (problem.loss, problem.activation) == (loss, activation)
 
 
 def test_a_problem_has_defaults_sizes_and_decays() -> None:
-    plain = parse_problem("K=10,n=5,d=20000,L=6,decay=1e-3")
+    plain = Problem.parse("K=10,n=5,d=20000,L=6,decay=1e-3")
     assert (plain.loss, plain.activation, plain.class_sizes, plain.decay) == ("ce", "linear", (5,) * 10, 1e-3)
-    uneven = parse_problem("sizes=4:1:2,d=5,L=2,decay=2**-3:1e-2:.5,loss=mse")
+    uneven = Problem.parse("sizes=4:1:2,d=5,L=2,decay=2**-3:1e-2:.5,loss=mse")
     assert (uneven.class_sizes, uneven.decay, uneven.loss) == ((4, 1, 2), (0.125, 0.01, 0.5), "mse")
 
 
@@ -218,10 +219,10 @@ def test_a_problem_has_defaults_sizes_and_decays() -> None:
     ("text", "words"),
     [
         ("", "expected a problem such as"),
-        ("K=4", "expected L, d, decay"),
+        ("K=4", "expected d, L, decay, n in"),
         ("K=4,n=2,d=6,L=2", "expected decay"),
-        ("K=4,d=6,L=2,decay=1e-2", "expected n to be a whole number"),
-        ("n=2,d=6,L=2,decay=1e-2", "expected K to be a whole number"),
+        ("K=4,d=6,L=2,decay=1e-2", "expected n in the problem"),
+        ("n=2,d=6,L=2,decay=1e-2", "expected K in the problem"),
         ("K=4,n=2,d=6,L=2,decay=1e-2,", "expected a problem such as"),
         ("K=4,K=4,n=2,d=6,L=2,decay=1e-2", "got 'K=4'"),
         ("K=4,n=2,d=6,L=2,decay=1e-2,width=3", "got 'width=3'"),
@@ -245,5 +246,5 @@ def test_a_problem_has_defaults_sizes_and_decays() -> None:
 )
 def test_problems_that_say_too_little_or_too_much_are_refused(text: str, words: str) -> None:
     with pytest.raises(InputError) as refusal:
-        parse_problem(text)
+        Problem.parse(text)
     assert words in str(refusal.value)

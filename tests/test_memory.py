@@ -1,0 +1,68 @@
+"""Memory is asked for before it is taken: sizes by hand, and the peaks of real solves beside the prediction."""
+
+import subprocess
+import sys
+
+import pytest
+
+from landscape.errors import InputError
+from landscape.memory import allowed_memory, require_memory
+from landscape.model.problem import Problem
+from landscape.solver.methods import LBFGS, GradientDescent, Newton, PseudoTransient
+from landscape.solver.run import require_room
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("8", 8), ("20GB", 2e10), ("20 GB", 2e10), ("1.5G", 1.5e9), ("4GiB", 2**32), ("7kB", 7e3), ("2M", 2e6), ("1T", 1e12)],
+)
+def test_sizes_as_typed(text: str, size: float) -> None:
+    assert allowed_memory({"LANDSCAPE_MEMORY": text}) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "nan", "many", "1e9", "inf", "3 bananas"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="expected LANDSCAPE_MEMORY to be a size such as 20GB"):
+        allowed_memory({"LANDSCAPE_MEMORY": text})
+
+
+def test_half_of_the_machine_is_allowed_unless_told() -> None:
+    with open("/proc/meminfo") as handle:
+        kibibytes = float(handle.readline().split()[1])
+    assert 0 < allowed_memory({}) <= 0.5 * 1024 * kibibytes * 1.001
+
+
+@pytest.mark.parametrize("needed", [1.1e9, float("inf"), float("nan")])
+def test_more_than_is_allowed_is_refused_with_the_number(needed: float) -> None:
+    require_memory(1e9, "this", "take less", allowed=1e9)
+    with pytest.raises(InputError, match=f"within 1 GB of memory, got this, which takes about {needed / 1e9:.3g} GB: take less"):
+        require_memory(needed, "this", "take less", allowed=1e9)
+
+
+def test_a_solve_is_refused_before_its_start_is_made() -> None:
+    with pytest.raises(InputError, match="the method ptc on 1801800000 parameters, which takes about 577 GB"):
+        require_room(Problem.balanced(10, 5, 30_000, 3, 1e-3), (PseudoTransient(), Newton()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [GradientDescent(), LBFGS(), PseudoTransient()], ids=repr)
+def test_the_prediction_is_not_below_the_peak(settings: object) -> None:
+    """A process of its own, whose resident memory at its peak is compared with that before the solve."""
+    from landscape.solver.run import _ARRAYS
+
+    script = f"""
+import resource
+import landscape.degeneracy.analysis, landscape.solver.run
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
+from landscape.model.problem import Problem
+from landscape.solver.methods import *
+from landscape.solver.starts import Random, random_start
+problem = Problem.balanced(10, 2, 1200, 3, 1e-2)
+theta = random_start(problem, Random(1.0, 1.0, 0))
+from dataclasses import replace
+landscape.solver.run.solve(problem, theta, (replace({settings!r}, max_steps=30),))
+print((peak() - before) / 8 / problem.parameters)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=200)
+    assert 0 < float(done.stdout) <= _ARRAYS[type(settings)][0]
