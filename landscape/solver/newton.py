@@ -135,7 +135,7 @@ class _Place:
         bent = apply(step)
         error = float((other.gradient - self.gradient - bent).norm())
         change = float(self.gradient @ step + step @ bent / 2)
-        slack = float(loss_slack(torch.tensor(self.loss)))
+        slack = float(loss_slack(self.theta.new_tensor(self.loss)))
         return error <= _MODEL * self.norm + blur and abs(other.loss - self.loss - change) <= error * float(step.norm()) / 2 + slack
 
 
