@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from landscape.display import brief
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
@@ -34,6 +36,8 @@ class Report:
     _tasks: dict[str, int] = field(default_factory=dict)
     _started: float = 0.0
     _last: float = 0.0
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         self._started = self._last = self.clock()

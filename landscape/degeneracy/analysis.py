@@ -115,7 +115,7 @@ def _report(place: Located, found: Count | None, decided: Decision, second: Null
         second=second,
         kinks=place.bent,
         stray=place.stray,
-        distance=decided.distance(place),
+        distance=decided.distance,
     )
 
 

@@ -20,20 +20,14 @@ class Decision:
 
     Attributes:
         verdict: The counts, or the doubt that keeps them from being stated.
-        named: The partition structure that the point was taken for; None where no proof was asked of one.
+        distance: How far the given point's class logits are from the known structure that it was taken for (relative): from the
+            proved one where that was proved. None without a structure.
     """
 
     verdict: Verdict
-    named: Named | None = None
+    distance: float | None = None
 
     __repr__ = brief
-
-    def distance(self, place: Located) -> float | None:
-        """Returns how far the given point's class logits are from the named structure (relative); a proved one if there is one."""
-        proof = self.verdict.proof
-        if self.named is not None and proof is not None and proof.kind == "structure":
-            return self.named.apart(proof, place.logits)
-        return place.found.distance(place.logits) if place.found and place.found.parts else None
 
 
 def decide(place: Located, found: Count | None, wanted: Wanted) -> Decision:
@@ -53,17 +47,26 @@ def decide(place: Located, found: Count | None, wanted: Wanted) -> Decision:
     zeros, core = found.zeros, place.core
     first = judge(zeros, place.orbital.dimension, place.formula, place.gradient_norm, found.smallest)
     if core is None:
-        return Decision(first)
+        return Decision(first, _distance(place))
     if first.certain and (far := _too_far(place, zeros.smallest_nonzero)):
         return Decision(not_critical(place.gradient_norm, far))
     if first.doubt is Doubt.TOO_FAINT and not place.stray <= place.rounding and wanted.effort != "any":
-        return Decision(first)  # what lies below rounding at the critical point need not hold here
+        return Decision(first, _distance(place))  # what lies below rounding at the critical point need not hold here
     named = None if wanted.groups is None else Named.written(wanted.groups)
     if named is None and place.found is not None:
         named = recognised(place.problem, place.found, core.class_logits)
     if named is None and not first.certain and place.theta is not None:  # at a fold the polished copy may have moved away
         named = recognised(place.problem, recognise(place.problem, place.logits, core.rank), place.logits)
-    return Decision(with_proof(first, core, named, wanted.effort), named)
+    verdict = with_proof(first, core, named, wanted.effort)
+    proof = verdict.proof
+    if named is not None and proof is not None and proof.kind == "structure":
+        return Decision(verdict, named.apart(proof, place.logits))
+    return Decision(verdict, _distance(place))
+
+
+def _distance(place: Located) -> float | None:
+    """Returns how far the given point's class logits are from the structure that they were recognised as."""
+    return place.found.distance(place.logits) if place.found and place.found.parts else None
 
 
 def _too_far(place: Located, gap: float) -> str:
