@@ -126,7 +126,8 @@ def _groups(dice: random.Random, loss: str, depth: int) -> tuple[Group, ...]:
 def _decays(dice: random.Random, problem: Problem, groups: tuple[Group, ...]) -> float | tuple[float, ...]:
     """Returns decays between 1e-9 and the smallest fold of the groups, beside it for a third of the cases, or just above."""
     model = Model(problem.class_sizes, problem.width, problem.depth, problem.decays, problem.loss)
-    fold = min(float(largest_decay(model, g.size, g.samples)) for g in groups if g.root != "off")
+    with mp.workprec(53):  # the draw must not depend on the precision that a caller left
+        fold = min(float(largest_decay(model, g.size, g.samples)) for g in groups if g.root != "off")
     kind = dice.random()
     if kind < 0.65:
         mean = math.exp(dice.uniform(math.log(1e-9), math.log(fold)))

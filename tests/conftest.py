@@ -1,11 +1,13 @@
 """Before any test imports the package: shapes and types checked at run time, one thread, the same random draws every time."""
 
 import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
+from mpmath import mp
 
 if any(name.partition(".")[0] == "landscape" for name in sys.modules):
     raise RuntimeError("landscape was imported before tests/conftest.py, so its shape annotations would go unchecked")
@@ -24,3 +26,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def precision_of_mpmath() -> Iterator[None]:
+    """Puts back the precision of mpmath, which is one for the whole process."""
+    before = mp.prec
+    yield
+    mp.prec = before
