@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from landscape.catalogue.search import search
+from landscape.cli.options import ProblemOptions
 from landscape.cli.prove import check, prove
 from landscape.degeneracy.analysis import analyse
 from landscape.degeneracy.proved import Wanted, named_groups
@@ -78,7 +79,7 @@ def named(problem_text: str, start: str, folder: Path) -> Row:
     large = problem.classes > 100
     source = Core.from_form(problem, form)
     report = None if large else analyse(source, wanted=Wanted("doubtful", named_groups(problem, structure)))
-    facts = _proved(folder, problem=problem_text, start=start)
+    facts = _proved(folder, model=ProblemOptions(problem=problem_text), start=start)
     counts = (facts["nullity"], facts["index"]) if report is None else (report.nullity, report.index)
     return _row("named", problem, start, form.rank, counts, facts)
 
@@ -104,7 +105,7 @@ def saved(source: str, point: CriticalPoint, folder: Path) -> Row:
     point.save(path)
     report = analyse(point)
     counts = (-1 if report.nullity is None else report.nullity, -1 if report.index is None else report.index)
-    return _row(source, point.problem, report.found.name, report.rank or 0, counts, _proved(folder, point=path))
+    return _row(source, point.problem, report.structure, report.rank or 0, counts, _proved(folder, point=path))
 
 
 def _row(source: str, problem: Problem, structure: str, rank: int, counts: tuple[int, int], facts: dict) -> Row:
