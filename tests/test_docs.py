@@ -13,6 +13,7 @@ from pkgutil import walk_packages
 import pytest
 
 import landscape
+import landscape as ls
 from landscape.sweep.grid import read_grid
 from tests.test_readme import blocks, commands, execute
 
@@ -53,13 +54,19 @@ def test_every_block_is_run_or_output() -> None:
 
 
 def test_grids_on_pages_can_be_read(tmp_path: Path) -> None:
-    """The blocks of a page are the parts of one file."""
+    """The blocks of a page are the parts of one file, but for points that people have: those are a file of their own."""
+    (tmp_path / "runs").mkdir()
+    ls.place(ls.Problem.balanced(classes=3, samples=1, width=3, depth=2, decay=1e-2), ls.Collapse()).save(
+        tmp_path / "runs" / "a.safetensors"
+    )
     pages = [re.findall(r"^```toml\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL) for path in PAGES]
     assert any(pages)
     for place, parts in enumerate(pages):
-        if parts:
-            (tmp_path / f"{place}.toml").write_text("\n".join(parts))
-            read_grid(tmp_path / f"{place}.toml")
+        own = [part for part in parts if part.startswith("[points]")]
+        for number, text in enumerate([*own, "\n".join(part for part in parts if part not in own)]):
+            if text:
+                (tmp_path / f"{place}-{number}.toml").write_text(text)
+                read_grid(tmp_path / f"{place}-{number}.toml")
 
 
 @pytest.mark.slow
