@@ -20,6 +20,7 @@ from landscape.cli.sources import (
     LossChoice,
     SamplesNumber,
     SizesText,
+    SwapText,
     WidthNumber,
     check_steps,
     checked_device,
@@ -53,19 +54,23 @@ def prevalence(
     handover: Annotated[float | None, Parameter(help="Gradient norm where Newton's polish takes over (default 1e-10).")] = None,
     narrower_than: Annotated[float | None, Parameter(help="Stop once the interval of P(DNC) is at most this wide.")] = None,
     batch: Annotated[int | None, Parameter(converter=whole_number, help="Starts at once; the counts do not depend on it.")] = None,
+    swap: SwapText = None,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
     """Follow many random starts to critical points, name each and count.
 
-    Every end point is saved in OUT/points and can be given to landscape degeneracy. The same command with more seeds goes on where
-    the last one stopped. Exit code 1 if seeds did not converge or it was interrupted.
+    With --swap one part of every start is replaced and everything else stays bit for bit: features:anew is the placebo of
+    features:identity or features:width=150. Every end point is saved in OUT/points and can be given to landscape degeneracy. The
+    same command with more seeds goes on where the last one stopped. Exit code 1 if seeds did not converge or it was interrupted.
     """
     from landscape.notation import parse_scales
+    from landscape.prediction.swap import parse_swap
     from landscape.prevalence import Study, measure
 
     problem = given_problem(given_sizes(classes, samples, class_sizes), width, depth, decay, loss, activation)
-    study = Study(problem, *parse_scales(init_scale), _method(method, learning_rate, max_steps, handover))
+    changes = None if swap is None else parse_swap(swap)
+    study = Study(problem, *parse_scales(init_scale), _method(method, learning_rate, max_steps, handover), changes)
     device = checked_device(device)
     with _progress(seeds) as watch:
         try:
@@ -112,6 +117,8 @@ def _print(study: "Study", result: "Prevalence") -> None:
     table.append(["not converged", str(result.non_converged), f"{result.non_converged / seeds:.3f}", *["-"] * 6])
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     print(f"{study.problem}, {seeds} seeds, c_W={study.weight_scale:g}, c_H={study.feature_scale:g}")
+    if study.swap is not None:
+        print(f"swapped: {study.swap.describe()}")
     for row in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 

@@ -39,6 +39,10 @@ StartText = Annotated[str | None, Parameter(help="With --problem: dnc, pairs, ap
 RootText = Annotated[RootChoice, Parameter(help="Which scale of an analytic point; the small root is a saddle.")]
 OptionalRoot = Annotated[RootChoice | None, Parameter(help="Of an analytic start: large (default) or small, a saddle.")]
 JsonFlag = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
+SwapText = Annotated[
+    str | None,
+    Parameter(help="Replace features:, weights: or block: of every start by identity, isometric, zero, width=150, anew or a FILE."),
+]
 DeviceText = Annotated[str, Parameter(help="cpu, cuda or cuda:1.")]
 
 
