@@ -18,7 +18,8 @@ GROUPS = {
     "curvature": ("The curvature engine: operators of any model, counts, spectra, densities", "curvature"),
     "landscape": (
         "The landscape as a whole: all points of a problem, how often each is found, why",
-        "atlas entries enumeration copies free_energy search phase prevalence prediction sweep survey basin slices sampling explanations",
+        "atlas entries enumeration copies free_energy search phase prevalence prediction sweep survey basin slices sampling "
+        "explanations",
     ),
     "other": ("Pictures, pages, claims and the rest", ""),
 }

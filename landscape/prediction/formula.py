@@ -18,10 +18,12 @@ from landscape.display import brief
 from landscape.errors import InputError
 from landscape.prediction.invariant import InvariantModel
 from landscape.problem import Problem
+from landscape.theory import simplex_equation
 
 FITTED = 0.4  # of N - K in the effective width; fitted on figures/data/figure2.csv, the only fitted number
 LEAST_WIDTH = 2  # effective widths below this many K are refused: the pair events overlap and the expansion in 1/d fails
 _TIME = 12.0  # lambda t at which the mode u has died or not; r changes by less than 1e-3 of itself beyond
+_ARRIVED = 1e-2  # relative distance of the symmetric start from DNC at that time
 _ROUNDS, _SETTLED = 8, 1e-3  # of the search for the cheapest start; relative change of r that ends it
 _POINTS, _ZOOMS = 9, 6  # on a ray, and how often the bracket shrinks by the former
 _STEP = 1e-5  # of the finite differences
@@ -141,11 +143,14 @@ def _cost(point: np.ndarray, mean: np.ndarray, costs: np.ndarray) -> np.ndarray:
 
 
 def _half(model: InvariantModel) -> float:
-    """Returns half of the logit of the mode u where the mean start ends."""
+    """Returns half of the logit of the mode u at DNC, after the symmetric start has been seen to end there."""
+    problem = model.problem
+    samples = problem.class_sizes[0]
+    scale = simplex_equation(problem, problem.classes, samples).root("large")
     end = model.logits(model.flow(model.starts(model.mean[None]), _TIME))[0]
-    if not (end[3] > 0 and abs(end[3] - end[0]) <= 1e-3 * abs(end[0])):
-        raise InputError(f"expected a setting in which the symmetric start ends at DNC for the formula, got the {model.problem}")
-    return float(end[3]) / 2
+    if scale is None or not abs(end[3] / (scale * math.sqrt(samples)) - 1) <= _ARRIVED:
+        raise InputError(f"expected a setting in which the symmetric start ends at DNC for the formula, got the {problem}")
+    return scale * math.sqrt(samples) / 2
 
 
 def _margin(model: InvariantModel, points: np.ndarray) -> np.ndarray:

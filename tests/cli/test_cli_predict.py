@@ -24,6 +24,18 @@ def test_the_law_as_json_and_as_lines(tmp_path: Path, capsys: pytest.CaptureFixt
     assert lines[2].split() == ["law", "8", "reduced", "starts", "of", "width", "12,", "T=2"]
 
 
+def test_the_formula_beside_the_law(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SMALL, "--method", "both", "--starts", "2", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["formula"]["approximation"] is True
+    assert 0.5 < shown["formula"]["share"] < 0.95
+    assert shown["law"]["starts"] == 2
+    assert run([*SMALL, "--method", "formula"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "an approximation" in lines[2]
+    assert not any(line.startswith("law") for line in lines)
+
+
 def test_a_swap_changes_the_prediction(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*SMALL, "--starts", "6", "--swap", "features:identity", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
@@ -39,6 +51,10 @@ def test_a_swap_changes_the_prediction(capsys: pytest.CaptureFixture[str]) -> No
         ("--groups 0", "at least 1 groups"),
         ("--swap colour:red", "expected features:, weights: or block:"),
         ("--swap features:width=0", "a width such as width=150"),
+        ("--method formula --swap features:identity", "plain starts"),
+        ("--method formula --classes 3", "at least 4 classes"),
+        ("--method formula --width 12", "effective width >= 12"),
+        ("--method formula --depth 3", "depth 2 with loss ce"),
         ("--activation relu", "expected linear layers"),
         ("--depth 1", "expected depth >= 2"),
     ],
