@@ -1,0 +1,95 @@
+"""The formula on settings that it has not seen: predictions first, starts afterwards.
+
+`python scripts/held_out.py predict` writes what the formula says; that table is committed before `python scripts/held_out.py observe`
+follows full starts of the same settings, which goes on where it was interrupted.
+"""
+
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from landscape.prediction.formula import effective_width, predict_by_formula
+from landscape.prediction.tables import swap_rows
+from landscape.prevalence import Study, measure
+from landscape.problem import Problem
+from landscape.survey import read_table, write_table
+
+SEEDS = 300
+# K, n, log2 of the decay, c_H, d; chosen for effective widths of at least 2 K and predictions away from 0 and 1
+SETTINGS = (
+    (6, 3, -5, 1.0, 30),
+    (7, 1, -5, 1.0, 40),
+    (7, 4, -7, 1.0, 45),
+    (8, 2, -8, 0.1, 70),
+    (9, 1, -8, 0.5, 70),
+    (9, 4, -10, 0.3, 70),
+    (11, 2, -12, 0.5, 90),
+    (12, 1, -10, 1.0, 140),
+    (13, 1, -10, 2.0, 140),
+    (12, 3, -13, 1.0, 120),
+)
+ROOT = Path(__file__).resolve().parent.parent
+PREDICTIONS = ROOT / "figures" / "data" / "held-out-predictions.csv"
+OBSERVATIONS = ROOT / "figures" / "data" / "held-out.csv"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the formula says of one setting.
+
+    Attributes:
+        classes: K, the number of classes.
+        samples: N, of all classes together.
+        width: d of the model.
+        decay: lambda of all factors.
+        feature_scale: c_H of the starts; c_W is 1.
+        effective_width: What the formula puts for d.
+        r: Distance of the boundary in standard deviations.
+        predicted: Predicted share of starts that end at DNC.
+    """
+
+    classes: int
+    samples: int
+    width: int
+    decay: float
+    feature_scale: float
+    effective_width: float
+    r: float
+    predicted: float
+
+
+def study(row: Prediction) -> Study:
+    """The starts that a prediction is about."""
+    problem = Problem.balanced(row.classes, row.samples // row.classes, row.width, 2, row.decay)
+    return Study(problem, feature_scale=row.feature_scale)
+
+
+def predict() -> None:
+    """Writes the predictions."""
+    table = []
+    for K, n, power, scale, width in SETTINGS:
+        problem = Problem.balanced(K, n, width, 2, 2.0**power)
+        answer = predict_by_formula(problem, (1.0, scale))
+        table.append(
+            Prediction(K, K * n, width, problem.mean_decay, scale, effective_width(problem), answer.r, round(answer.share, 4))
+        )
+    write_table(table, PREDICTIONS)
+
+
+def observe() -> None:
+    """Follows the starts, prints each setting beside its prediction, and writes the table of what is done."""
+    table, squares = [], []
+    for row in read_table(PREDICTIONS, Prediction):
+        setting = study(row)
+        result = measure(setting, SEEDS, ROOT / "build" / "held-out" / setting.folder_name, keep_points=False)
+        found = result.counts.get("DNC", 0) / SEEDS
+        squares.append((found - row.predicted) ** 2 - found * (1 - found) / (SEEDS - 1))
+        print(setting.problem, f"predicted {row.predicted:.3f}, observed {found:.3f}", result.counts, flush=True)
+        table += swap_rows(result)
+        write_table(table, OBSERVATIONS)
+    print(f"rms of observed minus predicted, binomial variance subtracted: {math.sqrt(max(0.0, sum(squares) / len(squares))):.4f}")
+
+
+if __name__ == "__main__":
+    {"predict": predict, "observe": observe}[sys.argv[1]]()
