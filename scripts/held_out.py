@@ -1,7 +1,8 @@
 """The formula on settings that it has not seen: predictions first, starts afterwards.
 
-`python scripts/held_out.py predict` writes what the formula says; that table is committed before `python scripts/held_out.py observe`
-follows full starts of the same settings, which goes on where it was interrupted.
+`python scripts/held_out.py predict` writes what the formula says, and that table is committed. Only then
+`python scripts/held_out.py observe` follows full starts of the same settings; it goes on where it was interrupted. `scores` writes
+how well the pair scores of those starts tell which of them miss DNC.
 """
 
 import math
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from landscape.prediction.formula import effective_width, predict_by_formula
+from landscape.prediction.scores import scored
 from landscape.prediction.tables import swap_rows
 from landscape.prevalence import Study, measure
 from landscape.problem import Problem
@@ -91,5 +93,48 @@ def observe() -> None:
     print(f"rms of observed minus predicted, binomial variance subtracted: {math.sqrt(max(0.0, sum(squares) / len(squares))):.4f}")
 
 
+@dataclass(frozen=True)
+class Area:
+    """How well the largest pair score of a start, at time 0, tells whether it misses DNC.
+
+    Attributes:
+        classes: K, the number of classes.
+        samples: N, of all classes together.
+        width: d of the model.
+        decay: lambda of all factors.
+        feature_scale: c_H of the starts; c_W is 1.
+        starts: Starts that were scored.
+        found: Starts that ended at DNC.
+        area: Area under the ROC curve.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+    """
+
+    classes: int
+    samples: int
+    width: int
+    decay: float
+    feature_scale: float
+    starts: int
+    found: int
+    area: float
+    low: float
+    high: float
+
+
+def score() -> None:
+    """Writes the areas of the settings whose starts have been followed."""
+    table = []
+    for row in read_table(PREDICTIONS, Prediction):
+        setting = study(row)
+        result = measure(setting, SEEDS, ROOT / "build" / "held-out" / setting.folder_name, keep_points=False)
+        answer = scored(result)
+        found = result.counts.get("DNC", 0)
+        place = (row.classes, row.samples, row.width, row.decay, row.feature_scale)
+        table.append(Area(*place, SEEDS, found, answer["auc"], *answer["auc_interval"]))
+        print(table[-1], flush=True)
+    write_table(table, ROOT / "figures" / "data" / "held-out-scores.csv")
+
+
 if __name__ == "__main__":
-    {"predict": predict, "observe": observe}[sys.argv[1]]()
+    {"predict": predict, "observe": observe, "scores": score}[sys.argv[1]]()

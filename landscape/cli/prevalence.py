@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -55,6 +55,9 @@ def prevalence(
     narrower_than: Annotated[float | None, Parameter(help="Stop once the interval of P(DNC) is at most this wide.")] = None,
     batch: Annotated[int | None, Parameter(converter=whole_number, help="Starts at once; the counts do not depend on it.")] = None,
     swap: SwapText = None,
+    scores: Annotated[
+        bool, Parameter(negative="", help="Score every pair of classes at each start, beside where it ended.")
+    ] = False,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
@@ -65,12 +68,16 @@ def prevalence(
     same command with more seeds goes on where the last one stopped. Exit code 1 if seeds did not converge or it was interrupted.
     """
     from landscape.notation import parse_scales
+    from landscape.prediction.scores import check_scorable, scored
     from landscape.prediction.swap import parse_swap
     from landscape.prevalence import Study, measure
 
     problem = given_problem(given_sizes(classes, samples, class_sizes), width, depth, decay, loss, activation)
     changes = None if swap is None else parse_swap(swap)
-    study = Study(problem, *parse_scales(init_scale), _method(method, learning_rate, max_steps, handover), changes)
+    scales = parse_scales(init_scale)
+    if scores:
+        check_scorable(problem, scales)
+    study = Study(problem, *scales, _method(method, learning_rate, max_steps, handover), changes)
     device = checked_device(device)
     with _progress(seeds) as watch:
         try:
@@ -78,10 +85,13 @@ def prevalence(
         except KeyboardInterrupt:
             warn(f"interrupted: the seeds that had arrived are in {out}, and the same command goes on from there")
             return NOT_AS_ASKED
+    known = scored(result) if scores else None
     if json:
-        print_json({**result.as_dict(), "out": str(out)})
+        print_json({**result.as_dict(), **({} if known is None else {"scores": known}), "out": str(out)})
     else:
         _print(study, result)
+        if known is not None:
+            _print_scores(known)
     if result.non_converged:
         warn(f"{result.non_converged} of {len(result.ends)} seeds did not converge: {_outcomes(result)}")
     return NOT_AS_ASKED if result.non_converged else DONE
@@ -121,6 +131,18 @@ def _print(study: "Study", result: "Prevalence") -> None:
         print(f"swapped: {study.swap.describe()}")
     for row in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_scores(known: "dict[str, Any]") -> None:
+    print(f"largest pair score of each start, in standard deviations; the formula's boundary is at {known['boundary']:.2f}")
+    for row in known["per_seed"]:
+        first, second = row["pair"]
+        print(f"  seed {row['seed']}  {row['score']:.2f}  classes {first} and {second}  {row['structure']}")
+    if known["auc"] is None:
+        print("area under the ROC curve: none, since all starts did the same")
+    else:
+        low, high = known["auc_interval"]
+        print(f"area under the ROC curve of missing DNC: {known['auc']:.3f} ({low:.3f} .. {high:.3f})")
 
 
 def _outcomes(result: "Prevalence") -> str:

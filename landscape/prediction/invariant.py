@@ -127,6 +127,17 @@ class InvariantModel:
             across.append(across[-1] + other)
         return down, across
 
+    def corner(self, block: int, row: int, column: int) -> tuple[int, int]:
+        """Returns where a group of rows meets a group of columns in the middle factor of a block.
+
+        Args:
+            block: Index of the block.
+            row: Group on the side of the logits.
+            column: Group on the side of the features.
+        """
+        down, across = self._groups(self.blocks[block])
+        return down[row], across[column]
+
     @property
     def mean(self) -> np.ndarray:
         """The coordinates of the mean start, which is symmetric in all classes."""
