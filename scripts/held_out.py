@@ -7,12 +7,11 @@ how well the pair scores of those starts tell which of them miss DNC.
 
 import math
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from landscape.prediction.formula import effective_width, predict_by_formula
 from landscape.prediction.scores import scored
-from landscape.prediction.tables import swap_rows
+from landscape.prediction.tables import AreaRow, FormulaRow, swap_rows
 from landscape.prevalence import Study, measure
 from landscape.problem import Problem
 from landscape.survey import read_table, write_table
@@ -36,32 +35,7 @@ PREDICTIONS = ROOT / "figures" / "data" / "held-out-predictions.csv"
 OBSERVATIONS = ROOT / "figures" / "data" / "held-out.csv"
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What the formula says of one setting.
-
-    Attributes:
-        classes: K, the number of classes.
-        samples: N, of all classes together.
-        width: d of the model.
-        decay: lambda of all factors.
-        feature_scale: c_H of the starts; c_W is 1.
-        effective_width: What the formula puts for d.
-        r: Distance of the boundary in standard deviations.
-        predicted: Predicted share of starts that end at DNC.
-    """
-
-    classes: int
-    samples: int
-    width: int
-    decay: float
-    feature_scale: float
-    effective_width: float
-    r: float
-    predicted: float
-
-
-def study(row: Prediction) -> Study:
+def study(row: FormulaRow) -> Study:
     """The starts that a prediction is about."""
     problem = Problem.balanced(row.classes, row.samples // row.classes, row.width, 2, row.decay)
     return Study(problem, feature_scale=row.feature_scale)
@@ -74,7 +48,7 @@ def predict() -> None:
         problem = Problem.balanced(K, n, width, 2, 2.0**power)
         answer = predict_by_formula(problem, (1.0, scale))
         table.append(
-            Prediction(K, K * n, width, problem.mean_decay, scale, effective_width(problem), answer.r, round(answer.share, 4))
+            FormulaRow(K, K * n, width, problem.mean_decay, scale, effective_width(problem), answer.r, round(answer.share, 4))
         )
     write_table(table, PREDICTIONS)
 
@@ -82,7 +56,7 @@ def predict() -> None:
 def observe() -> None:
     """Follows the starts, prints each setting beside its prediction, and writes the table of what is done."""
     table, squares = [], []
-    for row in read_table(PREDICTIONS, Prediction):
+    for row in read_table(PREDICTIONS, FormulaRow):
         setting = study(row)
         result = measure(setting, SEEDS, ROOT / "build" / "held-out" / setting.folder_name, keep_points=False)
         found = result.counts.get("DNC", 0) / SEEDS
@@ -93,45 +67,16 @@ def observe() -> None:
     print(f"rms of observed minus predicted, binomial variance subtracted: {math.sqrt(max(0.0, sum(squares) / len(squares))):.4f}")
 
 
-@dataclass(frozen=True)
-class Area:
-    """How well the largest pair score of a start, at time 0, tells whether it misses DNC.
-
-    Attributes:
-        classes: K, the number of classes.
-        samples: N, of all classes together.
-        width: d of the model.
-        decay: lambda of all factors.
-        feature_scale: c_H of the starts; c_W is 1.
-        starts: Starts that were scored.
-        found: Starts that ended at DNC.
-        area: Area under the ROC curve.
-        low: Lower end of its 95 % interval.
-        high: Upper end of its 95 % interval.
-    """
-
-    classes: int
-    samples: int
-    width: int
-    decay: float
-    feature_scale: float
-    starts: int
-    found: int
-    area: float
-    low: float
-    high: float
-
-
 def score() -> None:
     """Writes the areas of the settings whose starts have been followed."""
     table = []
-    for row in read_table(PREDICTIONS, Prediction):
+    for row in read_table(PREDICTIONS, FormulaRow):
         setting = study(row)
         result = measure(setting, SEEDS, ROOT / "build" / "held-out" / setting.folder_name, keep_points=False)
         answer = scored(result)
         found = result.counts.get("DNC", 0)
         place = (row.classes, row.samples, row.width, row.decay, row.feature_scale)
-        table.append(Area(*place, SEEDS, found, answer["auc"], *answer["auc_interval"]))
+        table.append(AreaRow(*place, SEEDS, found, answer["auc"], *answer["auc_interval"]))
         print(table[-1], flush=True)
     write_table(table, ROOT / "figures" / "data" / "held-out-scores.csv")
 

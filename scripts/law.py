@@ -1,12 +1,12 @@
 """The share of DNC by the law of the width and by the formula, in the setting of Fig. 2 and far beyond; a run can be continued."""
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from landscape.errors import InputError
 from landscape.prediction.counts import predict_by_law
 from landscape.prediction.formula import predict_by_formula
+from landscape.prediction.tables import LawRow
 from landscape.prevalence import Study
 from landscape.problem import Problem
 from landscape.survey import write_table
@@ -23,35 +23,6 @@ SETTINGS = (
     (300, 1.0, 2),
 )
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class LawRow:
-    """One width of the paper's setting: K = 10, n = 5, two layers, decay 2^-10.
-
-    Attributes:
-        width: d of the model.
-        feature_scale: c_H of the starts; c_W is 1.
-        groups: T, groups of directions that are kept.
-        found: Starts that ended at DNC.
-        starts: Starts that were followed.
-        low: Lower end of the 95 % interval of the share.
-        high: Upper end of the 95 % interval of the share.
-        same: Starts with the same verdict at T and at T + 1.
-        repeated: Starts that were followed with both.
-        formula: Share that the formula predicts; -1 where it is refused.
-    """
-
-    width: int
-    feature_scale: float
-    groups: int
-    found: int
-    starts: int
-    low: float
-    high: float
-    same: int
-    repeated: int
-    formula: float
 
 
 def row(width: int, scale: float, groups: int) -> LawRow:

@@ -1,30 +1,15 @@
 """Pair scores of the starts of the paper's setting at width 70, beside where each ends (after scripts/swaps.py, in its folder)."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from landscape.prediction.scores import scored
+from landscape.prediction.tables import ScoreRow
 from landscape.prevalence import Study, measure
 from landscape.problem import Problem
 from landscape.survey import write_table
 
 SEEDS = 200
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """One start.
-
-    Attributes:
-        seed: Of the start.
-        score: Largest pair score at time 0, in standard deviations.
-        structure: Name of the end point.
-    """
-
-    seed: int
-    score: float
-    structure: str
 
 
 if __name__ == "__main__":

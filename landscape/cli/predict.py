@@ -60,7 +60,7 @@ def predict(
     from landscape.notation import parse_scales
     from landscape.prediction.counts import predict_by_law
     from landscape.prediction.formula import predict_by_formula
-    from landscape.prediction.swap import parse_swap
+    from landscape.prediction.swap import class_mean_problem, parse_swap
     from landscape.prevalence import Study
 
     problem = given_problem(given_sizes(classes, samples, class_sizes), width, depth, decay, loss, activation)
@@ -68,6 +68,7 @@ def predict(
     if not min(scales) > 0:
         raise InputError(f"expected two scales c_W,c_H > 0 for a prediction, got {init_scale!r}: nothing moves from zero")
     changes = None if swap is None else parse_swap(swap)
+    given, problem = problem, class_mean_problem(problem, changes)
     answer: dict[str, Any] = {
         "problem": problem.as_dict(),
         "weight_scale": scales[0],
@@ -76,6 +77,8 @@ def predict(
     }
     rows = [("problem", str(problem)), ("scales", f"c_W={scales[0]:g}, c_H={scales[1]:g}")]
     rows += [] if changes is None else [("swapped", changes.describe())]
+    if given != problem:
+        warn(f"the given features are class means: one sample per class at decay {problem.mean_decay:g} stands for the {given}")
     if method != "law":
         if changes is not None:
             raise InputError("expected --method law with --swap: the formula is for plain starts")

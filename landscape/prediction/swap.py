@@ -7,7 +7,7 @@ block P' W_1 Q of W_1. What follows from a swap changes too: H_1, W_2 or W_1 as 
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -148,6 +148,22 @@ class Swap:
         if "block" in named:
             factors[1] = factors[1] + outside @ (new.block - old.block) @ inside.mT
         return torch.cat([factor.flatten() for factor in factors])
+
+
+def class_mean_problem(problem: Problem, swap: Swap | None) -> Problem:
+    """Returns the problem that given features are about: with one feature per class and n > 1 samples, that of the class means.
+
+    Its critical points are those of n samples at the decay lambda n^(1/(L+1)); its starts have no differences within a class.
+
+    Args:
+        problem: The model that was asked about.
+        swap: The change, whose Gram matrix may be K x K.
+    """
+    grams = [len(change.gram) for change in (swap.changes if swap else ()) if change.gram is not None]
+    n = problem.class_sizes[0]
+    if grams != [problem.classes] or n == 1 or not problem.is_balanced or isinstance(problem.decay, tuple):
+        return problem
+    return replace(problem, class_sizes=(1,) * problem.classes, decay=problem.decay * n ** (1 / (problem.depth + 1)))
 
 
 def parse_swap(text: str) -> Swap:

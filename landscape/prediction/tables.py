@@ -44,6 +44,104 @@ class SwapRow:
     high: float
 
 
+@dataclass(frozen=True)
+class FormulaRow:
+    """What the formula says of one setting.
+
+    Attributes:
+        classes: K, the number of classes.
+        samples: N, of all classes together.
+        width: d of the model.
+        decay: lambda of all factors.
+        feature_scale: c_H of the starts; c_W is 1.
+        effective_width: What the formula puts for d.
+        r: Distance of the boundary in standard deviations.
+        predicted: Predicted share of starts that end at DNC.
+    """
+
+    classes: int
+    samples: int
+    width: int
+    decay: float
+    feature_scale: float
+    effective_width: float
+    r: float
+    predicted: float
+
+
+@dataclass(frozen=True)
+class AreaRow:
+    """How well the largest pair score of a start, at time 0, tells whether it misses DNC.
+
+    Attributes:
+        classes: K, the number of classes.
+        samples: N, of all classes together.
+        width: d of the model.
+        decay: lambda of all factors.
+        feature_scale: c_H of the starts; c_W is 1.
+        starts: Starts that were scored.
+        found: Starts that ended at DNC.
+        area: Area under the ROC curve.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+    """
+
+    classes: int
+    samples: int
+    width: int
+    decay: float
+    feature_scale: float
+    starts: int
+    found: int
+    area: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LawRow:
+    """One width of the paper's setting: K = 10, n = 5, two layers, decay 2^-10.
+
+    Attributes:
+        width: d of the model.
+        feature_scale: c_H of the starts; c_W is 1.
+        groups: T, groups of directions that are kept.
+        found: Starts that ended at DNC.
+        starts: Starts that were followed.
+        low: Lower end of the 95 % interval of the share.
+        high: Upper end of the 95 % interval of the share.
+        same: Starts with the same verdict at T and at T + 1.
+        repeated: Starts that were followed with both.
+        formula: Share that the formula predicts; -1 where it is refused.
+    """
+
+    width: int
+    feature_scale: float
+    groups: int
+    found: int
+    starts: int
+    low: float
+    high: float
+    same: int
+    repeated: int
+    formula: float
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One start.
+
+    Attributes:
+        seed: Of the start.
+        score: Largest pair score at time 0, in standard deviations.
+        structure: Name of the end point.
+    """
+
+    seed: int
+    score: float
+    structure: str
+
+
 def swap_rows(result: Prevalence) -> list[SwapRow]:
     """Returns the rows of one study."""
     study, problem = result.study, result.study.problem

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from landscape.cli import run
@@ -41,6 +42,21 @@ def test_a_swap_changes_the_prediction(capsys: pytest.CaptureFixture[str]) -> No
     shown = json.loads(capsys.readouterr().out)
     assert shown["swap"]["text"] == "features:identity"
     assert shown["law"]["counts"] == {"DNC": 6}
+
+
+def test_class_means_of_given_features_are_one_sample_per_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    means = np.random.default_rng(0).standard_normal((40, 4))
+    np.savetxt(tmp_path / "means.csv", means, delimiter=",")
+    command = ["predict", "--classes", "4", "--samples", "8", "--width", "20", "--depth", "2", "--decay", "2**-8", "--json"]
+    assert run([*command, "--starts", "3", "--swap", f"features:{tmp_path / 'means.csv'}"]) == 0
+    captured = capsys.readouterr()
+    shown = json.loads(captured.out)
+    assert shown["problem"]["class_sizes"] == [1, 1, 1, 1]
+    assert shown["problem"]["decay"] == pytest.approx(2.0**-7)  # 2^-8 times the cube root of 8
+    assert "the given features are class means" in captured.err
+    np.savetxt(tmp_path / "five.csv", means[:, :3], delimiter=",")
+    assert run([*command, "--swap", f"features:{tmp_path / 'five.csv'}"]) == 2
+    assert "expected width >= 32" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
