@@ -13,7 +13,7 @@ from landscape.problem import Problem
 from landscape.sampling import Share, Tempering, chains, shares
 from landscape.survey import read_table
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "why-collapse.md").read_text()
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "mathematics.md").read_text()
 SMALL = Problem.balanced(3, 1, 3, 2, 0.19)
 
 
