@@ -10,10 +10,11 @@ GROUPS = {
         "The model: the loss, its known critical points, what must be true of them",
         "problem objective chain structures codes construction theory notation symmetry symmetry_projector",
     ),
-    "solving": ("Finding and keeping points", "solver point weights store"),
+    "solving": ("Finding and keeping points", "solver point point_file point_rounding weights store seal tensor_file"),
     "degeneracy": (
         "Counting at a point",
-        "degeneracy degeneracy_report routes reduction partitions arbiter kinks collapse naming fingerprint estimates",
+        "degeneracy degeneracy_report judgement proved proof routes reduction partitions kinks collapse naming fingerprint "
+        "estimates",
     ),
     "curvature": ("The curvature engine: operators of any model, counts, spectra, densities", "curvature"),
     "landscape": (

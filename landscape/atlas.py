@@ -13,8 +13,10 @@ from landscape.entries import Entry, Scales, at_temperature, core_entry, partiti
 from landscape.enumeration import Marked, block_lists, partitions
 from landscape.errors import InputError
 from landscape.free_energy import free_energy
+from landscape.judgement import Doubt
 from landscape.partitions import Screen
 from landscape.problem import Problem
+from landscape.proved import Effort
 from landscape.reduction import Core
 from landscape.search import Search, search
 from landscape.structures import block_form, find_apex, scale_equation
@@ -22,6 +24,7 @@ from landscape.theory import Root
 
 Roots = Literal["large", "both"]
 _SLACK = 1e-9  # of the decay: what the screen lets pass for the full count to judge
+_MOST_PROVED = 150  # partitions that are proved unasked: 2 ms each, beside the 2 s of the command
 _MOST_BLOCKS = 60  # polygon and code structures: each takes a dense core, a tenth of a second at K = 10
 
 
@@ -59,6 +62,7 @@ class Survey:
         starts: Of the search at width K; 0 is none.
         seed: Of its first start.
         temperature: Of the free energies; None is none.
+        effort: Which counts are proved; "named" proves partitions up to 150 of them.
     """
 
     roots: Roots = "large"
@@ -67,6 +71,7 @@ class Survey:
     starts: int = 0
     seed: int = 0
     temperature: float | None = None
+    effort: Effort = "doubtful"
 
 
 def atlas(problem: Problem, survey: Survey | None = None) -> Atlas:
@@ -83,24 +88,27 @@ def atlas(problem: Problem, survey: Survey | None = None) -> Atlas:
         free_energy(0.0, survey.temperature, 0, 0.0, 0.0, 0.0)  # refuses bad temperatures before the work
     lists = [_assigned(problem, groups, "large") for groups in survey.groups] or list(partitions(problem, survey.roots))
     scales = Scales(problem)
-    known = [blocks for blocks in lists if scales.all_exist(blocks)]
+    missing = [blocks for blocks in lists if not scales.all_exist(blocks)]
+    known = [blocks for blocks in lists if blocks not in missing]
     if survey.index == 0:
         screen, slack = Screen(problem), _SLACK * min(problem.decays)
         known = [blocks for blocks in known if screen.passes(scales.groups(blocks), slack)]
-    entries = [partition_entry(problem, blocks, scales) for blocks in known]
+    effort: Effort = "doubtful" if survey.effort == "named" and len(known) > _MOST_PROVED else survey.effort
+    rows = [(blocks, partition_entry(problem, blocks, scales, effort)) for blocks in known]
+    missing += [blocks for blocks, entry in rows if entry.verdict.doubt is Doubt.NO_POINT]  # above the fold by the last places
+    entries = [entry for _, entry in rows if entry.verdict.doubt is not Doubt.NO_POINT]
     omitted: list[str] = []
     if not survey.groups:
-        entries += [*_coded(problem, survey.roots, scales, omitted), *_apex(problem), _zero(problem)]
-        if not known and len(entries) == 1:
+        entries += [*_coded(problem, survey, scales, omitted), *_apex(problem, survey), _zero(problem)]
+        if len(missing) == len(lists) and len(entries) == 1:
             largest = max(scale_equation(problem, Simplex(g), n).largest_decay for g, n in _group_sizes(problem))
             raise InputError(
                 f"no partition point exists at decay {problem.mean_decay:g}: the largest decay that has one is {largest:.6g}"
             )
-    elif len(known) < len(lists):
-        missing = next(blocks for blocks in lists if not scales.all_exist(blocks))
-        raise InputError(_no_scale(problem, missing, scales))
+    elif missing:
+        raise InputError(_no_scale(problem, missing[0]))
     ended = search(problem, survey.starts, survey.seed)
-    entries = _with_found(entries, ended) if survey.starts else entries
+    entries = _with_found(entries, ended, survey) if survey.starts else entries
     chosen = [entry for entry in entries if survey.index is None or entry.index == survey.index]
     if survey.temperature is not None:
         chosen = [at_temperature(problem, entry, survey.temperature) for entry in chosen]
@@ -128,41 +136,41 @@ def _assigned(problem: Problem, groups: tuple[int, ...], root: Root) -> list[Mar
     return blocks
 
 
-def _no_scale(problem: Problem, blocks: Sequence[Marked], scales: Scales) -> str:
-    block, samples = next((block, n) for block, n, root in blocks if scales.of(block, n, root) is None)
-    largest = scale_equation(problem, block, samples).largest_decay
+def _no_scale(problem: Problem, blocks: Sequence[Marked]) -> str:
+    equations = [(scale_equation(problem, block, n), block) for block, n, _ in blocks if size_of(block) > 1]
+    largest, block = min(((equation.largest_decay, block) for equation, block in equations), key=lambda pair: pair[0])
     return (
         f"no group of {size_of(block)} classes has a critical scale at decay {problem.mean_decay:g}: "
         f"the largest decay that has one is {largest:.6g}"
     )
 
 
-def _coded(problem: Problem, roots: Roots, scales: Scales, omitted: list[str]) -> Iterable[Entry]:
+def _coded(problem: Problem, survey: Survey, scales: Scales, omitted: list[str]) -> Iterable[Entry]:
     """Polygon structures and whole-K codes, of balanced problems."""
     if not problem.is_balanced:
         omitted.append("polygons and codes (classes of unequal size)")
         return
-    samples, chosen = problem.class_sizes[0], ("large", "small") if roots == "both" else ("large",)
+    samples, chosen = problem.class_sizes[0], ("large", "small") if survey.roots == "both" else ("large",)
     lists = [[(code, samples, cast(Root, root))] for code in codes_of_size(problem.classes) for root in chosen]
     lists += block_lists(problem.classes, samples, _MOST_BLOCKS, omitted)
     for blocks in lists:
         if scales.all_exist(blocks):
             form = block_form(problem, [b for b, _, _ in blocks], [cast(float, scales.of(*b)) for b in blocks])
             if form.rank <= problem.width:
-                yield core_entry(Core.from_form(problem, form), relabellings(blocks))
+                yield core_entry(Core.from_form(problem, form), relabellings(blocks), effort=survey.effort)
 
 
-def _apex(problem: Problem) -> Iterable[Entry]:
+def _apex(problem: Problem, survey: Survey) -> Iterable[Entry]:
     form = find_apex(problem)
     if form is not None and form.rank <= problem.width:
-        yield core_entry(Core.from_form(problem, form))
+        yield core_entry(Core.from_form(problem, form), effort=survey.effort)
 
 
 def _zero(problem: Problem) -> Entry:
     return partition_entry(problem, [(Simplex(1), n, "large") for n in problem.class_sizes])
 
 
-def _with_found(entries: list[Entry], ended: Search) -> list[Entry]:
+def _with_found(entries: list[Entry], ended: Search, survey: Survey) -> list[Entry]:
     """Marks the entries that the search ended at and adds those that it alone has found."""
     entries = [replace(entry, found=0) for entry in entries]
     for item in ended.found:
@@ -170,5 +178,5 @@ def _with_found(entries: list[Entry], ended: Search) -> list[Entry]:
         if places:
             entries[places[0]] = replace(entries[places[0]], found=item.times)
         else:
-            entries.append(core_entry(item.core, found=item.times))
+            entries.append(core_entry(item.core, found=item.times, effort=survey.effort))
     return entries

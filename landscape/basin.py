@@ -17,9 +17,9 @@ from landscape.problem import Problem
 from landscape.solver.batch import BatchMethod, Start, solve_batch
 from landscape.solver.methods import PseudoTransient
 from landscape.symmetry import interfaces
+from landscape.tolerances import SAME_LOGITS
 
 MOST_CLASSES = 16  # of the best pairing: exact search over 2^(K-1) sets of classes
-_SAME = 1e-6  # relative error of the class-mean logits up to which two end points are one
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def perturb(point: CriticalPoint, radius: float, draws: int, seed: int = 0, meth
     home = _class_logits(point.problem, point.theta)
     returns = []
     for end in sorted(arrivals, key=lambda end: end.origin.seed or 0):
-        close = (_class_logits(point.problem, end.theta) - home).norm() <= _SAME * home.norm()
+        close = (_class_logits(point.problem, end.theta) - home).norm() <= SAME_LOGITS * home.norm()
         returns.append(Return(end, _name(end), end.outcome is Outcome.CONVERGED and bool(close)))
     return returns
 
@@ -149,7 +149,7 @@ def alignment(problem: Problem, theta: Float[Tensor, " p"]) -> Alignment:
         raise InputError(f"expected at most {MOST_CLASSES} classes for the best pairing, got {K}")
     logits = _class_logits(problem, theta)
     size = float(logits.norm())
-    if size == 0:
+    if not size > 0:
         return Alignment(0.0, 0.0 if K % 2 == 0 else None)
     # <Z, S_K> = tr Z - sum(Z)/K and ||S_K||^2 = K - 1; <Z, pairs> = tr Z - sum over pairs (Z_ij + Z_ji) and ||pairs||^2 = 2 K
     trace = float(logits.trace())

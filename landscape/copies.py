@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.codes import Block, size_of, symmetries_of
-
-_EQUAL = 1e-6  # of the largest logit: entries closer than this are one value; polished points agree to 1e-12
+from landscape.problem import Problem
+from landscape.tolerances import SAME_LOGITS
 
 
 def copies_of_blocks(blocks: Sequence[tuple[Block, object]], samples: Sequence[int]) -> int:
@@ -29,6 +29,19 @@ def copies_of_blocks(blocks: Sequence[tuple[Block, object]], samples: Sequence[i
     return group // (swaps * math.prod(symmetries_of(block) for block, _, _ in marked))
 
 
+def copies_at(problem: Problem, logits: Float[Tensor, "k k"]) -> int:
+    """Returns the number of distinct critical manifolds that relabelling equal classes makes of one.
+
+    Under squared error with linear layers a relabelling is part of the data symmetry, so all copies lie on one manifold. Its
+    volume (`free_energy.log_orbit_volume`) covers them. Otherwise distinct logits are distinct manifolds.
+
+    Args:
+        problem: Linear.
+        logits: Class means, one column per class.
+    """
+    return 1 if problem.loss == "mse" else copies_of_logits(logits, problem.class_sizes)
+
+
 def copies_of_logits(logits: Float[Tensor, "k k"], class_sizes: Sequence[int]) -> int:
     """Returns the number of distinct relabellings of class-mean logits, by counting the permutations that leave them alone.
 
@@ -37,7 +50,7 @@ def copies_of_logits(logits: Float[Tensor, "k k"], class_sizes: Sequence[int]) -
     K <= 20.
     """
     size = len(class_sizes)
-    step = _EQUAL * max(float(logits.abs().max()), 1e-300)
+    step = SAME_LOGITS * max(float(logits.abs().max()), 1e-300)
     table = torch.round(logits / step / 2).to(torch.int64).tolist()
     rows = [tuple(sorted(zip(table[i], [row[i] for row in table], class_sizes, strict=True))) for i in range(size)]
     colours = [(class_sizes[i], table[i][i], rows[i]) for i in range(size)]

@@ -3,13 +3,15 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from landscape.arbiter import Arbitration
 from landscape.collapse import CollapseMetrics
 from landscape.curvature.nullity import Nullity
 from landscape.curvature.spectrum import Spectrum
 from landscape.display import aligned, table
+from landscape.judgement import Verdict, known_smallest_positive
 from landscape.kinks import Kinks
+from landscape.naming import Recognised
 from landscape.problem import Problem
+from landscape.proved import near_zero_in_words, proof_as_dict, proved_in_words
 from landscape.routes import certificate
 
 
@@ -39,44 +41,45 @@ class DegeneracyReport:
     Every count is exact (`resolved`) or None; `reason` then says why and what to run.
 
     Attributes:
-        point: Problem, loss and gradient norm of what was analysed.
-        rank: Of every factor; None if they differ, as they may away from critical points.
-        structure: Name of the matching structure.
-        index: Negative eigenvalues.
-        nullity: Zero eigenvalues.
-        orbit_dimension: Rank of the generators of the gauge group at the point.
-        orbit_formula: L (d r - r (r+1)/2), what that rank must be for linear models.
-        paper_dimension: What Theorem 5 of the paper counts; linear models with width >= classes.
-        spectrum: All eigenvalues, or None if the point is too far from critical for the method.
-        flatness: Norms, with the spectrum.
+        problem: The model.
+        loss: Of the given point.
+        gradient_norm: Of the given point.
+        verdict: Nullity and index, or the doubt that forbids them, with the proof if there is one.
+        found: The known structure that the logits match.
         collapse: Neural-collapse metrics.
         method: What computed the spectrum.
-        zeros: The count with its evidence, or None without a spectrum.
-        reason: Empty if resolved.
-        arbitration: What 60 digits said, where double precision could not decide.
+        rank: Of every factor; None without a core, as away from critical points and for ReLU models.
+        orbit_dimension: Rank of the generators of the gauge group and of the data symmetry at the point.
+        orbit_formula: L (d r - r (r+1)/2), what that rank must be for linear models.
+        paper_dimension: What Theorem 5 of the paper counts; linear models with width >= classes.
+        spectrum: All eigenvalues at the critical point; where the point is not critical enough, those of the Hessian at the point
+            itself; None where they are too many or the method only counts.
+        flatness: Norms, with the spectrum of a critical point.
+        zeros: The count in double precision with its evidence; None where nothing was counted.
         second: What an independent route counted; None if there was none.
         kinks: What is not smooth there; None for linear models.
+        stray: Distance between the given point and the critical one at which the counts were made.
+        distance: Relative distance of the given point's class logits from the structure that was found; None without blocks.
     """
 
     problem: Problem
     loss: float
     gradient_norm: float
-    rank: int | None
-    structure: str
-    index: int | None
-    nullity: int | None
-    orbit_dimension: int | None
-    orbit_formula: int | None
-    paper_dimension: int | None
-    spectrum: Spectrum | None
-    flatness: Flatness | None
+    verdict: Verdict
+    found: Recognised
     collapse: CollapseMetrics
     method: str
-    zeros: Nullity | None
-    reason: str
-    arbitration: Arbitration | None = None
+    rank: int | None = None
+    orbit_dimension: int | None = None
+    orbit_formula: int | None = None
+    paper_dimension: int | None = None
+    spectrum: Spectrum | None = None
+    flatness: Flatness | None = None
+    zeros: Nullity | None = None
     second: Nullity | None = None
     kinks: Kinks | None = None
+    stray: float = 0.0
+    distance: float | None = None
 
     def __repr__(self) -> str:
         counts = f"nullity {self.nullity}, index {self.index}" if self.resolved else self.reason
@@ -90,9 +93,34 @@ class DegeneracyReport:
         return table(repr(self), self.rows())
 
     @property
+    def structure(self) -> str:
+        """The name of the matching structure."""
+        return self.found.name
+
+    @property
+    def nullity(self) -> int | None:
+        """Zero eigenvalues; None where that is not certain."""
+        return self.verdict.nullity
+
+    @property
+    def index(self) -> int | None:
+        """Negative eigenvalues; None where that is not certain."""
+        return self.verdict.index
+
+    @property
+    def reason(self) -> str:
+        """Why the counts are not stated and what to run; empty where they are."""
+        return self.verdict.reason
+
+    @property
     def resolved(self) -> bool:
         """Whether nullity and index are exact."""
-        return not self.reason
+        return self.verdict.certain
+
+    @property
+    def critical(self) -> bool:
+        """Whether the point is close enough to a critical one for its spectrum to be that of the critical one."""
+        return self.verdict.critical
 
     @property
     def excess(self) -> int | None:
@@ -103,19 +131,35 @@ class DegeneracyReport:
 
     @property
     def learning_coefficient(self) -> float | None:
-        """(P - nullity) / 2, the real log canonical threshold of a Morse-Bott minimum; None at saddles."""
-        return (self.problem.parameters - self.nullity) / 2 if self.nullity is not None and self.index == 0 else None
+        """(P - nullity) / 2, the real log canonical threshold of a Morse-Bott minimum; None for saddles and unexplained zeros."""
+        minimum = self.nullity is not None and self.index == 0 and self.excess == 0
+        return (self.problem.parameters - self.nullity) / 2 if minimum and self.nullity is not None else None
 
     @property
     def smallest_positive(self) -> float | None:
-        """The smallest eigenvalue above the zero radius."""
+        """The smallest eigenvalue above the zero radius; None where double precision does not see it apart from the zeros."""
         if self.spectrum is None or self.zeros is None:
             return None
-        if self.arbitration is None:
-            return min((value for value, _ in self.spectrum.pairs() if value > self.zeros.cutoff), default=None)
-        judged = [d.value for d in self.arbitration.cluster if not d.is_zero and d.value > 0]
-        settled = (value for value, _ in self.spectrum.pairs() if value > self.arbitration.cutoff)
-        return min([*judged, *settled], default=None)
+        return known_smallest_positive(self.verdict, self.zeros, self.spectrum)
+
+    @property
+    def proved(self) -> str:
+        """One sentence on the proof of the counts, or on how to get one."""
+        return proved_in_words(self.verdict, self._command, self._apart)
+
+    @property
+    def _command(self) -> str:
+        if not self.critical:
+            return "the point is not critical enough"
+        return "run landscape prove" if self.problem.is_linear else "nothing is proved for ReLU models"
+
+    @property
+    def _apart(self) -> float | None:
+        """How far the point is from what was proved: relative for the logits of a structure, absolute for a critical point."""
+        proof = self.verdict.proof
+        if proof is None:
+            return None
+        return self.distance if proof.kind == "structure" else self.stray + (proof.distance or 0.0)
 
     def rows(self) -> list[tuple[str, str]]:
         """Returns the report as name and value, in the order of a reader's questions."""
@@ -138,10 +182,12 @@ class DegeneracyReport:
     def _sizes(self) -> list[tuple[str, str]]:
         rows, flat, metrics = [], self.flatness, self.collapse
         if self.spectrum is not None and self.spectrum.multiplicities:
-            rows += [
-                ("eigenvalues", f"{float(self.spectrum.values[0]):.6e} .. {float(self.spectrum.values[-1]):.6e}"),
-                ("smallest positive", "none" if self.smallest_positive is None else f"{self.smallest_positive:.6e}"),
-            ]
+            ends = f"{float(self.spectrum.values[0]):.6e} .. {float(self.spectrum.values[-1]):.6e}"
+            if not self.critical:
+                rows.append(("eigenvalues", f"{ends} of the Hessian at this point, which is not a critical point"))
+            else:
+                smallest = "undecided" if self.smallest_positive is None else f"{self.smallest_positive:.6e}"
+                rows += [("eigenvalues", ends), ("smallest positive", smallest)]
         if flat is not None:
             rows += [
                 ("spectral norm", f"{flat.spectral:.6g}"),
@@ -155,7 +201,10 @@ class DegeneracyReport:
         return rows
 
     def _evidence(self) -> list[tuple[str, str]]:
-        rows, zeros, bent, second = [], self.zeros, self.kinks, self.second
+        zeros, bent, second = self.zeros, self.kinks, self.second
+        rows = [("proved", self.proved)]
+        if self.resolved:
+            rows.append(("near zero", near_zero_in_words(self.verdict)))
         if zeros is not None:
             rows += [
                 ("largest zero", f"{zeros.largest_zero:.1e}, cutoff {zeros.cutoff:.1e}"),
@@ -165,8 +214,8 @@ class DegeneracyReport:
             slope = "-" if bent.smallest_slope is None else f"{bent.smallest_slope:.1e}"
             rows.append(("kinks", f"{bent.count}, smallest pre-activation {bent.smallest:.1e}"))
             rows.append(("generalised gradient", f"{bent.residual:.1e}, smallest slope across a kink {slope}"))
-            if bent.manifold is not None and bent.manifold.resolved:
-                rows.append(("along the kinks", f"nullity {bent.manifold.count}, index {bent.manifold.negative}"))
+            if bent.manifold is not None and bent.manifold.certain:
+                rows.append(("along the kinks", f"nullity {bent.manifold.nullity}, index {bent.manifold.index}"))
         if second is not None:
             counts = f"nullity {second.count}, index {_or_unknown(second.negative)}" if second.resolved else "undecided"
             rows.append(("second route", f"{second.method}: {counts} (delta {second.delta:.1e}, {second.products} products)"))
@@ -181,8 +230,10 @@ class DegeneracyReport:
             "rank": self.rank,
             "loss": self.loss,
             "gradient_norm": self.gradient_norm,
+            "critical": self.critical,
             "index": self.index,
             "nullity": self.nullity,
+            **proof_as_dict(self.verdict, self._command, self._apart),
             "orbit_dimension": self.orbit_dimension,
             "paper_dimension": self.paper_dimension,
             "excess": self.excess,
@@ -203,7 +254,6 @@ class DegeneracyReport:
             "certificate": {
                 **certificate(self.method, self.zeros, self.gradient_norm, self.second),
                 "kinks": self.kinks and self.kinks.as_dict(),
-                **({"arbitration": self.arbitration.as_dict()} if self.arbitration else {}),
             },
             "spectrum": self.spectrum and [list(atom) for atom in self.spectrum.atoms()],
         }

@@ -2,28 +2,34 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from landscape.arbiter import CLUSTER, LARGEST_CORE
 from landscape.codes import Block, size_of
-from landscape.copies import copies_of_blocks, copies_of_logits
-from landscape.curvature.nullity import count_zeros
+from landscape.copies import copies_at, copies_of_blocks
+from landscape.curvature.nullity import Nullity
 from landscape.curvature.spectrum import Spectrum
 from landscape.degeneracy import analyse
 from landscape.enumeration import Marked
+from landscape.errors import InputError
 from landscape.fingerprint import Fingerprint
 from landscape.free_energy import free_energy, log_orbit_volume, log_pseudo_determinant
+from landscape.judgement import Verdict, counted, known_smallest_positive
 from landscape.naming import partition_name
 from landscape.partitions import Group, group_loss, partition_reduction
 from landscape.problem import Problem
+from landscape.proved import Effort, Wanted, judge_partition, partition_group, proof_as_dict
 from landscape.reduction import Core
-from landscape.structures import block_form, factor_values, scale_equation
-from landscape.theory import Root, orbit_dimension, paper_dimension_at
+from landscape.structures import factor_values, scale_equation
+from landscape.theory import Root, orbit_dimension_at, paper_dimension_at
 
+_MEASURED = (
+    "smallest_positive", "most_negative", "spectral", "frobenius", "trace", "gauss_newton_frobenius", "gauss_newton_trace",
+    "copies", "log_volume", "log_pdet",
+)  # fmt: skip
 _LARGEST_COPIES = 20  # classes up to which the relabellings of a point without a name are counted
 
 
@@ -35,36 +41,31 @@ class Entry:
         structure: Its name.
         rank: Of the logits.
         loss: With weight decay.
-        index: Negative eigenvalues; None is undecided, as for all counts.
-        nullity: Zero eigenvalues.
-        orbit_dimension: L (d r - r (r+1)/2).
+        verdict: Index and nullity, or the doubt that forbids them, with the proof if there is one.
+        orbit_dimension: Zeros that symmetry explains, as `theory.orbit_dimension_at` has them.
         paper_dimension: What Theorem 5 of the paper counts; None below width K.
-        excess: Nullity minus orbit dimension.
-        smallest_positive: Eigenvalue.
-        most_negative: Eigenvalue, None at index 0.
+        smallest_positive: Eigenvalue; None where double precision does not see it apart from the zeros.
+        most_negative: Eigenvalue; None at index 0, and as for the smallest positive.
         spectral: Largest eigenvalue in size.
         frobenius: Norm of the Hessian.
         trace: Of the Hessian.
         gauss_newton_frobenius: Norm of the data part of the Gauss-Newton matrix.
         gauss_newton_trace: Of the same.
         copies: Distinct relabellings; None where they were not counted.
-        log_volume: Of one copy's gauge orbit.
+        log_volume: Log volume of one copy, the whole orbit of its symmetries.
         log_pdet: Log of the product of the sizes of the non-zero eigenvalues.
-        learning_coefficient: (P - nullity) / 2; None at saddles.
+        parameters: Number of parameters of the model.
         free_energy: At the temperature asked for; None without one, at saddles, and where the excess is not 0.
         found: How many starts of the search ended here; None without a search.
-        reason: Why a count is undecided.
         fingerprint: What tells it from the others.
     """
 
     structure: str
     rank: int
     loss: float
-    index: int | None
-    nullity: int | None
+    verdict: Verdict
     orbit_dimension: int
     paper_dimension: int | None
-    excess: int | None
     smallest_positive: float | None
     most_negative: float | None
     spectral: float
@@ -75,15 +76,55 @@ class Entry:
     copies: int | None
     log_volume: float
     log_pdet: float | None
-    learning_coefficient: float | None
+    parameters: int
     free_energy: float | None
     found: int | None
-    reason: str
     fingerprint: Fingerprint
 
+    @property
+    def index(self) -> int | None:
+        """Negative eigenvalues; None where that is not certain."""
+        return self.verdict.index
+
+    @property
+    def nullity(self) -> int | None:
+        """Zero eigenvalues; None where that is not certain."""
+        return self.verdict.nullity
+
+    @property
+    def excess(self) -> int | None:
+        """Nullity minus orbit dimension."""
+        return None if self.nullity is None else self.nullity - self.orbit_dimension
+
+    @property
+    def learning_coefficient(self) -> float | None:
+        """(P - nullity) / 2; None at saddles and where zeros are unexplained."""
+        minimum = self.index == 0 and self.excess == 0
+        return (self.parameters - self.nullity) / 2 if minimum and self.nullity is not None else None
+
+    @property
+    def reason(self) -> str:
+        """Why the counts are undecided; empty where they are not."""
+        return self.verdict.reason
+
     def as_dict(self) -> dict[str, Any]:
-        """Returns the row of a table; the fingerprint stays out."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "fingerprint"}
+        """Returns the row of a table."""
+        return {
+            "structure": self.structure,
+            "rank": self.rank,
+            "loss": self.loss,
+            "index": self.index,
+            "nullity": self.nullity,
+            "orbit_dimension": self.orbit_dimension,
+            "paper_dimension": self.paper_dimension,
+            "excess": self.excess,
+            **{name: getattr(self, name) for name in _MEASURED},
+            "learning_coefficient": self.learning_coefficient,
+            "free_energy": self.free_energy,
+            "found": self.found,
+            "reason": self.reason,
+            **proof_as_dict(self.verdict, "run landscape prove"),
+        }
 
 
 @dataclass(frozen=True)
@@ -109,32 +150,26 @@ class Scales:
         return [Group(size_of(block), n, cast(float, self.of(block, n, root))) for block, n, root in blocks]
 
 
-def partition_entry(problem: Problem, blocks: Sequence[Marked], scales: Scales | None = None) -> Entry:
-    """Returns the row of a partition point, from its symmetry blocks; doubtful counts go to the numerical core and its arbiter."""
+def partition_entry(problem: Problem, blocks: Sequence[Marked], scales: Scales | None = None, effort: Effort = "doubtful") -> Entry:
+    """Returns the row of a partition point, from its symmetry blocks; doubtful counts are proved.
+
+    Args:
+        problem: Linear, cross-entropy.
+        blocks: Simplex blocks; all have a scale.
+        scales: Those that are known already.
+        effort: Which counts are to be proved.
+    """
     scales = scales or Scales(problem)
     groups = scales.groups(blocks)
     reduction = partition_reduction(problem, groups)
     ordered = _in_class_order(problem, blocks)
     singular = [g.scale * math.sqrt(g.samples) for g in scales.groups(ordered) for _ in range(g.size - 1)]
-    rank, spectrum = len(singular), reduction.spectrum
+    spectrum = reduction.spectrum
     newton = Spectrum.merge(((b.values, b.multiplicity) for b in reduction.gauss_newton), reduction.error)
-    zeros, orbit = count_zeros(spectrum, 0.0), orbit_dimension(rank, problem.width, problem.depth)
-    faint = zeros.smallest_nonzero <= CLUSTER * spectrum.norm
-    form_blocks = [block for block, _, _ in ordered]
-    core_size = (problem.depth - 1) * rank**2 + 2 * problem.classes * rank
-    if (zeros.count != orbit or not zeros.resolved or faint) and core_size <= LARGEST_CORE:
-        moved = _reordered(problem, ordered)
-        form = block_form(moved, form_blocks, [g.scale for g in scales.groups(ordered)])
-        return core_entry(Core.from_form(moved, form), relabellings(blocks))
-    decided = zeros.resolved and zeros.count == orbit and not faint
-    reason = "" if decided else f"undecided: {zeros.count} eigenvalues vanish to {zeros.cutoff:.1e}, symmetry explains {orbit}"
-    if faint and zeros.count == orbit:
-        reason = f"undecided: an eigenvalue of size {zeros.smallest_nonzero:.1e} may be zero at the decay that this one rounds"
+    verdict = judge_partition(problem, [partition_group(size_of(block), n, root) for block, n, root in ordered], spectrum, effort)
     loss = math.fsum(group_loss(problem, group) for group in groups)
-    name = _partition_name(problem, blocks)
-    counts = (zeros.negative, zeros.count) if decided and zeros.negative is not None else None
-    measured = _Measured(spectrum, (newton.frobenius, newton.trace), counts, zeros.cutoff, reason)
-    entry = _entry(problem, name, loss, torch.tensor(singular, dtype=torch.float64), measured)
+    measured = _Measured(spectrum, (newton.frobenius, newton.trace), counted(spectrum), verdict)
+    entry = _entry(problem, _partition_name(problem, blocks), loss, torch.tensor(singular, dtype=torch.float64), measured)
     return replace(entry, copies=relabellings(blocks))
 
 
@@ -157,65 +192,50 @@ def _in_class_order(problem: Problem, blocks: Sequence[Marked]) -> list[Marked]:
     return sorted(blocks, key=lambda marked: order[marked[1]])
 
 
-def _reordered(problem: Problem, blocks: Sequence[Marked]) -> Problem:
-    """Returns the problem with its classes in the order of the blocks; only imbalanced problems change."""
-    return replace(problem, class_sizes=tuple(n for block, n, _ in blocks for _ in range(size_of(block))))
-
-
 def relabellings(blocks: Sequence[Marked]) -> int:
     """Returns the number of distinct copies of a block structure."""
     return copies_of_blocks([(block, root) for block, _, root in blocks], [n for _, n, _ in blocks])
 
 
-def core_entry(core: Core, copies: int | None = None, found: int | None = None) -> Entry:
+def core_entry(core: Core, copies: int | None = None, found: int | None = None, effort: Effort = "doubtful") -> Entry:
     """Returns the row of a point given by its core; copies are counted from the logits where they are not given."""
-    report, problem = analyse(core, "reduction"), core.problem
+    report, problem = analyse(core, "reduction", Wanted(effort)), core.problem
     if copies is None and problem.classes <= _LARGEST_COPIES:
-        copies = copies_of_logits(core.class_logits, problem.class_sizes)
-    assert report.spectrum is not None
-    assert report.flatness is not None
-    assert report.zeros is not None
-    counts = (report.index, report.nullity) if report.index is not None and report.nullity is not None else None
-    cutoff = max(report.zeros.cutoff, report.spectrum.error) if report.arbitration else report.zeros.cutoff
-    values = torch.linalg.svdvals(core.class_logits * core.theta.new_tensor(problem.class_sizes).sqrt())[: core.rank]
+        copies = copies_at(problem, core.class_logits)
+    if report.spectrum is None or report.flatness is None or report.zeros is None:
+        raise InputError(f"expected a critical core for a row of the atlas, got one that is {report.reason}")
     flat = report.flatness
+    values = torch.linalg.svdvals(core.class_logits * core.theta.new_tensor(problem.class_sizes).sqrt())[: core.rank]
     newton = (flat.gauss_newton_frobenius, flat.gauss_newton_trace)
-    measured = _Measured(report.spectrum, newton, counts, cutoff, report.reason)
-    entry = _entry(problem, report.structure, report.loss, values, measured)
-    if report.arbitration:  # what double precision cannot judge enters no determinant
-        entry = replace(entry, smallest_positive=report.smallest_positive, log_pdet=None)
-    return replace(entry, copies=copies, found=found)
+    measured = _Measured(report.spectrum, newton, report.zeros, report.verdict)
+    return replace(_entry(problem, report.structure, report.loss, values, measured), copies=copies, found=found)
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """The spectrum of a point, what was counted in it (index and nullity, or None), and up to what size a value is a zero."""
+    """The spectrum of a point with the norms of its Gauss-Newton part, the count in it, and the verdict on that count."""
 
     spectrum: Spectrum
     gauss_newton: tuple[float, float]
-    counts: tuple[int, int] | None
-    cutoff: float
-    reason: str
+    zeros: Nullity
+    verdict: Verdict
 
 
 def _entry(problem: Problem, name: str, loss: float, singular: Tensor, measured: _Measured) -> Entry:
-    spectrum, cutoff = measured.spectrum, measured.cutoff
-    index, nullity = measured.counts or (None, None)
+    spectrum, cutoff, verdict = measured.spectrum, measured.zeros.cutoff, measured.verdict
+    smallest = known_smallest_positive(verdict, measured.zeros, spectrum)
     rank, values = singular.numel(), spectrum.values.tolist()
-    orbit = orbit_dimension(rank, problem.width, problem.depth)
     ordered = singular.sort(descending=True).values
     factors = [part.tolist() for part in factor_values(problem, ordered)]
     return Entry(
         structure=name,
         rank=rank,
         loss=loss,
-        index=index,
-        nullity=nullity,
-        orbit_dimension=orbit,
+        verdict=verdict,
+        orbit_dimension=orbit_dimension_at(problem, ordered.tolist()),
         paper_dimension=paper_dimension_at(problem, ordered.tolist()),
-        excess=None if nullity is None else nullity - orbit,
-        smallest_positive=min((value for value in values if value > cutoff), default=None),
-        most_negative=min((value for value in values if value < -cutoff), default=None),
+        smallest_positive=smallest,
+        most_negative=None if smallest is None else min((value for value in values if value < -cutoff), default=None),
         spectral=spectrum.norm,
         frobenius=spectrum.frobenius,
         trace=spectrum.trace,
@@ -223,11 +243,10 @@ def _entry(problem: Problem, name: str, loss: float, singular: Tensor, measured:
         gauss_newton_trace=measured.gauss_newton[1],
         copies=None,
         log_volume=log_orbit_volume(problem, factors),
-        log_pdet=None if nullity is None else log_pseudo_determinant(spectrum, cutoff),
-        learning_coefficient=(problem.parameters - nullity) / 2 if index == 0 and nullity is not None else None,
+        log_pdet=None if smallest is None else log_pseudo_determinant(spectrum, cutoff),
+        parameters=problem.parameters,
         free_energy=None,
         found=None,
-        reason=measured.reason,
         fingerprint=Fingerprint(rank, loss, tuple(ordered.tolist())),
     )
 

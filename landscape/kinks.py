@@ -16,13 +16,14 @@ from jaxtyping import Float
 from scipy.optimize import minimize
 from torch import Tensor
 
-from landscape.curvature.nullity import Nullity, count_zeros
 from landscape.curvature.operator import Hessian, Matrix, dense
 from landscape.curvature.spectrum import eigenvalues
+from landscape.judgement import Verdict, judge_spectrum
 from landscape.objective import Objective
 from landscape.problem import Problem
 
 LARGEST_MANIFOLD = 2_000  # parameters up to which the Hessian along the kinks is formed
+_GAP = 3.0  # no pre-activation may be within this factor of the tolerance, or which units are at a kink is a guess
 _MOST_SLOPES = 512  # kinks whose two sides are tried; each needs a vector of all parameters
 
 
@@ -37,20 +38,21 @@ class Kinks:
         smallest_slope: The smallest one-sided derivative along a unit normal of a kink, either side; None without kinks or
             normals. A negative one is a way down, so the point is no minimum.
         manifold: Zero and negative eigenvalues of the Hessian along the manifold on which every kink stays a kink; None if the
-            kinks depend on each other, so that they cut out no manifold to first order, or there are too many parameters.
+            kinks depend on each other, so that they cut out no manifold to first order, if the tolerance does not tell kinks
+            from other pre-activations, or there are too many parameters.
     """
 
     count: int
     smallest: float
     residual: float
     smallest_slope: float | None
-    manifold: Nullity | None
+    manifold: Verdict | None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form; the counts on the manifold only where they are resolved."""
         values = asdict(self)
-        known = self.manifold is not None and self.manifold.resolved
-        values["manifold"] = {"nullity": self.manifold.count, "index": self.manifold.negative} if known and self.manifold else None
+        known = self.manifold is not None and self.manifold.certain
+        values["manifold"] = {"nullity": self.manifold.nullity, "index": self.manifold.index} if known and self.manifold else None
         return values
 
 
@@ -75,7 +77,8 @@ def kinks(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> Kin
     units = (normals / sizes.clamp(min=torch.finfo(theta.dtype).tiny).unsqueeze(1))[sizes > 0][:_MOST_SLOPES]
     slopes = one_sided_slopes(problem, theta, torch.cat([units, -units]), opened, places) if len(units) else None
     manifold = None
-    if problem.parameters <= LARGEST_MANIFOLD:
+    apart = all(bool(((signal.abs() * _GAP <= tolerance) | (signal.abs() >= _GAP * tolerance)).all()) for signal in hidden)
+    if apart and problem.parameters <= LARGEST_MANIFOLD:
         manifold = _along(problem, theta, _gates(opened, places, masks), normals, residual)
     return Kinks(count, smallest, residual, float(slopes.min()) if slopes is not None else None, manifold)
 
@@ -156,7 +159,7 @@ def _normals(problem: Problem, theta: Tensor, places: list[Tensor]) -> Float[Ten
     return torch.func.jacrev(chosen)(theta)
 
 
-def _along(problem: Problem, theta: Tensor, gates: list[Tensor], normals: Tensor, residual: float) -> Nullity | None:
+def _along(problem: Problem, theta: Tensor, gates: list[Tensor], normals: Tensor, residual: float) -> Verdict | None:
     """Counts the eigenvalues of the Hessian along the kinks.
 
     With the masks of the shortest gradient the gated loss equals the loss on the manifold and is stationary off it too, up to the
@@ -169,4 +172,4 @@ def _along(problem: Problem, theta: Tensor, gates: list[Tensor], normals: Tensor
     entries = tangent.mT @ dense(Hessian(lambda flat: gated_loss(problem, flat, gates), theta)) @ tangent
     if not entries.numel():
         return None
-    return count_zeros(eigenvalues(Matrix((entries + entries.mT) / 2)), 2 * residual)
+    return judge_spectrum(eigenvalues(Matrix((entries + entries.mT) / 2)), None, 2 * residual)

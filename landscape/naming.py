@@ -1,7 +1,9 @@
-"""The name of the known structure that a point's class-mean logits match, up to relabelling of the classes."""
+"""The known structure that a point's class-mean logits match, up to relabelling of the classes: its parts, and its name."""
 
+import math
 from collections.abc import Sequence
-from typing import cast, get_args
+from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from jaxtyping import Float
@@ -14,11 +16,60 @@ from landscape.structures import Apex, analytic, scale_equation
 from landscape.theory import Root
 
 MATCH = 1e-6  # relative error of the logits up to which a structure is recognised; polished points match to 1e-12
+_NEGLIGIBLE = 1e-6  # of the largest singular value of the logits: what is smaller adds no rank to a point without a core
 _COUPLINGS = (1e-12, 1e-10, 1e-8, 1e-6)  # small-root blocks may be 1e-8 of the others, so the split is tried at several scales
 
 
+@dataclass(frozen=True)
+class Part:
+    """One block of a recognised structure.
+
+    Attributes:
+        members: The classes of the block, ascending.
+        block: What the block is.
+        root: Root of the scale equation that the block's scale is closest to; None for a single class.
+        scale: The scale at that root; 0 for a single class.
+    """
+
+    members: tuple[int, ...]
+    block: Block
+    root: Root | None
+    scale: float
+
+    def distance(self, logits: Float[Tensor, "k k"]) -> float:
+        """Returns the Frobenius distance of the block in class-mean logits from the exact block, relative to the exact one."""
+        if self.root is None:
+            return 0.0
+        basis = basis_of(self.block).to(logits)
+        order = list(self.members)
+        exact = self.scale * basis @ basis.mT
+        return float((logits[order][:, order] - exact).norm() / exact.norm())
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What a point's logits were recognised as.
+
+    Attributes:
+        name: "DNC", "pairs", "partition (6,2,2)", "blocks polygon5+3", "pairs+apex", "zero" or "unnamed rank r".
+        parts: Blocks of the structure; empty where it does not consist of blocks.
+    """
+
+    name: str
+    parts: tuple[Part, ...] = ()
+
+    def distance(self, logits: Float[Tensor, "k k"]) -> float:
+        """Returns the largest relative distance of a block in class-mean logits from the exact one; infinity without blocks."""
+        return max((part.distance(logits) for part in self.parts), default=math.inf)
+
+
 def structure_name(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> str:
-    """Returns "DNC", "pairs", "partition (6,2,2)", "blocks polygon5+3", "pairs+apex", "zero" or "unnamed rank r".
+    """Returns the name of the structure that `recognise` finds."""
+    return recognise(problem, logits, rank).name
+
+
+def recognise(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> Recognised:
+    """Returns the known structure that class-mean logits match.
 
     The root is added where it is small. A block is recognised by its zero pattern, by its scale, which must be a root of the
     block's own equation, and for polygons and codes by being a projector with the right entries in every row (for T(8) and words
@@ -30,24 +81,35 @@ def structure_name(problem: Problem, logits: Float[Tensor, "k k"], rank: int) ->
         logits: Class-mean logits, one column per class.
         rank: Of the logits.
     """
+    unnamed = Recognised(f"unnamed rank {rank}")
     if rank == 0:
-        return "zero"
-    if not problem.is_linear:
-        centred = logits - logits.mean(0, keepdim=True)
-        return "DNC" if _is_simplex(centred) else f"unnamed rank {rank}"
-    if problem.loss == "mse":
-        off = logits - logits.diagonal().diag()
-        modes = rank == problem.classes and bool(off.abs().max() <= MATCH * logits.abs().max())
-        return "DNC" if modes else f"unnamed rank {rank}"
+        return Recognised("zero")
+    if not problem.is_linear or problem.loss == "mse":
+        return Recognised("DNC") if _is_collapse(problem, logits, rank) else unnamed
     for coupling in _COUPLINGS:
         groups = _components(logits.abs() > coupling * logits.abs().max())
         matches = [_match(problem, logits, group) for group in groups]
-        known = [match for match in matches if match is not None]
-        if len(known) == len(groups) and sum(basis_of(block).shape[1] for block, _ in known) == rank:
-            return _blocks_name([block for block, _ in known], {root for _, root in known if root is not None})
+        known = tuple(match for match in matches if match is not None)
+        if len(known) == len(groups) and sum(basis_of(part.block).shape[1] for part in known) == rank:
+            name = _blocks_name([part.block for part in known], {part.root for part in known if part.root is not None})
+            return Recognised(name, known)
     if problem.classes % 2 and rank == (problem.classes + 1) // 2 and problem.is_balanced and _is_apex(problem, logits):
-        return "pairs+apex"
-    return f"unnamed rank {rank}"
+        return Recognised("pairs+apex")
+    return unnamed
+
+
+def _is_collapse(problem: Problem, logits: Tensor, rank: int) -> bool:
+    """Whether logits are those of DNC where no scale equation is asked: a simplex up to shifts, or one mode for each class."""
+    if not problem.is_linear:
+        return _is_simplex(logits - logits.mean(0, keepdim=True))
+    off = logits - logits.diagonal().diag()
+    return rank == problem.classes and bool(off.abs().max() <= MATCH * logits.abs().max())
+
+
+def rank_of_logits(logits: Float[Tensor, "k k"]) -> int:
+    """Returns the rank of class-mean logits for `structure_name`, at points that have no core (ReLU models)."""
+    values = torch.linalg.svdvals(logits)
+    return int((values > _NEGLIGIBLE * values.max()).sum())
 
 
 def _blocks_name(blocks: list[Block], roots: set[Root]) -> str:
@@ -99,30 +161,33 @@ def _is_code(block: Tensor, code: Block) -> bool:
     return bool(scale > 0) and bool(rows <= MATCH * scale) and bool((block @ block - scale * block).abs().max() <= MATCH * scale**2)
 
 
-def _match(problem: Problem, logits: Tensor, group: list[int]) -> tuple[Block, Root | None] | None:
-    """Returns the block that a group of classes forms and the root it sits at (none for one class), or None if there is none."""
+def _shape(block: Tensor) -> Block | None:
+    """Returns the simplex, polygon or code that a block of logits is a multiple of."""
+    size = block.shape[0]
+    codes = [*([Polygon(size)] if size > 4 else []), *codes_of_size(size)]
+    return Simplex(size) if _is_simplex(block) else next((code for code in codes if _is_code(block, code)), None)
+
+
+def _match(problem: Problem, logits: Tensor, group: list[int]) -> Part | None:
+    """Returns the block that a group of classes forms, at the root of its scale that is closest, or None if it forms none."""
     size, samples = len(group), {problem.class_sizes[member] for member in group}
     if size == 1:
-        return Simplex(1), None
+        return Part(tuple(group), Simplex(1), None, 0.0)
     block = logits[group][:, group]
-    if len(samples) > 1:
+    found = _shape(block) if len(samples) == 1 else None
+    if found is None:
         return None
-    if _is_simplex(block):
-        found: Block = Simplex(size)
-    else:
-        codes = [*([Polygon(size)] if size > 4 else []), *codes_of_size(size)]
-        matching = [code for code in codes if _is_code(block, code)]
-        if not matching:
-            return None
-        found = matching[0]
     basis = basis_of(found)
     scale = float(block.diagonal().mean() / basis[0].square().sum())
     equation = scale_equation(problem, found, samples.pop())
-    for which in get_args(Root):
-        root = equation.root(which)
-        if root is not None and abs(scale - root) <= MATCH * root:
-            return found, cast(Root, which)
-    return None
+    nowhere: tuple[float, Root, float] = (math.inf, "large", 0.0)
+    roots: list[tuple[float, Root, float]] = [
+        (abs(scale - root), which, root) for which in get_args(Root) if (root := equation.root(which)) is not None
+    ]
+    apart, which, root = min(roots, default=nowhere)
+    if not apart <= MATCH * root:
+        return None
+    return Part(tuple(group), found, which, root)
 
 
 def _is_apex(problem: Problem, logits: Tensor) -> bool:

@@ -8,20 +8,21 @@ programming), a polygon of all classes, codes and pairs+apex. A point that none 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from landscape.codes import Block, Polygon, codes_of_size
-from landscape.curvature.nullity import count_zeros
 from landscape.errors import InputError
+from landscape.judgement import Doubt
 from landscape.partitions import Group, group_loss, partition_reduction
 from landscape.problem import Problem
+from landscape.proved import judge_partition, partition_group
 from landscape.reduction import Core
 from landscape.structures import block_form, find_apex, scale_equation
 from landscape.theory import dnc_decay, simplex_equation, stability_threshold
 
 Setting = Literal["decay", "depth", "classes", "width"]
-State = Literal["no DNC point", "saddle", "local minimum", "best known"]
-STATES: tuple[State, ...] = ("no DNC point", "saddle", "local minimum", "best known")
+State = Literal["no DNC point", "saddle", "local minimum", "best known", "undecided"]
+STATES: tuple[State, ...] = get_args(State)
 MOST_CELLS = 20_000  # a cell takes 1 to 20 ms
 _SAME = 1e-12  # relative: a rival this close is DNC itself, as at K = 2 and 3
 
@@ -33,11 +34,12 @@ class Cell:
     Attributes:
         problem: Which.
         state: One of `STATES`.
-        index: Negative eigenvalues of the Hessian; None where there is no DNC point.
+        index: Negative eigenvalues of the Hessian; None where there is no DNC point, and where it is undecided.
         alpha: Scale of the logits.
         loss: Of DNC.
         rival: A structure that lies lower, the first that was found; at a saddle none is looked for.
         rival_loss: Its loss.
+        reason: Why the state is undecided; empty where it is not.
     """
 
     problem: Problem
@@ -47,6 +49,7 @@ class Cell:
     loss: float | None = None
     rival: str | None = None
     rival_loss: float | None = None
+    reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the row of a table."""
@@ -63,6 +66,7 @@ class Cell:
             "loss": self.loss,
             "rival": self.rival,
             "rival_loss": self.rival_loss,
+            "reason": self.reason,
             "fold_decay": fold_decay(problem),
             "stability_decay": stability_decay(problem),
         }
@@ -143,9 +147,13 @@ def cell(problem: Problem) -> Cell:
         return Cell(problem, "no DNC point")
     collapse = Group(K, n, alpha)
     loss = group_loss(problem, collapse)
-    index = count_zeros(partition_reduction(problem, [collapse]).spectrum, 0.0).negative
-    if index:
-        return Cell(problem, "saddle", index, alpha, loss)
+    verdict = judge_partition(problem, [partition_group(K, n, "large")], partition_reduction(problem, [collapse]).spectrum)
+    if verdict.doubt is Doubt.NO_POINT:  # above the fold by less than double precision sees
+        return Cell(problem, "no DNC point")
+    if verdict.index is None:
+        return Cell(problem, "undecided", None, alpha, loss, reason=verdict.reason)
+    if verdict.index:
+        return Cell(problem, "saddle", verdict.index, alpha, loss)
     for name, other in _rivals(problem):
         if other < loss * (1 - _SAME):
             return Cell(problem, "local minimum", 0, alpha, loss, name, other)

@@ -1,11 +1,9 @@
 """A critical point: where it is, the evidence that it is one, and where it came from; one file, readable without this package.
 
 The file is safetensors: the factors H_1, W_1, .., W_L and the thinned record of the solve as float64 arrays, and one metadata
-key, `landscape`, with canonical JSON (format, problem, evidence, origin, versions, sha256 of the arrays).
+key, `landscape`, with canonical JSON (format, problem, evidence, origin, versions, sha256 of the arrays, seal of all this).
 """
 
-import hashlib
-import json
 import math
 from dataclasses import asdict, dataclass, field
 from enum import Enum
@@ -15,20 +13,15 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from landscape import __version__
 from landscape.display import aligned, table
 from landscape.errors import InputError
 from landscape.objective import Objective
+from landscape.point_file import FORMAT, TRACE_COLUMNS, PointFile, arrays_digest, factor_names, write
+from landscape.point_rounding import rounding_of
 from landscape.problem import Problem
-from landscape.store import replacing
-
-FORMAT = 1
-_METADATA_KEY = "landscape"
-_TRACE_COLUMNS = ("steps", "loss", "gradient_norm")
 
 
 class Outcome(Enum):
@@ -139,8 +132,7 @@ class CriticalPoint:
 
     def factors(self) -> dict[str, Tensor]:
         """Returns the factors by name: H_1, W_1, .., W_L."""
-        names = ["H_1", *(f"W_{index}" for index in range(1, self.problem.depth + 1))]
-        return dict(zip(names, Objective.of(self.problem, self.theta).split(self.theta), strict=True))
+        return dict(zip(factor_names(self.problem), Objective.of(self.problem, self.theta).split(self.theta), strict=True))
 
     def contents(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Returns what a file of the point holds: the header, and the arrays whose checksum is in it."""
@@ -156,7 +148,7 @@ class CriticalPoint:
                 "steps": self.steps,
             },
             "origin": asdict(self.origin),
-            "trace_columns": _TRACE_COLUMNS,
+            "trace_columns": TRACE_COLUMNS,
             "sha256": arrays_digest(arrays),
         }
         return header, arrays
@@ -167,113 +159,49 @@ class CriticalPoint:
         Raises:
             InputError: If it cannot be written.
         """
-        header, arrays = self.contents()
-        with replacing(path) as temporary:
-            try:
-                save_file(arrays, temporary, metadata={_METADATA_KEY: _canonical(header)})
-            except SafetensorError as error:  # safetensors reports a full disk and a missing folder in its own type
-                raise InputError(f"cannot write {path}: {error}") from error
+        write(path, *self.contents())
 
     @classmethod
     def load(cls, path: Path, device: str | torch.device = "cpu") -> "CriticalPoint":
         """Reads a file that `save` wrote.
 
         Raises:
-            InputError: If it is missing, not such a file, damaged, or of another format version.
+            InputError: If it is missing, not such a file, damaged, of a newer format, or its evidence is that of other parameters.
         """
-        try:
-            with safe_open(path, framework="pt") as handle:
-                metadata = handle.metadata() or {}
-                arrays = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (not a dict)
-        except FileNotFoundError as error:
-            raise InputError(f"no such file: {path}") from error
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"expected a point saved by landscape, got a damaged or foreign file {path} ({error})") from error
-        header = _header(metadata, path)
-        foreign = sorted(name for name, array in arrays.items() if array.dtype not in (torch.float32, torch.float64))
-        if foreign:
-            raise InputError(f"expected float64 arrays in {path}, got {arrays[foreign[0]].dtype} in {foreign[0]}: it is damaged")
-        if header["sha256"] != arrays_digest(arrays):
-            raise InputError(f"the arrays of {path} do not match their checksum: the file is damaged")
-        problem = Problem.from_dict(header["problem"])
-        evidence, origin = header["evidence"], header["origin"]
-        try:
-            names = ["H_1", *(f"W_{index}" for index in range(1, problem.depth + 1))]
-            shapes = tuple(tuple(arrays[name].shape) for name in names)
-            if shapes != problem.shapes:
-                raise InputError(f"expected factors of shapes {problem.shapes} in {path}, got {shapes}")
-            if arrays["trace"].dim() != 2 or arrays["trace"].shape[1] != len(_TRACE_COLUMNS):
-                raise InputError(f"expected a trace of {len(_TRACE_COLUMNS)} columns in {path}, got {tuple(arrays['trace'].shape)}")
-            theta = torch.cat([arrays[name].flatten() for name in names]).to(device, torch.float64)
-            return cls.at(
-                problem,
-                theta,
-                Origin(origin["start"], tuple(origin["methods"]), origin["seed"], origin["versions"]),
-                Outcome[evidence["outcome"]],
-                evidence["steps"],
-                arrays["trace"],
-            )
-        except KeyError as error:
-            raise InputError(f"the file {path} has no {error}: it is damaged") from error
+        return cls.of_file(PointFile.read(path), device)
 
+    @classmethod
+    def of_file(cls, file: PointFile, device: str | torch.device = "cpu") -> "CriticalPoint":
+        """Returns the point of a file, with its evidence computed again and compared with what the file says.
 
-def _header(metadata: dict[str, str], path: Path) -> dict[str, Any]:
-    if _METADATA_KEY not in metadata:
-        raise InputError(f"expected a point saved by landscape, got other tensors in {path}: use landscape import")
-    try:
-        header = json.loads(metadata[_METADATA_KEY])
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"the header of {path} is not JSON: the file is damaged") from error
-    if not isinstance(header, dict):
-        raise InputError(f"expected an object as the header of {path}, got {type(header).__name__}: the file is damaged")
-    missing = {"format", "problem", "evidence", "origin", "sha256"} - set(header)
-    if header.get("format") != FORMAT:
-        raise InputError(f"expected format {FORMAT} in {path}, got {header.get('format')}: update landscape to read it")
-    if missing:
-        raise InputError(f"the header of {path} lacks {', '.join(sorted(missing))}: the file is damaged")
-    evidence, origin = _section(header, "evidence", path), _section(header, "origin", path)
-    _section(header, "problem", path)
-    checks = {
-        "an outcome": evidence.get("outcome") in list(Outcome.__members__),
-        "a number of steps": _is_whole(evidence.get("steps")) and evidence["steps"] >= 0,
-        "a start in words": isinstance(origin.get("start"), str),
-        "a list of methods": _are_words(origin.get("methods"), list),
-        "a seed": "seed" in origin and (origin["seed"] is None or _is_whole(origin["seed"])),
-        "versions": _are_words(origin.get("versions"), dict),
-    }
-    for expected, met in checks.items():
-        if not met:
-            raise InputError(f"expected {expected} in the header of {path}, got {evidence} and {origin}: the file is damaged")
-    return header
+        Raises:
+            InputError: If they differ by more than rounding does between machines, or the file names an unknown outcome.
+        """
+        evidence, origin = file.header["evidence"], file.header["origin"]
+        if evidence["outcome"] not in Outcome.__members__:
+            raise InputError(f"expected an outcome in the header of {file.path}, got {evidence['outcome']!r}: the file is damaged")
+        factors = [file.arrays[name] for name in factor_names(file.problem)]
+        point = cls.at(
+            file.problem,
+            torch.cat([factor.flatten() for factor in factors]).to(device, torch.float64),
+            Origin(origin["start"], tuple(origin["methods"]), origin["seed"], origin["versions"]),
+            Outcome[evidence["outcome"]],
+            evidence["steps"],
+            file.arrays["trace"],
+        )
+        point._require_agreement(file, max(torch.finfo(factor.dtype).eps for factor in factors))
+        return point
 
-
-def _section(header: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
-    section = header[name]
-    if not isinstance(section, dict):
-        raise InputError(f"expected an object as {name} in the header of {path}, got {section!r}: the file is damaged")
-    return section
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _are_words(value: Any, kind: type) -> bool:
-    words = list(value.values()) if isinstance(value, dict) else value
-    return isinstance(value, kind) and all(isinstance(word, str) for word in words)
-
-
-def arrays_digest(arrays: dict[str, Tensor]) -> str:
-    """Returns the sha256 of named arrays: names, types, shapes and bytes."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name].contiguous()
-        digest.update(f"{name}{array.dtype}{tuple(array.shape)}".encode())
-        digest.update(array.numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _canonical(value: Any) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"expected finite numbers to save, got {value}")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    def _require_agreement(self, file: PointFile, eps: float) -> None:
+        """Refuses a file whose loss or gradient norm is not that of its parameters."""
+        allowed = rounding_of(self.problem, self.theta, self.loss, eps)
+        said = file.header["evidence"]
+        for name, stored, found, bound in (
+            ("loss", said["loss"], self.loss, allowed.loss),
+            ("gradient norm", said["gradient_norm"], self.gradient_norm, allowed.gradient),
+        ):
+            if not abs(stored - found) <= bound:
+                raise InputError(
+                    f"expected the {name} of the parameters in {file.path}, {found:.10g}, got {stored:.10g} in its header: "
+                    "the file was changed, or is of another problem"
+                )

@@ -6,6 +6,7 @@ known in closed form, and exact multiplicities make up the spectrum of the full 
 minimum or saddle, balanced or not, one decay or one per factor (derivation: docs/architecture.md, "The reduction").
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,6 +20,10 @@ from landscape.errors import InputError
 from landscape.objective import Objective, class_means
 from landscape.problem import Problem
 from landscape.structures import LogitForm, factor_values
+
+_GAP = 3.0  # no singular value is within this factor of the tolerance, which is itself ten times what the gradient allows
+_SMALL = 0.1  # of the largest singular value of each factor: a larger tolerance could hide a direction that the point uses
+_LINEAR = 0.1  # of the smallest curvature at zero: change of the Hessian up to which zero is the only critical point near
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,74 @@ class Core:
         return torch.cat([part.flatten() for part in parts])
 
 
+def accepted_rank(objective: Objective, theta: Float[Tensor, " p"], tolerance: float) -> int:
+    """Returns the rank of every factor at the critical point next to a nearly critical point of a linear model.
+
+    By balance the factors of a critical point share one rank. A direction that it does not use has gradient decay * s at a
+    singular value s, as long as the data pull on it less than decay does: their pull has the order s^L. The rank is accepted
+    only if three conditions hold, so that neither side of the tolerance is a guess:
+
+    1. The factors have equally many singular values above the tolerance.
+    2. None is within a factor `_GAP` of it: those below are zeros of the critical point, those above are not.
+    3. The tolerance is at most `_SMALL` of the largest singular value of each factor. Rank 0, which has none to compare with,
+       is accepted where the Hessian is that at the zero point but for `_LINEAR` of its smallest curvature: no other critical
+       point is then as near to zero as the factors are large.
+
+    Only ratios count, so small-root points, whose singular values are small as a whole, are judged alike.
+
+    Args:
+        objective: Of a linear model or of a core.
+        theta: The point.
+        tolerance: Singular values of a factor up to this are zero (absolute).
+
+    Raises:
+        InputError: If a condition fails, which says that the point is not close enough to a critical one.
+    """
+    tolerance = max(tolerance, torch.finfo(theta.dtype).tiny ** 0.5)  # smaller numbers have squares, and so norms, of zero
+    values = [torch.linalg.svdvals(factor) for factor in objective.split(theta)]
+    ranks = [int((part > tolerance).sum()) for part in values]
+    solve_first = "run landscape solve --start FILE first"
+    if len(set(ranks)) > 1:
+        raise InputError(f"expected one rank in all factors, as at a critical point, got {ranks}: {solve_first}")
+    close = [float(s) for part in values for s in part if not (s * _GAP <= tolerance or s >= _GAP * tolerance)]
+    if close:
+        raise InputError(
+            f"expected a gap in the singular values around the tolerance {tolerance:.1e}, got {close[0]:.1e}: {solve_first}"
+        )
+    largest = [float(part[0]) for part in values]
+    if ranks[0] and not all(tolerance <= _SMALL * size for size in largest):
+        raise InputError(
+            f"expected a tolerance of at most {_SMALL:g} of every factor, got {tolerance:.1e} and {min(largest):.1e}: {solve_first}"
+        )
+    if not ranks[0] and not _next_to_zero(objective, theta, largest):
+        raise InputError(f"expected singular values above the tolerance, got none above {tolerance:.1e}: {solve_first}")
+    return ranks[0]
+
+
+def _next_to_zero(objective: Objective, theta: Tensor, sizes: list[float]) -> bool:
+    """Whether no critical point but zero exists for factors of at most these spectral norms, by a bound on the Hessian's change.
+
+    The fit's curvature is at most kappa per unit of the logits: weight / 2 (cross-entropy) or weight (squared error). So the
+    Gauss-Newton part is at most kappa sum_l prod_{k != l} size_k^2. The rest is a product with G = dg/dZ, of norm at most
+    |G(0)| + kappa |Z|, for each two factors (|Z| in Frobenius' norm); with one layer G(0) itself is part of the Hessian at zero.
+    """
+    places = range(len(sizes))
+    pulls = torch.linalg.svdvals(objective.fit_gradient(objective.logits(torch.zeros_like(theta))) * objective.scales)
+    kappa = float((objective.weights * objective.scales.square()).max()) * (0.5 if objective.loss_kind == "ce" else 1.0)
+    growth = kappa * math.prod(sizes) * objective.shapes[-1][0] ** 0.5
+    others = [math.prod(sizes[:k] + sizes[k + 1 :]) for k in places]
+    pairs = [math.prod(size for k, size in enumerate(sizes) if k not in (i, j)) for i in places for j in range(i)]
+    smallest = min(objective.decays)
+    if len(sizes) == 2:  # eigenvalues of [[decay_1, G], [G', decay_0]]
+        one, other = objective.decays
+        apart = torch.hypot(torch.full_like(pulls, (one - other) / 2), pulls)
+        smallest, pull = min(smallest, float(((one + other) / 2 - apart).abs().min())), 0.0
+    else:
+        pull = float(pulls[0])
+    change = kappa * sum(other**2 for other in others) + 2 * (pull + growth) * sum(pairs)
+    return change <= _LINEAR * smallest
+
+
 def compress(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> tuple[Core, list[Float[Tensor, "d r"]]]:
     """Returns the core of a (nearly) critical point and the frames that `Core.embed` needs to write it back.
 
@@ -89,15 +162,12 @@ def compress(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> 
         tolerance: Singular values of a factor up to this are zero (absolute).
 
     Raises:
-        InputError: If the model is not linear or its factors have different ranks, so that the point is not close to critical.
+        InputError: If the model is not linear or no rank can be accepted (`accepted_rank`).
     """
     if not problem.is_linear:
         raise InputError(f"expected linear layers for the reduction, got {problem.activation}: use the dense method")
-    factors = Objective.of(problem, theta).split(theta)
-    ranks = [int((torch.linalg.svdvals(factor) > tolerance).sum()) for factor in factors]
-    if len(set(ranks)) > 1:
-        raise InputError(f"expected one rank in all factors, as at a critical point, got {ranks}: solve or polish the point first")
-    rank = ranks[0]
+    objective = Objective.of(problem, theta)
+    factors, rank = objective.split(theta), accepted_rank(objective, theta, tolerance)
     frames = [torch.linalg.svd(factor, full_matrices=False)[0][:, :rank] for factor in factors[:-1]]
     sizes = torch.tensor(problem.class_sizes, dtype=theta.dtype, device=theta.device)
     small = [frames[0].mT @ class_means(problem, factors[0]) * sizes.sqrt()]

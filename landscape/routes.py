@@ -7,14 +7,16 @@ is null.
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.counting import Counting, Inertia, nullity, require_symmetric
+from landscape.curvature.checks import require_symmetric
+from landscape.curvature.counted import Counted
+from landscape.curvature.counting import Counting, Inertia, nullity
 from landscape.curvature.deflation import Deflated
 from landscape.curvature.locking import BlockLanczos
 from landscape.curvature.lowrank import LowRank
@@ -150,9 +152,10 @@ def measure(problem: Problem, theta: Float[Tensor, " p"], route: Route, toleranc
     operator = hessian_at(problem, theta)
     if route == "lowrank":
         method = LowRank(problem.mean_decay, memory=half_of_memory(theta.device))
-        require_symmetric(operator)
-        whole = method.spectrum(operator)
-        return Measurement(whole.spectrum, gauss_newton_norms(problem, theta), method.zeros(whole, operator, radius))
+        counted = Counted.of(operator)
+        require_symmetric(counted)
+        zeros = method.zeros(whole := method.spectrum(counted), operator, radius)
+        return Measurement(whole.spectrum, gauss_newton_norms(problem, theta), replace(zeros, products=counted.products))
     return Measurement(None, None, nullity(operator, _counting(problem, theta, route, tolerance), radius))
 
 
@@ -167,30 +170,6 @@ def second_opinion(problem: Problem, theta: Float[Tensor, " p"], route: Route, t
     counted = measure(problem, theta, route, tolerance, radius).zeros
     assert counted is not None
     return counted
-
-
-def unproved(zeros: Nullity) -> str:
-    """Returns why a count in which every eigenvalue seen is clearly zero or not may still be incomplete, or nothing."""
-    if zeros.undecided:
-        return ""
-    if not zeros.certified:
-        return f"undecided: {zeros.method} has no proof: {zeros.reason}"
-    if zeros.negative is None:
-        return f"undecided: {zeros.method} counts {zeros.count} zero eigenvalues but cannot tell how many are negative"
-    return ""
-
-
-def disagreement(first: Nullity, name: str, second: Nullity) -> str:
-    """Returns how a second count contradicts a first, or nothing; one that is itself undecided contradicts nothing."""
-    if not second.resolved:
-        return ""
-    indices = {first.negative, second.negative} - {None}
-    if first.count == second.count and len(indices) <= 1:
-        return ""
-    return (
-        f"undecided: routes disagree: {name} counts {first.count} zero and {first.negative} negative eigenvalues, "
-        f"{second.method} {second.count} and {'an unknown number' if second.negative is None else second.negative}"
-    )
 
 
 def certificate(method: str, zeros: Nullity | None, gradient_norm: float, second: Nullity | None) -> dict[str, Any]:

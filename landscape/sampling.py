@@ -8,6 +8,7 @@ using Hamiltonian dynamics (2011); Hukushima and Nemoto (1996).
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -121,7 +122,9 @@ def shares(problem: Problem, settings: Tempering) -> list[Share]:
     """
     if problem.parameters > LARGEST:
         raise InputError(f"expected at most {LARGEST} parameters to sample, got {problem.parameters}")
-    if list(settings.temperatures) != sorted(set(settings.temperatures)) or min(settings.temperatures, default=0.0) <= 0:
+    ladder = settings.temperatures
+    rising = all(one < other for one, other in pairwise(ladder))
+    if not ladder or not (rising and all(0 < temperature < math.inf for temperature in ladder)):
         raise InputError(f"expected rising positive temperatures, got {settings.temperatures}")
     minima = [entry for entry in atlas(problem, Survey(index=0, starts=100)).entries if entry.excess == 0]
     objective = Objective.of(problem)

@@ -10,9 +10,9 @@ from torch import Tensor
 from landscape.errors import InputError
 from landscape.fingerprint import Fingerprint
 from landscape.problem import Problem
-from landscape.reduction import Core
+from landscape.reduction import Core, accepted_rank
 from landscape.solver.methods import Newton, PseudoTransient
-from landscape.solver.newton import polish_core
+from landscape.solver.newton import polish_core, rank_tolerance
 from landscape.solver.rows import take
 from landscape.solver.transient import Flow, advance
 from landscape.structures import LogitForm
@@ -116,14 +116,20 @@ def _descend(problem: Problem, thetas: Float[Tensor, "b p"], settings: PseudoTra
 
 
 def _critical(problem: Problem, theta: Tensor) -> Core | None:
-    """Returns the polished core next to the end of a descent."""
+    """Returns the polished core next to the end of a descent, or None if it is not critical or its rank cannot be accepted."""
     wide = Core(problem, problem.classes, theta)
     logits = wide.objective.logits(theta) / wide.objective.scales  # class means times sqrt(class size)
     left, values, right = torch.linalg.svd(logits)
     rank = int((values > _GAP * max(1.0, float(values[0]))).sum())
     core = polish_core(Core.from_form(problem, LogitForm(left[:, :rank], values[:rank], right[:rank].mT)), Newton())
     norm = float(core.objective.gradient(core.theta).norm())
-    return core if norm < 1e-12 else None
+    if not norm < 1e-12:
+        return None
+    try:
+        kept = accepted_rank(core.objective, core.theta, rank_tolerance(problem, core.theta, norm)) if rank else 0
+    except InputError:
+        return None
+    return core if kept == rank else None
 
 
 def fingerprint(core: Core) -> Fingerprint:

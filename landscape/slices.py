@@ -26,6 +26,7 @@ from landscape.display import brief
 from landscape.errors import InputError
 from landscape.objective import Objective
 from landscape.problem import Problem
+from landscape.reduction import accepted_rank
 from landscape.routes import gradient_radius, hessian_at
 from landscape.solver.newton import rank_tolerance
 from landscape.symmetry import interfaces, orbit
@@ -110,7 +111,7 @@ def directions(problem: Problem, theta: Float[Tensor, " p"], names: Sequence[Alo
     """Returns unit vectors at a (nearly) critical point, found without forming the Hessian.
 
     stiffest and negative are eigenvectors of the largest and the smallest eigenvalue, by Lanczos; null is a null vector
-    outside the gauge orbit, which few points have; gauge is the tangent of random rotations of all interfaces together.
+    that no symmetry explains, which few points have; gauge is the tangent of random rotations of all interfaces together.
 
     Args:
         problem: The model.
@@ -180,11 +181,14 @@ class _Frame:
 
 
 def _require_critical(frame: _Frame, name: Along, norm: float) -> None:
+    """Refuses a point whose gradient hides the orbit: without an accepted rank the projector would leave gauge directions in."""
     if UNDECIDED_FACTOR * frame.radius > norm:
         raise InputError(
             f"expected a critical point for the direction {name}, got one where the gradient moves eigenvalues by up to "
             f"{frame.radius:.1e} (largest {norm:.1e}): polish it, or use stiffest or gauge"
         )
+    if frame.problem.is_linear:
+        accepted_rank(Objective.of(frame.problem, frame.theta), frame.theta, frame.tolerance)
 
 
 def _direction(frame: _Frame, name: Along, ends: BothEnds | None) -> Direction:
@@ -209,11 +213,13 @@ def _direction(frame: _Frame, name: Along, ends: BothEnds | None) -> Direction:
 
 
 def _null(frame: _Frame, norm: float) -> Direction:
-    """Returns a null vector orthogonal to the gauge orbit: the lowest eigenvector there of H, or of H^2 at a saddle."""
+    """Returns a null vector orthogonal to the orbit of the symmetries: the lowest eigenvector there of H, or of H^2 at a saddle."""
     projector = orbit_projector(frame.problem, frame.theta, frame.tolerance)
     outside = Quotient(frame.hessian, projector, frame.theta.new_zeros(frame.theta.numel(), 0), norm or 1.0)
     if not outside.dimension:
-        raise InputError("expected a direction outside the gauge orbit, got a point whose orbit fills the space: use gauge")
+        raise InputError(
+            "expected a direction outside the orbit of the symmetries, got a point whose orbit fills the space: use gauge"
+        )
     bottom = frame.ends(outside).bottom
     if float(bottom.values[0]) < -frame.cutoff(norm):  # a saddle: null is inside the spectrum
         square = Product(lambda rows: (outside @ (outside @ rows.mT)).mT, frame.theta)
@@ -224,8 +230,8 @@ def _null(frame: _Frame, norm: float) -> Direction:
     value = frame.curvature(vector)
     if image > _NULL * norm + frame.cutoff(norm) or abs(value) > frame.cutoff(norm):
         raise InputError(
-            f"expected a null direction outside the gauge orbit, got none: the smallest |Hv| found there is {image:.1e} "
-            "(all null directions are rotations: use gauge)"
+            f"expected a null direction that no symmetry explains, got none: the smallest |Hv| found there is {image:.1e} "
+            "(all null directions are rotations of hidden spaces or of equal classes: use gauge)"
         )
     return Direction("null", vector, value)
 

@@ -18,6 +18,7 @@ from landscape.display import brief
 from landscape.errors import InputError
 from landscape.problem import Problem
 from landscape.theory import Root, ScaleEquation, mode_equation, simplex_equation
+from landscape.tolerances import CRITICAL
 
 
 @dataclass(frozen=True)
@@ -295,13 +296,13 @@ def _apex_scalars(problem: Problem) -> Tensor | None:
         best = min(best, norm)
         values, vectors = torch.linalg.eigh(curvature)
         step = -vectors @ ((vectors.mT @ gradient) / (values.abs() + norm))
-        while bool(((scalars + step)[:2] <= 0).any()) or bool(loss(scalars + step) > loss(scalars) + 1e-15):
+        while not (bool(((scalars + step)[:2] > 0).all()) and bool(loss(scalars + step) <= loss(scalars) + 1e-15)):
             step = step / 2
-            if float(step.norm()) < 1e-12:  # nowhere to go downhill: not a minimum in the interior
+            if not float(step.norm()) >= 1e-12:  # nowhere to go downhill: not a minimum in the interior
                 return None
         scalars = scalars + step
     minimum = bool(torch.linalg.eigvalsh(torch.func.hessian(loss)(scalars))[0] > 0)
-    critical = bool(torch.func.grad(loss)(scalars).norm() < 1e-12) and bool(scalars[1] > 1e-3)
+    critical = bool(torch.func.grad(loss)(scalars).norm() < CRITICAL) and bool(scalars[1] > 1e-3)
     return scalars if minimum and critical else None
 
 

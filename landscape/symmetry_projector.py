@@ -1,9 +1,12 @@
-"""The orthogonal projector onto the tangent space of the gauge orbit, without a basis of it as a matrix.
+"""The orthogonal projector onto the tangent space of the orbit (gauge and data symmetry), without a basis of it as a matrix.
 
 A skew matrix A at an interface splits along the directions U that the two factors around it use (`orbit` in `symmetry`). Its
 part inside U is small: an explicit basis, independent of the width. Its part X U' - U X' that rotates U into the rest moves the
 factor below by X (U'W) and the one above by (W U) X': row by row of X the same map, so that one orthonormal factor of the rows
 of [U'W, (WU)'] projects all of them at once. The parts are orthogonal to each other, and so are the interfaces.
+
+Rotations of equal classes move the outer factors inside the used directions of the first and the last interface. They join the
+first part, whose frames then hold all classes on the outer sides.
 """
 
 from dataclasses import dataclass
@@ -16,7 +19,8 @@ from torch import Tensor
 from landscape.display import brief
 from landscape.objective import Objective
 from landscape.problem import Problem
-from landscape.symmetry import interfaces
+from landscape.symmetry import class_frame, data_tangents, gauge_tangents, interfaces, span
+from landscape.theory import equal_classes
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,10 @@ class OrbitProjector:
     Attributes:
         objective: Of the problem, to split flat vectors.
         frames: Orthonormal columns: row space of H_1, used directions at each interface, column space of the last factor moved.
+            Where equal classes can be rotated the first starts with their indicator vectors and the last is the identity.
         rows: Of each interface, the orthonormal rows that the cross part moves along.
         support: Orthonormal basis of the part inside the used directions, in the frames' coordinates.
-        rank: The dimension of the orbit.
+        rank: The dimension of the orbit; `curvature.projection.require_projector` compares it with the trace.
     """
 
     objective: Objective
@@ -38,6 +43,17 @@ class OrbitProjector:
     rank: int
 
     __repr__ = brief
+
+    @property
+    def trace(self) -> float:
+        """The trace, from the sizes of the factors that `apply` multiplies with, which are orthonormal up to rounding.
+
+        A cross part is (I - frame frame') on one side and row' row on the other, so its trace is the product of both.
+        """
+        width = float(self.objective.shapes[0][0])
+        pairs = zip(self.rows, self.frames[1:], strict=False)
+        cross = sum((width - float(frame.square().sum())) * float(row.square().sum()) for row, frame in pairs)
+        return cross + float(self.support.square().sum())
 
     def apply(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
         """Returns the components of the columns along the orbit."""
@@ -61,7 +77,7 @@ class OrbitProjector:
 
 
 def orbit_projector(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> OrbitProjector:
-    """Returns the projector onto the gauge orbit's tangent space at a point.
+    """Returns the projector onto the tangent space of the orbit at a point, the data symmetry included.
 
     One SVD per factor and one of size sum q (q-1)/2, q the used directions: cheap at low rank, as dear as the generators
     themselves at full rank.
@@ -73,37 +89,18 @@ def orbit_projector(problem: Problem, theta: Float[Tensor, " p"], tolerance: flo
     """
     objective = Objective.of(problem, theta)
     factors = objective.split(theta)[: interfaces(problem) + 1]
-    frames = [_span(factors[0].mT, tolerance)]
-    frames += [_span(torch.cat([below, above.mT], dim=1), tolerance) for below, above in pairwise(factors)]
-    frames.append(_span(factors[-1], tolerance))
+    turned = bool(equal_classes(problem))
+    frames = [class_frame(problem, factors[0], tolerance) if turned else span(factors[0].mT, tolerance)]
+    frames += [span(torch.cat([below, above.mT], dim=1), tolerance) for below, above in pairwise(factors)]
+    identity = torch.eye(problem.classes, dtype=theta.dtype, device=theta.device)
+    frames.append(identity if turned else span(factors[-1], tolerance))
     # Within the frames on both sides, so that this is a projector to rounding however far the point is from critical.
     kept = [left @ (left.mT @ factor @ right) @ right.mT for left, factor, right in zip(frames[1:], factors, frames, strict=False)]
     rows, cross = [], 0
     for frame, (below, above) in zip(frames[1:], pairwise(kept), strict=False):
-        rows.append(_span((frame.mT @ torch.cat([below, above.mT], dim=1)).mT, tolerance).mT)
+        rows.append(span((frame.mT @ torch.cat([below, above.mT], dim=1)).mT, tolerance).mT)
         cross += (problem.width - frame.shape[1]) * rows[-1].shape[0]
     inner = [left.mT @ factor @ right for left, factor, right in zip(frames[1:], factors, frames, strict=False)]
-    support = _span(_turns(inner), tolerance)
+    tangents = gauge_tangents(inner, len(inner) - 1)
+    support = span(torch.cat([tangents, data_tangents(problem, inner)], dim=1) if turned else tangents, tolerance)
     return OrbitProjector(objective, tuple(frames), tuple(rows), support, cross + support.shape[1])
-
-
-def _span(matrix: Float[Tensor, "n m"], tolerance: float) -> Float[Tensor, "n r"]:
-    """Returns an orthonormal basis of the column space, singular values up to the tolerance dropped."""
-    left, values, _ = torch.linalg.svd(matrix, full_matrices=False)
-    return left[:, : int((values > tolerance).sum())].contiguous()
-
-
-def _turns(inner: list[Tensor]) -> Tensor:
-    """Returns the changes of compressed factors under every E_jk - E_kj at every interface, as columns."""
-    columns = []
-    for index in range(len(inner) - 1):
-        size = inner[index].shape[0]
-        upper = torch.triu_indices(size, size, 1, device=inner[0].device)
-        count = torch.arange(upper.shape[1], device=inner[0].device)
-        skew = inner[0].new_zeros(len(count), size, size)
-        skew[count, upper[0], upper[1]], skew[count, upper[1], upper[0]] = 1.0, -1.0
-        moves = [factor.new_zeros(len(count), factor.numel()) for factor in inner]
-        moves[index] = (skew @ inner[index]).flatten(1)
-        moves[index + 1] = (-inner[index + 1] @ skew).flatten(1)
-        columns.append(torch.cat(moves, dim=1))
-    return torch.cat(columns).mT

@@ -5,6 +5,8 @@ Keating, arXiv:2410.23169. Where the measured truth differs from the paper, both
 """
 
 import math
+import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +22,7 @@ from landscape.problem import Problem
 Root = Literal["large", "small"]
 
 _EQUAL = 1e-6  # relative difference up to which two singular values count as one in the paper's dimension
+_FOLD_ROUNDING = 8 * sys.float_info.epsilon  # relative error of the logarithm of the scale equation's right side at its peak
 _LOG_SCALE_LIMITS = (-300.0, 7.0)  # logits from 1e-130 to 1097: beyond both, the scale equation over- or underflows
 
 
@@ -66,11 +69,18 @@ class ScaleEquation:
         return math.exp(self._log_right(self._peak()) - math.log(self.samples) / (self.depth + 1))
 
     def root(self, which: Root) -> float | None:
-        """Returns the larger or the smaller scale that solves the equation, or None above the fold (or L = 1, "small")."""
+        """Returns the larger or the smaller scale that solves the equation, or None above the fold (or L = 1, "small").
+
+        Within rounding of the fold double precision cannot tell whether a root exists: there it is the scale at the fold.
+        """
         target = math.log(self.decay) + math.log(self.samples) / (self.depth + 1)
         peak = self._peak()
-        if self._log_right(peak) < target or (which == "small" and self.depth == 1):
+        below = self._log_right(peak) - target
+        rounding = _FOLD_ROUNDING * max(1.0, abs(target))
+        if below < -rounding or (which == "small" and self.depth == 1):
             return None
+        if below <= rounding and self.depth > 1:
+            return math.exp(peak)
         other = math.log(self.upper) if which == "large" else _LOG_SCALE_LIMITS[0]
         if self._log_right(other) > target:
             raise InputError(f"expected a larger decay for the {which} root, got {self.decay:g}: its logits are below 1e-130")
@@ -106,12 +116,98 @@ def mode_equation(problem: Problem, samples: int) -> ScaleEquation:
 
 
 def orbit_dimension(rank: int, width: int, depth: int) -> int:
-    """Returns L (d r - r (r+1)/2): L copies of the Stiefel manifold of r-frames in R^d.
+    """Returns L (d r - r (r+1)/2), the dimension of the gauge orbit: L copies of the Stiefel manifold of r-frames in R^d.
 
     The gauge group O(d)^L acts on a linear critical point of rank r with this orbit dimension whatever the multiplicities of
-    its singular values, because the logits fix the frame at both ends.
+    its singular values, because the logits fix the frame at both ends. The data symmetry of squared error adds to it: see
+    `orbit_dimension_at`.
     """
     return depth * (width * rank - rank * (rank + 1) // 2)
+
+
+def orbit_dimension_at(problem: Problem, singular: Sequence[float]) -> int:
+    """Returns the dimension of the orbit of a linear critical point under the gauge group and the data symmetry together.
+
+    The critical points with given logits are one gauge orbit, so the whole orbit is a bundle of gauge orbits over the orbit of
+    the logits: the dimensions add (docs/mathematics.md, "The symmetry of the data").
+
+    Args:
+        problem: Linear.
+        singular: The non-zero singular values of the class-mean logits times sqrt(class size), as `paper_dimension_at` takes them.
+            Values that belong to no critical point are read as the nearest modes: compare with the rank of the generators.
+    """
+    gauge = orbit_dimension(len(singular), problem.width, problem.depth)
+    return gauge + sum(count.turns for count in mode_counts(problem, singular))
+
+
+def equal_classes(problem: Problem) -> tuple[tuple[int, ...], ...]:
+    """Returns the sets of two or more equal classes whose outputs can be rotated without changing the data part of the loss.
+
+    Squared error with linear layers has them: Z -> U Z U', U orthogonal on classes of one size. Cross-entropy and rectified
+    hidden layers allow permutations of the classes only, so they have none.
+    """
+    if problem.loss != "mse" or not problem.is_linear:
+        return ()
+    sizes = problem.class_sizes
+    members = [tuple(c for c, size in enumerate(sizes) if size == n) for n in dict.fromkeys(sizes)]
+    return tuple(group for group in members if len(group) > 1)
+
+
+@dataclass(frozen=True)
+class ModeCount:
+    """How many modes of the classes of one size are on at a critical point under squared error.
+
+    Attributes:
+        samples: The common size n of the classes.
+        classes: How many classes have that size; each brings one mode.
+        large: Modes at the large root of `mode_equation`.
+        small: Modes at the small root.
+    """
+
+    samples: int
+    classes: int
+    large: int
+    small: int
+
+    @property
+    def off(self) -> int:
+        """The number of modes whose singular value is 0."""
+        return self.classes - self.large - self.small
+
+    @property
+    def turns(self) -> int:
+        """The pairs of modes of different kind, m(m-1)/2 - sum mu(mu-1)/2: the rotations of the classes that move the logits."""
+        return self.large * self.small + self.large * self.off + self.small * self.off
+
+
+def mode_of(problem: Problem, singular: float) -> tuple[int, Root]:
+    """Returns the class size and the root of a mode, from its singular value at a critical point under squared error.
+
+    The scaled logits share eigenvectors with diag(sqrt n) at every critical point, and s + N decay s^((1-L)/(L+1)) = sqrt n
+    (proof: docs/mathematics.md). So s alone tells the class size, and s above or below (L-1)/(2L) sqrt n the root. The decay
+    is the geometric mean of the factors' decays.
+
+    Args:
+        problem: Linear, with squared error.
+        singular: Non-zero, of the class-mean logits times sqrt(class size). Where no mode has it, the nearest one is returned.
+    """
+    power, peak = (1 - problem.depth) / (1 + problem.depth), (problem.depth - 1) / (2 * problem.depth)
+    drive = singular + problem.total_samples * problem.mean_decay * singular**power
+    samples = min(problem.class_sizes, key=lambda n: abs(drive - math.sqrt(n)))
+    return samples, "small" if singular < peak * math.sqrt(samples) else "large"
+
+
+def mode_counts(problem: Problem, singular: Sequence[float]) -> tuple[ModeCount, ...]:
+    """Returns the modes that are on at a critical point with these singular values, for every set in `equal_classes`.
+
+    Args:
+        problem: The model; one without `equal_classes` has no counts.
+        singular: As for `mode_of`.
+    """
+    sets = equal_classes(problem)
+    found = Counter(mode_of(problem, value) for value in singular) if sets else Counter()
+    sizes = [(problem.class_sizes[members[0]], len(members)) for members in sets]
+    return tuple(ModeCount(n, times, found[n, "large"], found[n, "small"]) for n, times in sizes)
 
 
 def paper_dimension(multiplicities: Sequence[int], width: int, depth: int) -> int:

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file
 from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.point import CriticalPoint, Origin
 from landscape.problem import Activation, Loss, Problem
+from landscape.tensor_file import TensorFile
 
 _NAMED = re.compile(r"([wh])_?(\d+)", re.IGNORECASE)
 
@@ -85,8 +85,8 @@ def read_arrays(path: Path) -> dict[str, Tensor]:
 def _read(path: Path) -> dict[str, Tensor]:
     match path.suffix:
         case ".safetensors":
-            loaded = load_file(path)
-            return {name: loaded[name] for name in sorted(loaded, key=_natural)}
+            with TensorFile.opened(path) as file:
+                return {name: file.tensor(name) for name in sorted(file.layouts, key=_natural)}
         case ".npz":
             with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
                 return {name: torch.from_numpy(archive[name]) for name in archive.files}

@@ -74,15 +74,17 @@ def test_every_row_is_that_of_the_dense_hessian(classes: int, depth: int) -> Non
         assert entry.reason == ""
 
 
-@pytest.mark.slow
-def test_the_excess_at_the_threshold_and_at_the_fold() -> None:
+def test_what_is_near_zero_at_the_threshold_and_at_the_fold() -> None:
+    """The decays are irrational: at a double beside them no eigenvalue is zero, but some would be within its last places."""
     alpha = stability_threshold(5, 2)
     decay = math.exp(-alpha) / (1 + 4 * math.exp(-alpha)) * alpha ** (1 / 3)
     (row,) = atlas(Problem.balanced(5, 1, 7, 2, decay), Survey(groups=((5,),))).entries
-    assert (row.structure, row.index, row.excess) == ("DNC", 0, 5)
+    assert (row.structure, row.excess, row.verdict.near_zero) == ("DNC", 0, 5)
+    assert row.index in (0, 5)
     fold = simplex_equation(Problem.balanced(5, 1, 7, 2, 1e-3), 5, 1).largest_decay
     (row,) = atlas(Problem.balanced(5, 1, 7, 2, fold * (1 - 2e-16)), Survey(groups=((5,),))).entries
-    assert row.excess == 1
+    assert (row.excess, row.verdict.near_zero) == (0, 1)
+    assert {"proved", "bits", "statement", "near_zero"} <= set(row.as_dict())
 
 
 @pytest.mark.parametrize("text", ["3", "polygon5", "polygon6", "T5", "H2x3", "H3x2"])

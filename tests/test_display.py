@@ -19,6 +19,7 @@ from landscape.curvature.operator import Hessian, Matrix
 from landscape.curvature.spectrum import Spectrum
 from landscape.degeneracy import analyse
 from landscape.display import aligned, brief, table
+from landscape.judgement import Doubt, Verdict
 from landscape.objective import Objective
 from landscape.point import CriticalPoint, Origin
 from landscape.prevalence import Study, measure
@@ -101,8 +102,9 @@ def test_print_gives_the_rows() -> None:
     assert re.search(r"^nullity +24$", str(report), re.MULTILINE)
     assert re.search(r"^start +analytic$", str(found), re.MULTILINE)
     assert sum(int(line.split()[1]) for line in str(report.spectrum).splitlines()[1:]) == 108
-    assert "not stated" in str(dataclasses.replace(report, reason="undecided: because", nullity=None))
-    assert "undecided: because" in repr(dataclasses.replace(report, reason="undecided: because", nullity=None))
+    doubtful = dataclasses.replace(report, verdict=Verdict.doubtful(Doubt.TOO_FAINT, "because"))
+    assert "not stated" in str(doubtful)
+    assert "undecided: because" in repr(doubtful)
 
 
 @pytest.mark.parametrize("show", [lambda p: p, lambda p: analyse(p, "reduction"), lambda p: analyse(p, "reduction").spectrum])

@@ -179,6 +179,45 @@ def test_the_ban_spares_the_innocent() -> None:
     assert not list(banned_calls(ast.parse("\n".join(line.strip() for line in source.splitlines()))))
 
 
+# ------------------------------------------------------------------------------------------------------------- one judge
+
+
+def unjudged(tree: ast.AST) -> Iterator[str]:
+    """Yields where zeros are counted without the judge, and where a sentence for people is read by code."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module="landscape.curvature.nullity", names=names):
+                if any(alias.name in ("count_zeros", "*") for alias in names):
+                    yield f"{node.lineno}: imports count_zeros"
+            case ast.Attribute(value=ast.Name(id="nullity"), attr="count_zeros"):
+                yield f"{node.lineno}: nullity.count_zeros"
+            case ast.Attribute(value=ast.Attribute(attr="reason" | "detail") | ast.Name(id="reason" | "detail"), attr=attr):
+                if attr in ("startswith", "endswith", "removeprefix", "removesuffix", "replace"):
+                    yield f"{node.lineno}: reads a sentence: {attr}"
+            case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Attribute(attr="reason" | "detail")]):
+                yield f"{node.lineno}: reads a sentence: in"
+
+
+def test_every_count_passes_the_judge() -> None:
+    places = [path for path in sources("landscape") if path.parent.name != "curvature" and path.name != "judgement.py"]
+    report([f"{named(path)}:{found}" for path in places for found in unjudged(ast.parse(path.read_text()))], "not judged")
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("from landscape.curvature.nullity import Nullity, count_zeros", True),
+        ("from landscape.curvature import nullity\nnullity.count_zeros(x, 0.0)", True),
+        ("if report.reason.startswith('undecided'): pass", True),
+        ("'routes' in report.reason", True),
+        ("from landscape.curvature.nullity import Nullity", False),
+        ("if report.reason: print(report.reason)", False),
+    ],
+)
+def test_the_sight_of_what_is_not_judged(source: str, seen: bool) -> None:
+    assert bool(list(unjudged(ast.parse(source)))) is seen
+
+
 # ------------------------------------------------------------------------------------------------------------- repository
 
 

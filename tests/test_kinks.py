@@ -103,16 +103,26 @@ def test_a_critical_kink_worked_out_by_hand():
     assert found.residual < 1e-8
     assert found.smallest_slope == pytest.approx(0.0, abs=1e-10)  # closing: only the decay of a feature at 0
     assert found.manifold is not None
-    assert found.manifold.resolved
+    assert found.manifold.certain
     assert np.abs(values).min() > 1e-5  # no doubt about the signs that differences give
-    assert (found.manifold.count, found.manifold.negative) == (0, int((values < 0).sum()))
+    assert (found.manifold.nullity, found.manifold.index) == (0, int((values < 0).sum()))
     report = analyse(CriticalPoint.at(problem, theta, Origin("test")))
     assert report.nullity is None
     assert report.index is None
     assert "kink" in report.reason
     told = report.as_dict()["certificate"]["kinks"]
     assert told["count"] == 1
-    assert told["manifold"] == {"nullity": 0, "index": found.manifold.negative}
+    assert told["manifold"] == {"nullity": 0, "index": found.manifold.index}
+
+
+def test_a_tolerance_among_the_preactivations_has_no_manifold():
+    """What lies above it could be a kink as well as what lies below."""
+    problem, theta, _ = by_hand(1e-2)
+    sizes = torch.cat([part.abs().flatten() for part in Objective.of(problem, theta).preactivations(theta)[:-1]]).sort().values
+    least = float(sizes[sizes > 0][0])
+    for factor in (0.4, 0.9, 1.1, 2.9):
+        assert kinks(problem, theta, factor * least).manifold is None
+    assert kinks(problem, theta, 0.3 * least).manifold is not None
 
 
 def test_dependent_kinks_have_no_manifold():

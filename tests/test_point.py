@@ -12,8 +12,10 @@ from safetensors.torch import save_file as save_torch
 
 from landscape.errors import InputError
 from landscape.objective import Objective
-from landscape.point import CriticalPoint, Origin, Outcome, arrays_digest
+from landscape.point import CriticalPoint, Origin, Outcome
+from landscape.point_file import arrays_digest
 from landscape.problem import Problem
+from landscape.seal import sealed
 from landscape.solver import solve
 from landscape.structures import Random, random_start
 
@@ -99,17 +101,21 @@ def test_foreign_and_newer_files_are_refused(point, tmp_path):
     point.save(tmp_path / "p.safetensors")
     with safe_open(tmp_path / "p.safetensors", "np") as handle:
         header = json.loads(handle.metadata()["landscape"])
-    newer = {"landscape": json.dumps({**header, "format": 2})}
+    newer = {"landscape": sealed({**header, "format": 3})}
     save_file(load_file(tmp_path / "p.safetensors"), tmp_path / "newer.safetensors", metadata=newer)
-    with pytest.raises(InputError, match="format 1"):
+    with pytest.raises(InputError, match="format 2"):
         CriticalPoint.load(tmp_path / "newer.safetensors")
 
 
+EVIDENCE = {"outcome": "CONVERGED", "steps": 3, "loss": 0.1, "gradient_norm": 1e-14}
 DAMAGED = [
     ("evidence", 3),
     ("evidence", {"outcome": [], "steps": 1}),
-    ("evidence", {"outcome": "CONVERGED", "steps": "many"}),
-    ("evidence", {"outcome": "CONVERGED", "steps": -1}),
+    ("evidence", {"outcome": "CONVERGED", "steps": 3}),
+    *[("evidence", EVIDENCE | {"steps": steps}) for steps in ("many", -1, True, 2.5)],
+    *[("evidence", EVIDENCE | {name: value}) for name in ("loss", "gradient_norm") for value in ("0", None, [], True, 2.0)],
+    ("evidence", EVIDENCE | {"gradient_norm": -1e-16}),
+    ("evidence", EVIDENCE | {"outcome": "WON"}),
     ("origin", None),
     ("origin", {"start": 3, "methods": [], "seed": None, "versions": {}}),
     ("origin", {"start": "x", "methods": 3, "seed": None, "versions": {}}),
@@ -132,8 +138,8 @@ def header_of(path):
 def test_damaged_headers_are_refused(point, tmp_path, section, value):
     path = tmp_path / "p.safetensors"
     point.save(path)
-    save_file(load_file(path), path, metadata={"landscape": json.dumps({**header_of(path), section: value})})
-    with pytest.raises(InputError):
+    save_file(load_file(path), path, metadata={"landscape": sealed({**header_of(path), section: value})})
+    with pytest.raises(InputError, match=r"^(?!.*match its seal)"):
         CriticalPoint.load(path)
 
 
@@ -162,8 +168,8 @@ def test_arrays_of_another_kind_are_refused(point, tmp_path, name, array):
     arrays = {key: torch.from_numpy(value) for key, value in load_file(path).items()} | {name: array}
     if array.dtype != torch.bfloat16:
         header["sha256"] = arrays_digest(arrays)
-    save_torch(arrays, path, metadata={"landscape": json.dumps(header)})
-    with pytest.raises(InputError, match=r"p\.safetensors"):
+    save_torch(arrays, path, metadata={"landscape": sealed(header)})
+    with pytest.raises(InputError, match=r"^(?!.*match its seal).*p\.safetensors"):
         CriticalPoint.load(path)
 
 

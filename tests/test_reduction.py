@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from landscape.errors import InputError
 from landscape.objective import Objective, class_means
 from landscape.problem import Problem
-from landscape.reduction import Core, compress, reduce
+from landscape.reduction import Core, accepted_rank, compress, reduce
 from landscape.solver import solve
 from landscape.structures import Apex, Collapse, Pairs, Partition, Random, analytic, embed, random_start
 
@@ -231,3 +231,65 @@ def test_no_core_where_there_is_none():
     parts = [torch.eye(3), torch.diag(torch.tensor([1.0, 0, 0])), torch.eye(3)]
     with pytest.raises(InputError, match="rank"):
         compress(linear, torch.cat([part.double().flatten() for part in parts]), 1e-9)
+
+
+def chain_of(*values: list[float]) -> tuple[Objective, torch.Tensor]:
+    """Three diagonal factors with these singular values."""
+    problem = Problem.balanced(4, 1, 4, 2, 1e-2)
+    factors = [torch.diag(torch.tensor(part, dtype=torch.float64)) for part in values]
+    return Objective.of(problem), torch.cat([factor.flatten() for factor in factors])
+
+
+def test_a_rank_has_a_gap_on_both_sides_of_the_tolerance() -> None:
+    used, zero = [2.0, 1.0], [1e-3, 1e-4]
+    objective, theta = chain_of(used + zero, used + zero, used + zero)
+    assert accepted_rank(objective, theta, 1e-2) == 2
+    for tolerance in (1e-3, 2.9e-3, 0.4e-3, 0.34, 0.5, 1.5):
+        with pytest.raises(InputError, match="expected"):
+            accepted_rank(objective, theta, tolerance)
+    objective, theta = chain_of(used + zero, [2.0, 1.0, 1.0, 0.0], used + zero)
+    with pytest.raises(InputError, match="one rank in all factors"):
+        accepted_rank(objective, theta, 1e-2)
+
+
+def test_a_rank_is_accepted_by_ratios_alone() -> None:
+    """Points at the small root have small singular values; scaled with their tolerance nothing changes."""
+    for scale in (1e-120, 1e-30, 1e-9, 1.0, 1e9):
+        used = [2.0 * scale, scale, 1e-3 * scale, 0.0]
+        assert accepted_rank(*chain_of(used, used, used), 1e-2 * scale) == 2
+
+
+def test_a_tolerance_must_be_small_beside_every_factor() -> None:
+    """One factor barely above a tolerance that the others are far above."""
+    objective, theta = chain_of([1e3, 0.0, 0.0, 0.0], [1e3, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0])
+    assert accepted_rank(objective, theta, 0.09) == 1
+    with pytest.raises(InputError, match="of every factor, got"):
+        accepted_rank(objective, theta, 0.2)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_rank_zero_is_accepted_only_where_zero_is_the_nearest_critical_point(depth: int) -> None:
+    """However large the tolerance is: the Hessian must be that at zero, to a tenth of its smallest curvature."""
+    problem = Problem.balanced(4, 2, 6, depth, 1e-2)
+    start = random_start(problem, Random(seed=1))
+    at_zero = dense_spectrum(problem, torch.zeros_like(start))
+    accepted = []
+    for scale in (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 0.0):
+        theta = scale * start
+        try:
+            accepted.append(accepted_rank(Objective.of(problem), theta, 1e6) == 0)
+        except InputError:
+            accepted.append(False)
+            continue
+        change = np.abs(dense_spectrum(problem, theta) - at_zero).max()
+        assert change <= 0.1 * np.abs(at_zero).min() + 1e-15
+    assert accepted == sorted(accepted)
+    assert not accepted[0]
+    assert accepted[-2:] == [True, True]
+
+
+@pytest.mark.parametrize("tolerance", [math.nan, math.inf])
+def test_no_rank_with_a_tolerance_that_is_no_number(tolerance: float) -> None:
+    used = [2.0, 1.0, 0.0, 0.0]
+    with pytest.raises(InputError):
+        accepted_rank(*chain_of(used, used, used), tolerance)

@@ -64,6 +64,6 @@ def test_another_seed_samples_the_same_shares() -> None:
 def test_bad_input_is_refused() -> None:
     with pytest.raises(InputError, match="at most 200"):
         shares(Problem.balanced(10, 5, 70, 2, 1e-3), Tempering((0.1,)))
-    for ladder in ((), (0.2, 0.1), (0.0, 0.1), (0.1, 0.1)):
+    for ladder in ((), (0.2, 0.1), (0.0, 0.1), (0.1, 0.1), (math.nan,), (0.1, math.nan), (0.1, math.inf)):
         with pytest.raises(InputError, match="rising"):
             shares(SMALL, Tempering(ladder))

@@ -220,8 +220,8 @@ def test_places_are_symmetric_and_in_scale() -> None:
     ("problem", "structure", "names", "said"),
     [
         (SMALL, Collapse(), ["negative"], "its index is 0"),
-        (SMALL, Collapse(), ["null"], "expected a null direction outside the gauge orbit, got none"),
-        (SMALL, SADDLE, ["null"], "expected a null direction outside the gauge orbit, got none"),
+        (SMALL, Collapse(), ["null"], "expected a null direction that no symmetry explains, got none"),
+        (SMALL, SADDLE, ["null"], "expected a null direction that no symmetry explains, got none"),
         (SMALL, Collapse(), ["gauge", "gauge"], "expected different directions, got gauge,gauge"),
         (SMALL, Collapse(), [], "got none"),
         (SMALL, Partition((1, 1, 1, 1)), ["gauge"], "it has no gauge direction"),
@@ -240,6 +240,16 @@ def test_far_from_critical_no_eigenvalue_is_called_negative_by_chance() -> None:
             directions(SMALL, theta + 0.3 * noise, [name])
     (found,) = directions(SMALL, theta + 0.3 * noise, ["stiffest"])
     assert found.curvature == pytest.approx(float(torch.linalg.eigvalsh(hessian(SMALL, theta + 0.3 * noise))[-1]), rel=1e-10)
+
+
+def test_a_gradient_that_hides_the_orbit_has_no_null_direction() -> None:
+    """At a small decay a small gradient says nothing of the singular values; a rotation would pass for a direction outside."""
+    problem = Problem.balanced(4, 2, 6, 2, 1e-5, "mse")
+    theta = at(problem, Collapse())
+    noise = torch.randn(theta.shape, generator=torch.Generator().manual_seed(0), dtype=theta.dtype)
+    for size in (1e-5, 1e-4):
+        with pytest.raises(InputError, match="solve --start FILE first"):
+            directions(problem, theta + size * noise, ["null"])
 
 
 def test_a_random_relu_point_has_a_stiffest_direction() -> None:

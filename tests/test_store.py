@@ -1,7 +1,9 @@
 """Files are whole or not there."""
 
+import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -81,3 +83,62 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     process.stdout.close()
     time.sleep(0.05)
     assert path.read_text() == "old"
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Returns what was done to files so far, in order, each as a word and what it was done to."""
+    done: list[tuple[str, str]] = []
+    replace, sync = os.replace, os.fsync
+
+    def replaced(old, new) -> None:
+        done.append(("replace", os.path.basename(new)))
+        replace(old, new)
+
+    def synced(descriptor: int) -> None:
+        sort = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        done.append((f"sync {sort}", os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    monkeypatch.setattr(os, "fsync", synced)
+    return done
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="names of open files are those of Linux")
+def test_the_data_is_synced_before_the_rename_and_the_folder_after_it(tmp_path, steps):
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+        name = temporary.name
+        assert not steps
+    assert steps == [("sync file", name), ("replace", "a.txt"), ("sync folder", tmp_path.name)]
+
+
+def test_a_rename_and_no_copy_puts_the_file_in_place(tmp_path):
+    """What is in place is the very file that was written: a copy would be half there for a while."""
+    (tmp_path / "a.txt").write_text("old")
+    with replacing(tmp_path / "a.txt") as temporary, (tmp_path / "a.txt").open() as reader:
+        temporary.write_text("new")
+        written = temporary.stat().st_ino
+    assert (tmp_path / "a.txt").stat().st_ino == written
+    with (tmp_path / "b.txt").open("w") as handle:
+        handle.write("old")
+    with (tmp_path / "b.txt").open() as reader:
+        with replacing(tmp_path / "b.txt") as temporary:
+            temporary.write_text("new")
+        assert reader.read() == "old"  # who had it open still reads the old one
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+def test_a_disk_that_fails_at_the_end_leaves_the_old_file(tmp_path, monkeypatch, broken):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, broken, fail)
+    with pytest.raises(InputError, match="Input/output error"), replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]

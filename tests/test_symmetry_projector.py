@@ -1,5 +1,7 @@
 """The fast projector against the dense projector made from every generator by numpy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,17 +11,19 @@ from landscape.curvature.deflation import Deflated
 from landscape.curvature.lowrank import LowRank
 from landscape.curvature.nullity import Nullity, count_zeros
 from landscape.curvature.operator import Product
-from landscape.curvature.quotient import Projector
+from landscape.curvature.projection import Projector
+from landscape.errors import InputError
 from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.reduction import Core, reduce
 from landscape.structures import Partition, analytic, embed
-from landscape.symmetry import generators, orbit, rotate
+from landscape.symmetry import data_generators, generators, orbit, rotate
 from landscape.symmetry_projector import orbit_projector
 
 
 def dense_projector(problem: Problem, theta: torch.Tensor) -> np.ndarray:
-    left, values, _ = np.linalg.svd(generators(problem, theta).numpy(), full_matrices=False)
+    columns = torch.cat([generators(problem, theta), data_generators(problem, theta)], dim=1)
+    left, values, _ = np.linalg.svd(columns.numpy(), full_matrices=False)
     left = left[:, values > 1e-9]
     return left @ left.T
 
@@ -51,6 +55,10 @@ def test_at_critical_points_in_any_gauge(depth, groups):
         Problem((1, 1), 5, 3, 0.1),
         Problem((2, 2), 5, 2, 0.1, activation="relu"),
         Problem((2, 2), 5, 1, 0.1, activation="relu"),
+        Problem((2, 2, 2), 5, 2, 0.1, "mse"),
+        Problem((2, 1, 2, 1), 2, 3, (0.1, 0.2, 0.3, 0.4), "mse"),
+        Problem((1, 1, 1), 2, 1, 0.1, "mse"),
+        Problem((2, 2), 5, 2, 0.1, "mse", "relu"),
     ],
     ids=str,
 )
@@ -116,3 +124,19 @@ def test_the_noise_ladder_is_right_or_undecided():
             resolved += result.resolved
             assert not result.resolved or (result.count, result.negative) == (24, 0), (size, method, result)
     assert resolved >= 8
+
+
+@pytest.mark.parametrize("size", [(4, 2, 6, 2), (3, 1, 5, 3), (6, 4, 24, 2)])
+def test_the_trace_is_measured_on_the_factors(size):
+    """Against the sum over the unit vectors; a rank that is off by one is refused, below and beyond that many rows."""
+    classes, samples, width, depth = size
+    problem = Problem.balanced(classes, samples, width, depth, 1e-3)
+    theta = embed(problem, analytic(problem, Partition((classes,))), gauge=3)
+    projector = orbit_projector(problem, theta, 1e-9)
+    identity = torch.eye(problem.parameters, dtype=torch.float64)
+    assert projector.trace == pytest.approx(float(projector.apply(identity).trace()), abs=1e-9)
+    operator = Product(Objective.of(problem, theta).linearize(theta), theta)
+    assert nullity(operator, Deflated(projector)).count == projector.rank
+    for off in (-1, 1):
+        with pytest.raises(InputError, match=f"of rank {projector.rank + off}"):
+            nullity(operator, Deflated(replace(projector, rank=projector.rank + off)))

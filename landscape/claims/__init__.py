@@ -6,10 +6,10 @@ Derivations of everything that differs from the paper: docs/paper.md, one sectio
 from collections.abc import Callable, Iterator
 
 from landscape.claims import curvature, frequency, optimality, rank, rectified
-from landscape.claims.finding import Claim, Finding, Verdict, Verified
+from landscape.claims.finding import Assessment, Claim, Finding, Verified
 
 
-def _claim(name: str, stated: Verdict, check: Callable[[bool], Finding]) -> Claim:
+def _claim(name: str, stated: Assessment, check: Callable[[bool], Finding]) -> Claim:
     return Claim(name, (check.__doc__ or "").splitlines()[0], stated, check)
 
 

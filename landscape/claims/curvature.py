@@ -7,13 +7,14 @@ from itertools import pairwise
 import torch
 
 from landscape.claims.comparison import paper_setting
-from landscape.claims.finding import Finding, judge
-from landscape.curvature.nullity import count_zeros
+from landscape.claims.finding import Finding, assess
 from landscape.curvature.operator import Hessian
 from landscape.curvature.spectrum import Spectrum, eigenvalues
+from landscape.judgement import judge_spectrum
 from landscape.objective import Objective
 from landscape.partitions import Group, partition_reduction
 from landscape.problem import Problem
+from landscape.proved import judge_partition, partition_group
 from landscape.reduction import Core, reduce
 from landscape.structures import Collapse, Pairs, Structure, analytic, embed
 from landscape.theory import dnc_decay, orbit_dimension, paper_dimension, simplex_equation, stability_threshold
@@ -47,7 +48,7 @@ def theorem_4(fast: bool) -> Finding:
         "sides of alpha = K (L-1)/(L+1) looked at": sides,
         "of these with index K (K-3)/2 below and 0 above": exact,
     }
-    return Finding(numbers, judge(gradient < _CRITICAL and negative == 0))
+    return Finding(numbers, assess(gradient < _CRITICAL and negative == 0))
 
 
 def _index(problem: Problem) -> int:
@@ -55,9 +56,13 @@ def _index(problem: Problem) -> int:
     alpha = simplex_equation(problem, problem.classes, problem.class_sizes[0]).root("large")
     assert alpha is not None
     spectrum = partition_reduction(problem, [Group(problem.classes, problem.class_sizes[0], alpha)]).spectrum
-    negative = count_zeros(spectrum, 0.0).negative
-    assert negative is not None
-    return negative
+    return _stated(judge_partition(problem, [partition_group(problem.classes, problem.class_sizes[0], "large")], spectrum).index)
+
+
+def _stated(count: int | None) -> int:
+    """Returns a count that the judge states; the settings of the claims are far from every threshold."""
+    assert count is not None
+    return count
 
 
 def proof_of_theorem_4(fast: bool) -> Finding:
@@ -79,7 +84,7 @@ def proof_of_theorem_4(fast: bool) -> Finding:
         "their largest eigenvalue / lambda": high,
         "smallest eigenvalue of the whole Hessian / lambda": negative,
     }
-    return Finding(numbers, judge(coupling < 1e-9, low > -1e-9 and negative > -1e-9))
+    return Finding(numbers, assess(coupling < 1e-9, low > -1e-9 and negative > -1e-9))
 
 
 def _cross_changes(problem: Problem, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -112,7 +117,7 @@ def theorem_5(fast: bool) -> Finding:
     for K, n, d, L in dense:
         problem = Problem.balanced(K, n, d, L, 1e-3)
         theta = embed(problem, analytic(problem, Collapse()), gauge=0)
-        nullity = count_zeros(eigenvalues(Hessian(Objective.of(problem).loss, theta)), 0.0).count
+        nullity = _stated(judge_spectrum(eigenvalues(Hessian(Objective.of(problem).loss, theta)), None).nullity)
         name = f"K={K}, n={n}, d={d}, L={L}"
         numbers |= {f"{name}: dense nullity": nullity, f"{name}: paper": paper_dimension([K - 1], d, L)}
         ours &= nullity == orbit_dimension(K - 1, d, L)
@@ -126,12 +131,13 @@ def theorem_5(fast: bool) -> Finding:
         numbers |= {f"d={d}: measured ratio": ratios[-1], f"d={d}: ratio of the paper's formula": counted[-1]}
         ours &= (collapse, pairs) == (orbit_dimension(9, d, 2), orbit_dimension(5, d, 2))
     rising = all(one < other for one, other in pairwise(ratios)) and abs(ratios[-1] - 9 / 5) < 1e-3
-    return Finding(numbers, judge(theirs and rising and ratios[0] < 1, ours and rising))
+    return Finding(numbers, assess(theirs and rising and ratios[0] < 1, ours and rising))
 
 
 def _nullity(problem: Problem, structure: Structure) -> int:
-    reduction = reduce(Core.from_form(problem, analytic(problem, structure)))
-    return count_zeros(reduction.spectrum, 0.0).count
+    form = analytic(problem, structure)
+    spectrum = reduce(Core.from_form(problem, form)).spectrum
+    return _stated(judge_spectrum(spectrum, orbit_dimension(form.rank, problem.width, problem.depth)).nullity)
 
 
 def theorem_6(fast: bool) -> Finding:
@@ -152,7 +158,7 @@ def theorem_6(fast: bool) -> Finding:
     # lambda I is a fixed share of the whole Hessian over log(1/lambda): it closes in on the data part's ratio, but slowly
     gaps = {name: [abs(a - b) for a, b in zip(whole[name], data[name], strict=True)] for name in data}
     closing = all(row[-1] < max(row[0], 1e-9) for row in gaps.values())
-    return Finding(numbers, judge(settled and closing))
+    return Finding(numbers, assess(settled and closing))
 
 
 def _norms(problem: Problem, structure: Structure, parts: str) -> dict[str, float]:

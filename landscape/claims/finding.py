@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from landscape.display import brief
 
-Verdict = Literal["holds", "holds with a correction", "does not hold as stated", "not testable"]
+Assessment = Literal["holds", "holds with a correction", "does not hold as stated", "not testable"]
 PAGE = "docs/paper.md"
 
 
@@ -20,7 +20,7 @@ class Finding:
     """
 
     numbers: dict[str, float | int | str]
-    verdict: Verdict
+    verdict: Assessment
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Claim:
 
     name: str
     statement: str
-    stated: Verdict
+    stated: Assessment
     check: Callable[[bool], Finding]
 
     __repr__ = brief
@@ -72,7 +72,7 @@ class Verified:
         }
 
 
-def judge(as_stated: bool | None, corrected: bool = False) -> Verdict:
+def assess(as_stated: bool | None, corrected: bool = False) -> Assessment:
     """Returns the verdict.
 
     Args:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import fisher_exact, mannwhitneyu
 
 from landscape.claims.comparison import loss_of, paper_setting
-from landscape.claims.finding import Finding, judge
+from landscape.claims.finding import Finding, assess
 from landscape.degeneracy import analyse
 from landscape.prevalence import Study, measure
 from landscape.solver import GradientDescent, Newton, PseudoTransient, solve
@@ -32,7 +32,7 @@ def figure_1(fast: bool) -> Finding:
         numbers |= {f"seed {seed}: loss at its start": float(point.trace[0, 1])}
         agree.append(found == name and abs(point.loss / expected - 1) < _AGREES)
         losses.append(point.loss)
-    return Finding(numbers, judge(all(agree) and losses[1] < losses[0]))
+    return Finding(numbers, assess(all(agree) and losses[1] < losses[0]))
 
 
 @lru_cache
@@ -62,7 +62,7 @@ def figure_2(fast: bool) -> Finding:
     table = [[wide.count(9), len(wide) - wide.count(9)], [narrow.count(9), len(narrow) - narrow.count(9)]]
     chance = float(fisher_exact(table, alternative="greater").pvalue)
     numbers["chance of such a rise without one (Fisher, one-sided)"] = chance
-    return Finding(numbers, judge(chance < _LEVEL if min(len(narrow), len(wide)) >= seeds // 2 else None))
+    return Finding(numbers, assess(chance < _LEVEL if min(len(narrow), len(wide)) >= seeds // 2 else None))
 
 
 def figure_5(fast: bool) -> Finding:
@@ -76,7 +76,7 @@ def figure_5(fast: bool) -> Finding:
     }
     narrow, wide = _ranks(widths[0], -10, seeds), _ranks(widths[-1], -10, seeds)
     if min(len(narrow), len(wide)) < seeds // 2:
-        return Finding(numbers, judge(None))
+        return Finding(numbers, assess(None))
     chance = float(mannwhitneyu(wide, narrow, alternative="greater").pvalue)
     numbers["chance of such a rise without one (Mann-Whitney, one-sided)"] = chance
-    return Finding(numbers, judge(chance < _LEVEL))
+    return Finding(numbers, assess(chance < _LEVEL))

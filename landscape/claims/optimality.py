@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 
 from landscape.claims.comparison import best_known, crossing, fold_decay, low_rank, margin
-from landscape.claims.finding import Finding, judge
+from landscape.claims.finding import Finding, assess
 from landscape.collapse import collapse_metrics
 from landscape.objective import Objective
 from landscape.problem import Problem
@@ -42,7 +42,7 @@ def lemma_1(fast: bool) -> Finding:
         "largest ||W_l+1' W_l+1 - W_l W_l'|| / ||W_l W_l'||": imbalance,
         "within-class over between-class variance": within,
     }
-    return Finding(numbers, judge(max(spread, imbalance, within) < _EXACT if ends >= len(problems) else None))
+    return Finding(numbers, assess(max(spread, imbalance, within) < _EXACT if ends >= len(problems) else None))
 
 
 def theorem_1(fast: bool) -> Finding:
@@ -69,7 +69,7 @@ def theorem_1(fast: bool) -> Finding:
         "least margin (loss of DNC - loss of the rival) / loss of DNC": least,
         "at": where,
     }
-    return Finding(numbers, judge(least > 0 and silent == 0))
+    return Finding(numbers, assess(least > 0 and silent == 0))
 
 
 def odd_classes(fast: bool) -> Finding:
@@ -88,7 +88,7 @@ def odd_classes(fast: bool) -> Finding:
         "gradient norm of (3,2,..,2)": gradient,
         "its least margin below DNC": rival,
     }
-    return Finding(numbers, judge(least < 1e-3, gradient < _CRITICAL and rival > 0))
+    return Finding(numbers, assess(least < 1e-3, gradient < _CRITICAL and rival > 0))
 
 
 def _least_gradient(problem: Problem) -> float:
@@ -125,7 +125,7 @@ def four_classes_two_layers(fast: bool) -> Finding:
     if not fast:
         best = best_known(replace(problem, decay=0.3 * decay), 64)
         numbers["rank of the best known at 0.3 of the crossing"] = best.rank
-    return Finding(numbers, judge(large <= 0, large > 0 > small))
+    return Finding(numbers, assess(large <= 0, large > 0 > small))
 
 
 def five_classes_two_layers(fast: bool) -> Finding:
@@ -145,4 +145,4 @@ def five_classes_two_layers(fast: bool) -> Finding:
     if not fast:
         best = best_known(Problem.balanced(5, 1, 5, 2, 0.1 * decay), 64)
         numbers["rank of the best known at 0.1 of the crossing"] = best.rank
-    return Finding(numbers, judge(large <= 0, large > 0 > small))
+    return Finding(numbers, assess(large <= 0, large > 0 > small))

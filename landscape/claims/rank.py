@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 
 from landscape.claims.comparison import best_known
-from landscape.claims.finding import Finding, judge
+from landscape.claims.finding import Finding, assess
 from landscape.problem import Problem
 from landscape.reduction import Core
 from landscape.solver import Newton
@@ -19,6 +19,7 @@ from landscape.structures import LogitForm, Partition, analytic
 
 _CRITICAL = 1e-12  # gradient norm
 _NEGLIGIBLE = 1e-6  # of the largest singular value
+_PARTS = 8  # of a sample, by which a class grows at a time; whole samples are too far for a step of Newton's method
 
 
 def theorem_2(fast: bool) -> Finding:
@@ -57,7 +58,7 @@ def appendix_1(fast: bool) -> Finding:
         "settings where the point of rank K - 1 could not be followed": missing,
         "least margin of the best known below it": least,
     }
-    return Finding(numbers, judge(least > 0 if missing < tried else None))
+    return Finding(numbers, assess(least > 0 if missing < tried else None))
 
 
 def appendix_2(fast: bool) -> Finding:
@@ -83,7 +84,7 @@ def _falling(problems: Mapping[int, Problem], starts: int) -> Finding:
         ranks.append(best.rank)
         numbers |= {f"L={L}: rank of the best known": best.rank, f"L={L}: its loss": best.loss}
     monotone = all(one >= other for one, other in pairwise(ranks))
-    return Finding(numbers, judge(monotone and ranks[0] == problems[1].classes - 1 and 0 < ranks[-1] < ranks[0]))
+    return Finding(numbers, assess(monotone and ranks[0] == problems[1].classes - 1 and 0 < ranks[-1] < ranks[0]))
 
 
 def _beyond_two(problems: Mapping[int, Problem], starts: int) -> Finding:
@@ -97,17 +98,23 @@ def _beyond_two(problems: Mapping[int, Problem], starts: int) -> Finding:
         ranks.append(best.rank)
         if L >= 3:
             deep.append(third)
-    return Finding(numbers, judge(max(deep) < _NEGLIGIBLE and ranks[-1] == 2))
+    return Finding(numbers, assess(max(deep) < _NEGLIGIBLE and ranks[-1] == 2))
 
 
 def _continued(classes: int, ratio: int, share: float, depth: int, decay: float) -> float | None:
-    """Follows DNC of equal classes to a ratio R, one sample at a time; None if the point loses its rank or its criticality."""
+    """Follows DNC of equal classes to a ratio R; None if the point loses its rank or its criticality.
+
+    In steps of 1 / `_PARTS` of a sample, so that Newton's method starts close: m times as many samples of every class at a decay
+    m^(1/(L+1)) times smaller have the same logits and the same loss.
+    """
     equal = Problem.balanced(classes, 1, classes, depth, decay)
     form = analytic(equal, Partition((classes,)))
     logits = form.left * form.singular @ form.right.mT
     loss = math.nan
-    for step in range(1, ratio + 1):
-        problem = Problem(step_sizes(classes, step, share), classes, depth, decay)
+    few = round(share * classes)
+    for more in range(_PARTS * (ratio - 1) + 1):
+        sizes = (_PARTS + more,) * (classes - few) + (_PARTS,) * few
+        problem = Problem(sizes, classes, depth, decay * _PARTS ** (-1 / (depth + 1)))
         left, values, right = torch.linalg.svd(logits * torch.tensor(problem.class_sizes).double().sqrt())
         rank = classes - 1
         core = polish_core(Core.from_form(problem, LogitForm(left[:, :rank], values[:rank], right[:rank].mT)), Newton())

@@ -5,7 +5,7 @@ import math
 import torch
 
 from landscape.claims.comparison import fold_decay, loss_of
-from landscape.claims.finding import Finding, judge
+from landscape.claims.finding import Finding, assess
 from landscape.construction import nonnegative_pairs
 from landscape.objective import Objective
 from landscape.problem import Problem
@@ -44,7 +44,7 @@ def theorem_7(fast: bool) -> Finding:
         "least margin of the construction below linear DNC": least,
         "at": where,
     }
-    return Finding(numbers, judge(kept == len(promised) and least > 0))
+    return Finding(numbers, assess(kept == len(promised) and least > 0))
 
 
 def figure_6(fast: bool) -> Finding:
@@ -68,4 +68,4 @@ def figure_6(fast: bool) -> Finding:
         "singular values over 1 % of the largest, H_1, W_1, .., W_L": ",".join(map(str, ranks)),
         "gradient norm there (kinks: no critical point in the smooth sense)": best.gradient_norm,
     }
-    return Finding(numbers, judge(best.loss < bound))
+    return Finding(numbers, assess(best.loss < bound))

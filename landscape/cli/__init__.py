@@ -22,6 +22,8 @@ app = App(
 )
 app.command("landscape.cli.solve:solve", name="solve", help="Find a critical point and save it.")
 app.command("landscape.cli.degeneracy:degeneracy", name="degeneracy", help="Count the flat directions of a critical point.")
+app.command("landscape.cli.prove:prove", name="prove", help="Prove index and nullity of a critical point in ball arithmetic.")
+app.command("landscape.cli.prove:check", name="check", help="Verify a proof file with code of its own.")
 app.command("landscape.cli.spectrum:spectrum", name="spectrum", help="Write or draw the Hessian spectrum of a critical point.")
 app.command("landscape.cli.slices:slices", name="slice", help="Draw the loss along eigenvectors, or between two points.")
 app.command("landscape.cli.weights:import_weights", name="import", help="Turn weights trained elsewhere into a point.")

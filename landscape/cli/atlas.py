@@ -7,14 +7,14 @@ from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
 from landscape.cli.output import PICTURES, TABLES, check_output, print_json, warn, write_table
-from landscape.cli.sources import ClassesNumber, JsonFlag, SizesText, given_sizes, whole_number
+from landscape.cli.sources import ClassesNumber, JsonFlag, ProveFlag, SizesText, given_sizes, whole_number
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
     from landscape.atlas import Atlas
     from landscape.entries import Entry
 
-_COUNTS = ("index", "nullity", "excess", "orbit", "paper", "copies")
+_COUNTS = ("index", "nullity", "excess", "proved", "orbit", "paper", "copies")
 _COLUMNS = ("structure", "rank", "loss", *_COUNTS, "log volume", "log pdet", "found")
 
 
@@ -34,12 +34,14 @@ def atlas(
     temperature: Annotated[str | None, Parameter(help="For the free energy of the minima.")] = None,
     out: Annotated[Path | None, Parameter(help="The whole table: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Loss against rank as .png, .pdf or .svg.")] = None,
+    prove: ProveFlag = False,
     json: JsonFlag = False,
 ) -> int:
     """List the critical points of a linear cross-entropy problem by loss, each with its exact degeneracy.
 
     Partitions, polygons, codes, pairs+apex and zero; --search adds the minima that descent finds. Nothing is solved at width d.
-    What no family and no start holds is not in the table. Counts that are not certain are undecided (exit code 1).
+    What no family and no start holds is not in the table. Counts that are not certain are undecided (exit code 1). The counts of
+    partitions are proved in ball arithmetic, with --prove all of them.
     """
     from landscape.atlas import Survey
     from landscape.atlas import atlas as table
@@ -55,7 +57,7 @@ def atlas(
     problem = Problem(sizes, width, depth, parse_decay(decay))
     kelvin = None if temperature is None else parse_number(temperature, "a temperature such as 1e-5")
     chosen = tuple(parse_sizes(text) for text in groups or ())
-    found = table(problem, Survey(roots, chosen, index, search, seed, kelvin))
+    found = table(problem, Survey(roots, chosen, index, search, seed, kelvin, "any" if prove else "named"))
     if out is not None:
         _write(found, out)
     if plot is not None and found.entries:
@@ -103,6 +105,7 @@ def _row(entry: "Entry") -> list[str]:
         str(entry.rank),
         f"{entry.loss:.10f}",
         *counts,
+        "no" if entry.verdict.proof is None else f"{entry.verdict.proof.bits} bits",
         str(entry.orbit_dimension),
         "-" if entry.paper_dimension is None else str(entry.paper_dimension),
         "-" if entry.copies is None else f"{entry.copies}" if entry.copies < 10**9 else f"{float(entry.copies):.4e}",
@@ -118,6 +121,6 @@ def _write(found: "Atlas", path: Path) -> None:
     # copies can exceed 64 bits (945 at K = 10, 5.8e28 at K = 50): as text they stay exact
     rows = [entry.as_dict() | {"copies": None if entry.copies is None else str(entry.copies)} for entry in found.entries]
     table = pd.DataFrame(rows)
-    for column in ("index", "nullity", "paper_dimension", "excess", "found"):
+    for column in ("index", "nullity", "paper_dimension", "excess", "found", "bits", "near_zero"):
         table[column] = table[column].astype("Int64")
     write_table(table, path)

@@ -8,6 +8,7 @@ from landscape.cli.sources import (
     MethodChoice,
     PointFiles,
     ProblemText,
+    ProveFlag,
     RootText,
     StartText,
     analysed,
@@ -20,6 +21,7 @@ def degeneracy(
     start: StartText = None,
     root: RootText = "large",
     method: MethodChoice = "auto",
+    prove: ProveFlag = False,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
@@ -29,9 +31,11 @@ def degeneracy(
     factorisation; quotient: a proof for minima; deflated: known symmetries projected out, then a certificate that nothing else is
     null; lowrank: all eigenvalues where one decay covers all parameters; lanczos: assumes nothing, slow; auto: reduction where it
     applies, else dense or lowrank by size, and deflated as a second, independent route. Routes that disagree are undecided.
-    A count that is not certain is not stated (exit code 1). With --json one point is an object, several are a list in "reports".
+    Counts of named structures and of small cores are proved in ball arithmetic, with --prove those of any linear point. A count
+    that is not certain is not stated (exit code 1), and of a point that is not critical only the Hessian at the point itself is
+    shown. With --json one point is an object, several are a list in "reports".
     """
-    reports = [analysed(point, problem, start, root, method, device) for point in points or (None,)]
+    reports = [analysed(point, problem, start, root, method, device, prove) for point in points or (None,)]
     if json:
         print_json(reports[0].as_dict() if len(reports) == 1 else {"reports": [report.as_dict() for report in reports]})
     else:

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 from cyclopts import Parameter
 
-from landscape.cli import DONE
-from landscape.cli.output import PICTURES, TABLES, check_output, print_json, write_table
+from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.output import PICTURES, TABLES, check_output, print_json, warn, write_table
 from landscape.cli.sources import JsonFlag
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
     from landscape.phase import PhaseDiagram
 
-_MARKS = {"no DNC point": ".", "saddle": "s", "local minimum": "m", "best known": "B"}
+_MARKS = {"no DNC point": ".", "saddle": "s", "local minimum": "m", "best known": "B", "undecided": "?"}
 
 
 def phase(
@@ -31,8 +31,8 @@ def phase(
 ) -> int:
     """Draw the phase diagram of deep neural collapse over two settings, with its exact thresholds.
 
-    A letter for each cell: B the best known point, m a local minimum, s a saddle, . no DNC point. "Best known" is against all
-    partitions, a polygon, codes and pairs+apex; a lower point of no such family may exist.
+    A letter for each cell: B the best known point, m a local minimum, s a saddle, . no DNC point, ? undecided (exit code 1).
+    "Best known" is against all partitions, a polygon, codes and pairs+apex; a lower point of no such family may exist.
     """
     from landscape.notation import parse_range, parse_steps
     from landscape.phase import Setting, phase_diagram
@@ -66,7 +66,10 @@ def phase(
         print_json([cell.as_dict() for row in diagram.cells for cell in row])
     else:
         _print(diagram)
-    return DONE
+    undecided = [cell for row in diagram.cells for cell in row if cell.reason]
+    for cell in undecided:
+        warn(f"{cell.problem}: {cell.reason}")
+    return NOT_AS_ASKED if undecided else DONE
 
 
 def _print(diagram: "PhaseDiagram") -> None:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
 from landscape.cli.output import check_output, print_json, print_lines, warn
-from landscape.cli.sources import DeviceText, JsonFlag, MethodChoice, checked_device
+from landscape.cli.sources import DeviceText, JsonFlag, MethodChoice, ProveFlag, checked_device
 
 
 def report(
@@ -19,6 +19,7 @@ def report(
     *,
     out: Annotated[Path, Parameter(help="The page: .html.")],
     method: MethodChoice = "auto",
+    prove: ProveFlag = False,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
@@ -28,20 +29,22 @@ def report(
     be left out; the page says which and is written all the same.
     """
     check_output(out, (".html",))
+    from landscape.proved import Effort
     from landscape.report import Examined, Folder, folder_page, point_page, printable, write_page
 
     device = checked_device(device)
-    chosen = [] if method == "auto" else ["--method", method]
+    chosen = [*([] if method == "auto" else ["--method", method]), *(["--prove"] if prove else [])]
+    effort: Effort = "any" if prove else "small"
     command = shlex.join(["landscape", "report", printable(source), "--out", printable(out), *chosen])
     if source.is_dir():
         with _progress() as watch:
-            folder = Folder.at(source, method, device, watch)
+            folder = Folder.at(source, method, device, watch, effort)
         write_page(folder_page(folder, command), out)
         reasons = [f"{name}: {reason}" for name, reason in folder.left_out]
         reasons += [f"{each.name}: {each.report.reason}" for each in folder.points if not each.report.resolved]
         number = len(folder.points)
     else:
-        examined = Examined.at(source, method, device)
+        examined = Examined.at(source, method, device, effort=effort)
         write_page(point_page(examined, command), out)
         reasons, number = [examined.report.reason] if examined.report.reason else [], 1
     if json:

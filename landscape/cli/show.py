@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from landscape.cli import DONE
 from landscape.cli.output import print_json, print_lines
-from landscape.cli.sources import JsonFlag, loaded
+from landscape.cli.sources import JsonFlag
 from landscape.objective import Objective, class_means
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ def show(
     json: JsonFlag = False,
 ) -> int:
     """Print what a saved point is and where it came from."""
-    saved = loaded(point, "cpu")
+    from landscape.point import CriticalPoint
+    from landscape.point_file import PointFile
+
+    file = PointFile.read(point)
+    saved = CriticalPoint.of_file(file)
     origin = saved.origin
     if plot is not None:
         _draw(saved, plot)
@@ -33,6 +37,8 @@ def show(
                 "gradient_norm": saved.gradient_norm,
                 "outcome": saved.outcome.name.lower(),
                 "steps": saved.steps,
+                "format": file.header["format"],
+                "seal": file.seal,
                 "origin": {
                     "start": origin.start,
                     "methods": list(origin.methods),
@@ -42,7 +48,7 @@ def show(
             }
         )
         return DONE
-    print_lines(saved.rows())
+    print_lines([*saved.rows(), ("seal", file.seal or f"none: format {file.header['format']} has no checksum of its header")])
     return DONE
 
 

@@ -64,7 +64,7 @@ def solve(
     """Find a critical point and save it.
 
     Descent (ptc, gd, lbfgs; softplus for ReLU) decides which point; a Newton polish follows. Ctrl-C saves what was reached, to
-    be continued with --start FILE.
+    be continued with --start FILE; then loss, gradient and structure before and after are printed, and how far it moved.
     """
     from landscape.point import Origin, Outcome
     from landscape.solver import solve as run
@@ -76,6 +76,7 @@ def solve(
     sizes = given_sizes(classes, samples, class_sizes)
     given = {"width": width, "depth": depth, "decay": decay, "loss": loss, "activation": activation, "classes": sizes}
     given |= {"root": root, "init-scale": init_scale}
+    before: CriticalPoint | None = None
     if Path(start).suffix == ".safetensors":
         named = [name for name, value in given.items() if value is not None]
         if named:
@@ -94,7 +95,7 @@ def solve(
     diverged = point.outcome is Outcome.DIVERGED
     if not diverged:
         point.save(out)
-    _print(point, None if diverged else out, json)
+    _print(point, before, None if diverged else out, json)
     if point.outcome is Outcome.CONVERGED:
         return DONE
     warn(f"not critical: {point.outcome.value}{'; nothing was saved' if diverged else ''}")
@@ -148,7 +149,12 @@ def _methods(method: MethodChoice, learning_rate: float, max_steps: int | None) 
     return (settings,) if method == "newton" else (settings, Newton())
 
 
-def _print(point: "CriticalPoint", out: Path | None, json: bool) -> None:
+def _print(point: "CriticalPoint", before: "CriticalPoint | None", out: Path | None, json: bool) -> None:
+    import math
+
+    from landscape.solver import Move
+
+    move = None if before is None else Move.of(before, point)
     facts = {
         "out": None if out is None else str(out),
         "loss": point.loss,
@@ -159,9 +165,8 @@ def _print(point: "CriticalPoint", out: Path | None, json: bool) -> None:
         "parameters": point.problem.parameters,
     }
     if json:
-        import math
-
-        print_json({key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in facts.items()})
+        finite = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in facts.items()}
+        print_json(finite | (move.as_dict() if move else {}))
     else:
         rows = [(key.replace("_", " "), "none" if value is None else f"{value}") for key, value in facts.items()]
-        print_lines([("problem", str(point.problem)), *rows])
+        print_lines([("problem", str(point.problem)), *(move.rows() if move else []), *rows])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from landscape.point import CriticalPoint
     from landscape.problem import Problem
     from landscape.reduction import Core
+    from landscape.structures import Structure
 
 
 def whole_number(type_: object, tokens: Sequence[Token]) -> int:
@@ -38,6 +39,7 @@ ProblemText = Annotated[str | None, Parameter(help="Instead of a file: K=10,n=5,
 StartText = Annotated[str | None, Parameter(help="With --problem: dnc, pairs, apex or partition:6,2,2.")]
 RootText = Annotated[RootChoice, Parameter(help="Which scale of an analytic point; the small root is a saddle.")]
 OptionalRoot = Annotated[RootChoice | None, Parameter(help="Of an analytic start: large (default) or small, a saddle.")]
+ProveFlag = Annotated[bool, Parameter(name="--prove", negative="", help="Prove the counts in ball arithmetic, whatever it takes.")]
 JsonFlag = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
 SwapText = Annotated[
     str | None,
@@ -47,12 +49,21 @@ DeviceText = Annotated[str, Parameter(help="cpu, cuda or cuda:1.")]
 
 
 def analysed(
-    point: Path | None, problem: str | None, start: str | None, root: RootChoice, method: MethodChoice, device: str
+    point: Path | None,
+    problem: str | None,
+    start: str | None,
+    root: RootChoice,
+    method: MethodChoice,
+    device: str,
+    prove: bool = False,
 ) -> "DegeneracyReport":
-    """Returns the report of a saved point, or of an analytic one that is never written out."""
+    """Returns the report of a saved point, or of an analytic one that is never written out; --prove proves what it can."""
     from landscape.degeneracy import analyse
+    from landscape.proved import Wanted, named_groups
 
-    return analyse(_source(point, problem, start, root, device), method)
+    source, structure = _source(point, problem, start, root, device)
+    groups = None if structure is None else named_groups(source.problem, structure)
+    return analyse(source, method, Wanted("any" if prove else "small", groups))
 
 
 def placed(point: Path | None, problem: str | None, start: str | None, root: RootChoice, device: str) -> "tuple[Problem, Tensor]":
@@ -65,7 +76,7 @@ def placed(point: Path | None, problem: str | None, start: str | None, root: Roo
 
     from landscape.point import CriticalPoint
 
-    source = _source(point, problem, start, root, device)
+    source, _ = _source(point, problem, start, root, device)
     if isinstance(source, CriticalPoint):
         return source.problem, source.theta
     model = source.problem
@@ -74,13 +85,16 @@ def placed(point: Path | None, problem: str | None, start: str | None, root: Roo
     return model, source.embed([torch.eye(model.width, source.rank, dtype=torch.float64)] * model.depth).to(checked_device(device))
 
 
-def _source(point: Path | None, problem: str | None, start: str | None, root: RootChoice, device: str) -> "CriticalPoint | Core":
+def _source(
+    point: Path | None, problem: str | None, start: str | None, root: RootChoice, device: str
+) -> "tuple[CriticalPoint | Core, Structure | None]":
+    """Returns the point, and the structure that an analytic one was made from."""
     if (point is None) == (problem is None):
         raise InputError("expected either a point file or --problem with --start, got both or neither")
     if point is not None:
         if start is not None:
             raise InputError("expected --start only with --problem: a saved point has its own")
-        return loaded(point, device)
+        return loaded(point, device), None
     from landscape.notation import parse_problem, parse_structure
     from landscape.reduction import Core
     from landscape.structures import analytic
@@ -89,7 +103,8 @@ def _source(point: Path | None, problem: str | None, start: str | None, root: Ro
     if start is None:
         raise InputError("expected --start dnc, pairs, apex or partition:6,2,2 with --problem")
     model = parse_problem(problem)
-    return Core.from_form(model, analytic(model, parse_structure(start, root)))
+    structure = parse_structure(start, root)
+    return Core.from_form(model, analytic(model, structure)), structure
 
 
 def given_sizes(classes: int | None, samples: int | None, class_sizes: str | None) -> tuple[int, ...] | None:

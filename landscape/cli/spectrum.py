@@ -38,7 +38,8 @@ def spectrum(
     """Write or draw the Hessian spectrum of critical points; without --out and --plot, print it.
 
     reduction, dense and lowrank give all eigenvalues. slq is an estimate with error bars by stochastic Lanczos quadrature;
-    pyhessian prints what PyHessian 0.1 (repaired) says beside all eigenvalues.
+    pyhessian prints what PyHessian 0.1 (repaired) says beside all eigenvalues. Of a point that is not critical enough, what is
+    shown is the Hessian at the point itself, if the model is small or with --method dense (exit code 1).
     """
     if method == "slq" or method == "pyhessian":
         from landscape.cli.spectrum_estimates import print_estimates
@@ -60,7 +61,7 @@ def spectrum(
         print_json(objects[0] if len(objects) == 1 else {"reports": objects})
     elif out is None and plot is None:
         for report in known:
-            print(f"# {report.structure}, {report.problem}")
+            print(f"# {_title(report)}, {report.problem}")
             print(f"{'eigenvalue':>16}  {'multiplicity':>12}")
             for value, times in _atoms(report):
                 print(f"{value:>16.9e}  {times:>12}")
@@ -75,13 +76,23 @@ def _refuse_files(method: str, *paths: Path | None) -> None:
         raise InputError(f"expected --method reduction, dense or lowrank with --out and --plot, got the estimate {method}")
 
 
+def _title(report: "DegeneracyReport") -> str:
+    return report.structure if report.critical else "Hessian at the point itself: not a critical point"
+
+
 def _atoms(report: "DegeneracyReport") -> list[tuple[float, int]]:
     return [] if report.spectrum is None else report.spectrum.atoms()
 
 
 def _as_dict(report: "DegeneracyReport") -> dict[str, object]:
     spectrum = None if report.spectrum is None else [list(atom) for atom in _atoms(report)]
-    return {"structure": report.structure, "method": report.method, "resolved": report.resolved, "spectrum": spectrum}
+    return {
+        "structure": report.structure,
+        "critical": report.critical,
+        "method": report.method,
+        "resolved": report.resolved,
+        "spectrum": spectrum,
+    }
 
 
 def _write(atoms: list[tuple[float, int]], path: Path) -> None:
@@ -94,7 +105,7 @@ def _draw(reports: list["DegeneracyReport"], path: Path) -> None:
     from landscape.plot import COLUMN_WIDTH, draw_spectra, new_figure, save_figure
 
     figure, axes = new_figure(columns=len(reports), width=COLUMN_WIDTH * len(reports))
-    names = [f"{report.structure} (rank {report.rank})" for report in reports]
+    names = [f"{report.structure} (rank {report.rank})" if report.critical else _title(report) for report in reports]
     titles = [f"{name} #{place}" if names.count(name) > 1 else name for place, name in enumerate(names, 1)]
     spectra = {title: report.spectrum for title, report in zip(titles, reports, strict=True) if report.spectrum is not None}
     radii = {title: report.zeros.cutoff for title, report in zip(titles, reports, strict=True) if report.zeros is not None}

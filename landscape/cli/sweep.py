@@ -120,7 +120,8 @@ def _without_record(jobs: "list[Job]", out: Path) -> "list[Job]":
     Raises:
         InputError: If the folder is one that the sweep itself would refuse.
     """
-    from landscape.sweep.records import Archive, Damaged
+    from landscape.sweep.records import Archive
+    from landscape.tensor_file import Damaged
 
     archive, missing = Archive.planned(out.absolute()), []
     if archive is None:

@@ -12,13 +12,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from landscape.curvature.krylov import estimate_norm, random_block, seeded
+from landscape.curvature.checks import require_memory, require_radius, require_symmetric
+from landscape.curvature.counted import Counted
+from landscape.curvature.krylov import estimate_norm, seeded
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity, count_zeros
 from landscape.curvature.operator import SymmetricOperator, dense
 from landscape.curvature.spectrum import eigenvalues, rounding_radius
-from landscape.errors import InputError
-
-_RANGE = 0.45  # exponent: beyond this power of the smallest and largest number of a dtype squares under- and overflow
 
 
 @runtime_checkable
@@ -38,54 +37,20 @@ def nullity(operator: SymmetricOperator, method: Counting, gradient_radius: floa
         method: `Dense`, `Inertia`, `QuotientCholesky`, `Deflated`, `LowRank` or `BlockLanczos`.
         gradient_radius: How far from zero a null eigenvalue may lie because the point is not exactly critical.
 
-    Raises:
-        InputError: If a product is not finite, the operator is not symmetric, or the radius is negative.
-    """
-    if not 0 <= gradient_radius < float("inf"):
-        raise InputError(f"expected a finite gradient radius >= 0, got {gradient_radius}")
-    require_symmetric(operator)
-    return method.count(operator, gradient_radius)
-
-
-def require_symmetric(operator: SymmetricOperator, seed: int = 0) -> None:
-    """Checks x'(Hy) = y'(Hx) on random vectors; an asymmetry of rank one and small entries can hide from it.
+    Returns:
+        The count; its `products` include those of the check. Not resolved where its own evidence contradicts it.
 
     Raises:
-        InputError: If the dtype is no real floating point, a product is not finite or of another shape or so large or small that
-            its square leaves the range of the dtype, or the operator is not symmetric to rounding.
+        InputError: If any product is not finite, the operator is not symmetric, or the radius is negative or not finite.
     """
-    if operator.size == 0:
-        raise InputError("expected an operator of size >= 1, got 0")
-    if operator.like.dtype not in (torch.float64, torch.float32):
-        raise InputError(f"expected an operator in float64 or float32, got {operator.like.dtype}: convert it")
-    probes = random_block(operator, 4, seeded(seed, "symmetry"))
-    images = operator @ probes
-    if images.shape != probes.shape:
-        raise InputError(f"expected products of shape {tuple(probes.shape)}, got {tuple(images.shape)}")
-    if not bool(torch.isfinite(images).all()):
-        raise InputError("expected finite products of the operator, got NaN or infinity: is the point finite?")
-    kind, largest = torch.finfo(images.dtype), float(images.abs().max())
-    low, high = kind.tiny**_RANGE, kind.max**_RANGE
-    if largest and not low < largest < high:
-        raise InputError(f"expected an operator of norm between {low:.0e} and {high:.0e}, got about {largest:.0e}: scale it")
-    form = probes.mT @ images
-    asymmetry = float((form - form.mT).abs().max())
-    scale = float(probes.norm(dim=0).max() * images.norm(dim=0).max())
-    if asymmetry > 1e3 * torch.finfo(images.dtype).eps * scale:
-        raise InputError(f"expected a symmetric operator, got x'Hy and y'Hx that differ by {asymmetry:.1e} of {scale:.1e}")
-
-
-def require_positive(**settings: int | None) -> None:
-    """Raises InputError if a setting that counts something is below 1; None stands for a default."""
-    for name, value in settings.items():
-        if value is not None and value < 1:
-            raise InputError(f"expected {name} >= 1, got {value}")
-
-
-def require_memory(needed: float, bound: float | None, remedy: str) -> None:
-    """Raises InputError if a method needs more bytes than its settings allow."""
-    if bound is not None and needed > bound:
-        raise InputError(f"expected a memory bound of at least {needed / 1e9:.3g} GB, got {bound / 1e9:.3g} GB: {remedy}")
+    require_radius(gradient_radius)
+    counted = Counted.of(operator)
+    before = counted.products
+    require_symmetric(counted)
+    checked = counted.products - before
+    result = method.count(counted, gradient_radius)
+    counted.require_finite()
+    return replace(result, products=result.products + checked).checked(operator.size)
 
 
 @dataclass(frozen=True)
@@ -102,8 +67,10 @@ class Dense:
         """Counts from the whole spectrum."""
         needed = 3.0 * operator.size**2 * operator.like.element_size()
         require_memory(needed, self.memory, "use Deflated or LowRank")
-        result = count_zeros(eigenvalues(operator), gradient_radius)
-        return replace(result, products=operator.size, method="dense")
+        counted = Counted.of(operator)
+        before = counted.products
+        result = count_zeros(eigenvalues(counted), gradient_radius)
+        return replace(result, products=counted.products - before, method="dense")
 
 
 @dataclass(frozen=True)
@@ -126,35 +93,46 @@ class Inertia:
         """Counts from the inertia at four shifts."""
         size = operator.size
         require_memory(3.0 * size**2 * operator.like.element_size(), self.memory, "use Deflated or LowRank")
-        matrix = dense(operator)
-        norm = estimate_norm(operator, self.seed)
+        counted = Counted.of(operator)
+        before = counted.products
+        matrix = dense(counted)
+        norm = estimate_norm(counted, self.seed)
         rounding = rounding_radius(size, norm, matrix.dtype)
         cutoff = rounding + gradient_radius
-        if cutoff == 0:  # the zero matrix
-            return Nullity(size, 0, 0, 0.0, 0.0, float("inf"), products=size, method="inertia")
-        below, errors = [], []
-        for shift in (-UNDECIDED_FACTOR * cutoff, -cutoff, cutoff, UNDECIDED_FACTOR * cutoff):
-            negative, error = _negative_pivots(matrix, shift, self.seed)
-            below.append(negative)
-            errors.append(error)
-        count, zone = below[2] - below[1], below[3] - below[0]
-        sound = below == sorted(below) and max(errors) <= cutoff / 2
-        reason = "" if sound else f"backward error {max(errors):.1e} of the factorisation against a zero radius of {cutoff:.1e}"
-        if zone > count:
-            reason = f"{zone - count} eigenvalues within {UNDECIDED_FACTOR:g} times the zero radius"
-        return Nullity(
-            count=count,
-            negative=below[1],
-            undecided=zone - count,
+        start = Nullity(
+            count=size,
+            negative=0,
+            undecided=0,
             cutoff=cutoff,
-            largest_zero=cutoff if count else 0.0,
-            smallest_nonzero=UNDECIDED_FACTOR * cutoff if zone == count else cutoff,
+            largest_zero=0.0,
+            smallest_nonzero=float("inf"),
             rounding=rounding,
             gradient=gradient_radius,
             norm=norm,
-            products=size,
+            products=counted.products - before,
             seed=self.seed,
             method="inertia",
+        )
+        return start if cutoff == 0 else self._at_shifts(matrix, start).checked(size)  # 0 is the zero matrix
+
+    def _at_shifts(self, matrix: Float[Tensor, "p p"], start: Nullity) -> Nullity:
+        """Returns the count with what the inertia at the four shifts says, and why it is not sound where it is not."""
+        cutoff = start.cutoff
+        shifts = (-UNDECIDED_FACTOR * cutoff, -cutoff, cutoff, UNDECIDED_FACTOR * cutoff)
+        below, errors = zip(*(_negative_pivots(matrix, shift, self.seed) for shift in shifts), strict=True)
+        count, zone = below[2] - below[1], below[3] - below[0]
+        sound = list(below) == sorted(below) and all(error <= cutoff / 2 for error in errors)
+        listed = ", ".join(f"{error:.1e}" for error in errors)
+        reason = "" if sound else f"backward errors {listed} of the factorisations against a zero radius of {cutoff:.1e}"
+        if zone > count:
+            reason = f"{zone - count} eigenvalues within {UNDECIDED_FACTOR:g} times the zero radius"
+        return replace(
+            start,
+            count=count,
+            negative=below[1],
+            undecided=zone - count,
+            largest_zero=cutoff if count else 0.0,
+            smallest_nonzero=UNDECIDED_FACTOR * cutoff if zone == count else cutoff,
             sharp=False,
             certified=sound,
             reason=reason,

@@ -20,12 +20,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.counting import require_memory, require_positive
-from landscape.curvature.krylov import RitzRun, Sweep, estimate_norm, orthonormal, random_block, seeded, solve_runs, sweep
+from landscape.curvature.checks import require_memory, require_positive
+from landscape.curvature.counted import Counted
+from landscape.curvature.krylov import (
+    RitzRun,
+    Sweep,
+    eigenpairs,
+    estimate_norm,
+    orthonormal,
+    random_block,
+    seeded,
+    solve_runs,
+    sweep,
+)
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity
 from landscape.curvature.operator import SymmetricOperator
-from landscape.curvature.quotient import Projector, Quotient, null_evidence
+from landscape.curvature.projection import Projector
+from landscape.curvature.quotient import Quotient, null_evidence
 from landscape.curvature.spectrum import rounding_radius
+from landscape.tolerances import MISSED
 
 INDEPENDENT = 1e-5  # singular value of unit Ritz vectors above which they count as independent; noise is far below
 POLISH = 12  # steps that may follow a certificate so that the smallest non-zero eigenvalue is known and not just bounded
@@ -83,7 +96,7 @@ def absence(runs: list[RitzRun], dimension: int, norm: float, eps: float) -> Abs
 
 
 def unsettled(operator: SymmetricOperator, gradient_radius: float, seed: int, method: str) -> Nullity:
-    """Returns a count at its start: the zero radius from the estimated norm, nothing found, the products of both checks spent."""
+    """Returns a count at its start: the zero radius from the estimated norm, and nothing found."""
     norm = estimate_norm(operator, seed)
     rounding = rounding_radius(operator.size, norm, operator.like.dtype)
     return Nullity(
@@ -96,7 +109,6 @@ def unsettled(operator: SymmetricOperator, gradient_radius: float, seed: int, me
         rounding=rounding,
         gradient=gradient_radius,
         norm=norm,
-        products=26 + 4,
         seed=seed,
         method=method,
     )
@@ -124,28 +136,36 @@ class Deflated:
     projector: Projector | None = None
     probes: int = 8
     steps: int = 400
-    delta: float = 1e-9
+    delta: float = MISSED
     index: bool = True
     rounds: int = 40
     memory: float = 4e9
     seed: int = 0
 
     def count(self, operator: SymmetricOperator, gradient_radius: float) -> Nullity:
-        """Counts by deflation and certificate."""
+        """Counts by deflation and certificate.
+
+        Raises:
+            InputError: If a setting is too small, a product is not finite, or the projector is none or of another rank.
+        """
         require_positive(probes=self.probes, steps=self.steps, rounds=self.rounds)
+        counted = Counted.of(operator)
+        before = counted.products
+        result = self._count(counted, gradient_radius)
+        counted.require_finite()
+        return replace(result, products=counted.products - before).checked(operator.size)
+
+    def _count(self, operator: Counted, gradient_radius: float) -> Nullity:
         start = unsettled(operator, gradient_radius, self.seed, "deflated")
         start = replace(start, count=self.projector.rank if self.projector else 0, sharp=self.projector is None)
         if start.norm == 0:
             return replace(start, count=operator.size, negative=0)
+        if not start.checked(operator.size).certified:  # a radius near the norm: everything would be found, and locked
+            return start
         if self.projector is not None:
             evidence = null_evidence(operator, self.projector, self.seed)
-            start = replace(
-                start,
-                largest_zero=evidence.radius,
-                delta=evidence.delta,
-                products=start.products + evidence.products,
-            )
-            if evidence.radius > start.cutoff:
+            start = replace(start, largest_zero=evidence.radius, delta=evidence.delta)
+            if not evidence.radius <= start.cutoff:
                 reason = f"the given space is null only to {evidence.radius:.1e}, the zero radius is {start.cutoff:.1e}"
                 return replace(start, certified=False, reason=reason)
         return self.certify(operator, start, operator.like.new_zeros(operator.size, 0))
@@ -157,6 +177,9 @@ class Deflated:
             operator: The operator.
             so_far: What is known: the rank of the projector and the locked vectors are counted in it.
             locked: Orthonormal, in the complement of the projector.
+
+        Returns:
+            The count with what was found. Its `products` are those of `so_far`: whoever wraps the operator in `Counted` adds up.
         """
         return _Search(self, operator, so_far.norm, seeded(self.seed, "absence")).zeros(so_far, locked)
 
@@ -169,7 +192,6 @@ class _Round:
     certified: bool
     found: Float[Tensor, "p m"]
     exhausted: bool  # every probe gave an independent direction: there may be more
-    products: int
 
 
 @dataclass(frozen=True)
@@ -188,14 +210,12 @@ class _Search:
         for _ in range(self.settings.rounds):
             quotient = Quotient(self.operator, self.settings.projector, locked, self.norm / 2)
             outcome = self._round(quotient, probes, zone, negative=False)
-            so_far = replace(so_far, products=so_far.products + outcome.products)
             if outcome.certified:
                 return self._finish(so_far, outcome.absence, locked)
             if outcome.found.shape[1] == 0:
                 break
             kept, values = self._rayleigh(outcome.found, zone)
-            so_far = replace(so_far, products=so_far.products + outcome.found.shape[1])
-            doubtful = int((values.abs() > so_far.cutoff).sum())
+            doubtful = len(values) - int((values.abs() <= so_far.cutoff).sum())
             if doubtful or kept.shape[1] == 0:
                 reason = f"{doubtful} eigenvalues within {UNDECIDED_FACTOR:g} times the zero radius; at least so many"
                 return replace(so_far, undecided=max(doubtful, 1), reason=reason)
@@ -216,12 +236,8 @@ class _Search:
         if locked.shape[1]:
             values, coupling = self._coupling(locked)
             largest = float(values.abs().max()) + coupling**2 / last.half_width
-            result = replace(
-                result,
-                largest_zero=max(result.largest_zero, largest),
-                products=result.products + locked.shape[1],
-            )
-            if largest > result.cutoff or coupling > last.half_width / 2:
+            result = replace(result, largest_zero=max(result.largest_zero, largest))
+            if not (largest <= result.cutoff and coupling <= last.half_width / 2):
                 return replace(result, undecided=1, reason=f"a zero found by probes is null only to {largest:.1e}")
         if last.above:
             return replace(result, negative=0)
@@ -237,7 +253,6 @@ class _Search:
         for _ in range(self.settings.rounds):
             quotient = Quotient(self.operator, self.settings.projector, locked, self.norm / 2)
             outcome = self._round(quotient, probes, UNDECIDED_FACTOR * result.cutoff, negative=True)
-            result = replace(result, products=result.products + outcome.products)
             if outcome.certified:
                 negative = locked[:, zeros:]
                 values, coupling = self._coupling(negative)
@@ -262,7 +277,7 @@ class _Search:
         runs = Sweep.begin(quotient.clean(random_block(quotient, probes, self.generator)))
         nothing = quotient.like.new_zeros(quotient.size, 0)
         if quotient.dimension == 0:
-            return _Round(absence([], 0, self.norm, eps), True, nothing, False, 0)
+            return _Round(absence([], 0, self.norm, eps), True, nothing, False)
         enough = most
         while True:
             steps = min(max(4, runs.steps // 4), most - runs.steps)
@@ -279,7 +294,7 @@ class _Search:
             if clear and verdict.delta <= self.settings.delta:
                 enough = min(enough, runs.steps + POLISH)
                 if verdict.sharp or over or runs.steps >= enough:
-                    return _Round(verdict, True, nothing, False, probes * runs.steps)
+                    return _Round(verdict, True, nothing, False)
                 continue
             wanted = [_converged(run, zone, negative, self.norm, eps) for run in solved]
             if all(len(each) for each in wanted) or (over and any(len(each) for each in wanted)):
@@ -289,15 +304,15 @@ class _Search:
                 ]
                 block = torch.cat(vectors, dim=1)
                 found = orthonormal(quotient.clean(block / block.norm(dim=0)), INDEPENDENT)
-                return _Round(verdict, False, found, found.shape[1] >= probes, probes * runs.steps)
+                return _Round(verdict, False, found, found.shape[1] >= probes)
             if over:
-                return _Round(verdict, False, nothing, False, probes * runs.steps)
+                return _Round(verdict, False, nothing, False)
 
     def _rayleigh(self, found: Float[Tensor, "p m"], zone: float) -> tuple[Float[Tensor, "p k"], Float[Tensor, " k"]]:
         """Returns the Ritz vectors of a found space that are null to within the zone, and their values."""
         image = self.operator @ found
         form = found.mT @ image
-        values, rotation = torch.linalg.eigh((form + form.mT) / 2)
+        values, rotation = eigenpairs(form)
         residuals = (image @ rotation - found @ (rotation * values)).norm(dim=0)
         inside = (values.abs() <= zone) & (residuals <= zone)
         return (found @ rotation)[:, inside], values[inside]
@@ -309,7 +324,7 @@ class _Search:
         """
         image = self.operator @ vectors
         form = vectors.mT @ image
-        return torch.linalg.eigvalsh((form + form.mT) / 2), float((image - vectors @ form).norm())
+        return eigenpairs(form)[0], float((image - vectors @ form).norm())
 
 
 def _converged(run: RitzRun, zone: float, negative: bool, norm: float, eps: float) -> Tensor:

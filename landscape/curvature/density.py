@@ -21,7 +21,8 @@ from jaxtyping import Float
 from scipy.special import stdtrit
 from torch import Tensor
 
-from landscape.curvature.counting import require_positive, require_symmetric
+from landscape.curvature.checks import require_positive, require_symmetric
+from landscape.curvature.counted import Counted
 from landscape.curvature.krylov import RitzRun, Sweep, random_block, seeded, solve_runs, sweep
 from landscape.curvature.operator import SymmetricOperator
 from landscape.errors import InputError
@@ -232,16 +233,18 @@ def density(operator: SymmetricOperator, settings: Quadrature) -> Density:
             finite.
     """
     require_positive(steps=settings.steps, together=settings.together)
-    require_symmetric(operator, settings.seed)
-    if settings.probes < FEWEST:
+    counted = Counted.of(operator)
+    before = counted.products
+    require_symmetric(counted, settings.seed)
+    if not settings.probes >= FEWEST:
         raise InputError(f"expected at least {FEWEST} probes, without which there is no error bar, got {settings.probes}")
     generator = seeded(settings.seed, "density")
     steps = min(settings.steps, operator.size)
     runs: list[RitzRun] = []
     while len(runs) < settings.probes:
         count = min(settings.together, settings.probes - len(runs))
-        runs += solve_runs(sweep(operator, Sweep.begin(random_block(operator, count, generator)), steps))
-    return Density(tuple(runs), operator.size, settings.probes * steps + 4)
+        runs += solve_runs(sweep(counted, Sweep.begin(random_block(operator, count, generator)), steps))
+    return Density(tuple(runs), operator.size, counted.products - before)
 
 
 def _mass(run: RitzRun, low: float, high: float) -> tuple[float, float]:

@@ -11,9 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.counting import require_positive, require_symmetric
+from landscape.curvature.checks import require_positive, require_symmetric
+from landscape.curvature.counted import Counted
 from landscape.curvature.krylov import (
     Sweep,
+    eigenpairs,
     extend,
     noise_floor,
     orthonormal,
@@ -23,7 +25,7 @@ from landscape.curvature.krylov import (
     sweep,
     without,
 )
-from landscape.curvature.operator import SymmetricOperator
+from landscape.curvature.operator import SymmetricOperator, require_finite
 from landscape.display import brief
 from landscape.errors import InputError
 
@@ -95,20 +97,22 @@ def extremes(operator: SymmetricOperator, settings: Extremes) -> BothEnds:
     if not 1 <= count <= size:
         raise InputError(f"expected 1 to {size} eigenpairs at an end (the size of the operator), got {count}")
     require_positive(block=settings.block, restarts=settings.restarts)
-    require_symmetric(operator, settings.seed)
+    operator = counted = Counted.of(operator)
+    before = counted.products
+    require_symmetric(counted, settings.seed)
     generator = seeded(settings.seed, "extremes")
     width = min(settings.block or count + 4, size)
     limit = min(8 * width, size)
     block = orthonormal(random_block(operator, width, generator))
     basis, projected, residual = block[:, :0], block.new_zeros(0, 0), block
-    products, norm = 0, 0.0
+    norm = 0.0
     for restart in range(settings.restarts):
         while basis.shape[1] < limit:
             block = _next_block(operator, basis, residual, noise_floor(norm, basis.dtype), generator)[:, : limit - basis.shape[1]]
             basis, projected, residual = extend(operator, basis, projected, block)
-            products += block.shape[1]
+            require_finite(projected)
             norm = max(norm, float(torch.linalg.matrix_norm(projected, 2)))
-        values, coordinates = torch.linalg.eigh(projected)
+        values, coordinates = eigenpairs(projected)
         errors = (residual @ coordinates[len(values) - residual.shape[1] :]).norm(dim=0)
         outer = torch.cat([errors[:count], errors[-count:]])
         if basis.shape[1] >= size or restart + 1 == settings.restarts or bool((outer <= settings.tolerance * norm).all()):
@@ -118,7 +122,8 @@ def extremes(operator: SymmetricOperator, settings: Extremes) -> BothEnds:
         basis, projected = basis @ coordinates[:, keep], values[keep].diag()
     ends = [slice(len(values) - count, None), slice(0, count)]
     pairs = [_pairs(operator, basis @ coordinates[:, end], settings.tolerance * norm) for end in ends]
-    return BothEnds(_reversed(pairs[0]), pairs[1], products + 2 * count + 4)
+    counted.require_finite()
+    return BothEnds(_reversed(pairs[0]), pairs[1], counted.products - before)
 
 
 def seen_from(operator: SymmetricOperator, start: Float[Tensor, " p"], steps: int, tolerance: float) -> BothEnds:
@@ -134,6 +139,8 @@ def seen_from(operator: SymmetricOperator, start: Float[Tensor, " p"], steps: in
         steps: At most.
         tolerance: Residual at which a pair has converged, relative to the norm of the operator.
     """
+    operator = counted = Counted.of(operator)
+    before = counted.products
     runs = sweep(operator, Sweep.begin(start.unsqueeze(1)), min(_STRIDE, operator.size, steps))
     while True:
         (run,) = solve_runs(runs)
@@ -146,7 +153,8 @@ def seen_from(operator: SymmetricOperator, start: Float[Tensor, " p"], steps: in
     near = [(run.values - run.values[end]).abs() <= _COPIES * limit for end in (-1, 0)]
     ends = [(run.coordinates[:, copies] @ run.coordinates[0, copies]).unsqueeze(1) for copies in near]
     top, bottom = (_pairs(operator, basis @ end.to(basis), limit) for end in ends)
-    return BothEnds(top, bottom, runs.steps + 2)
+    counted.require_finite()
+    return BothEnds(top, bottom, counted.products - before)
 
 
 def _next_block(operator: SymmetricOperator, basis: Tensor, residual: Tensor, floor: float, generator: torch.Generator) -> Tensor:
@@ -163,7 +171,7 @@ def _pairs(operator: SymmetricOperator, vectors: Tensor, tolerance: float) -> Ei
     vectors = torch.linalg.qr(vectors).Q
     image = operator @ vectors
     form = vectors.mT @ image
-    values, rotation = torch.linalg.eigh((form + form.mT) / 2)
+    values, rotation = eigenpairs(form)
     vectors = vectors @ rotation
     residuals = (image @ rotation - vectors * values).norm(dim=0)
     return Eigenpairs(values, vectors, residuals, bool((residuals <= 10 * tolerance).all()))

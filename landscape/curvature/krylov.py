@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from landscape.curvature.operator import SymmetricOperator
+from landscape.curvature.counted import Counted
+from landscape.curvature.operator import SymmetricOperator, require_finite
 from landscape.display import brief
 from landscape.errors import InputError
 
@@ -58,11 +59,26 @@ def orthonormal(block: Float[Tensor, "p k"], floor: float = 0.0) -> Float[Tensor
     """Returns an orthonormal basis of the directions of a block whose singular value exceeds `floor`.
 
     One decision on the host (the rank). A column of zeros is allowed; r may be 0.
+
+    Raises:
+        InputError: If an entry is not finite: a direction that is NaN exceeds no floor, and would be dropped in silence.
     """
     rotation, triangle = torch.linalg.qr(block)
+    require_finite(triangle)
     left, sizes, _ = torch.linalg.svd(triangle)
     rank = int((sizes > floor).sum())
     return rotation @ left[:, :rank]
+
+
+def eigenpairs(form: Float[Tensor, "k k"]) -> tuple[Float[Tensor, " k"], Float[Tensor, "k k"]]:
+    """Returns ascending eigenvalues and eigenvectors of the symmetric part of a projected operator.
+
+    Raises:
+        InputError: If an entry is not finite.
+    """
+    require_finite(form)
+    values, vectors = torch.linalg.eigh((form + form.mT) / 2)
+    return values, vectors
 
 
 @dataclass(frozen=True)
@@ -102,7 +118,7 @@ class Factorization:
 
     def ritz(self) -> tuple[Float[Tensor, " j"], Float[Tensor, "j j"], Float[Tensor, " j"]]:
         """Returns ascending Ritz values, their coordinates in the basis, and the norms of their residuals."""
-        values, coordinates = torch.linalg.eigh(self.projected)
+        values, coordinates = eigenpairs(self.projected)
         tail = self.residual.shape[1]
         norms = (self.residual @ coordinates[coordinates.shape[0] - tail :]).norm(dim=0)
         return values, coordinates, norms
@@ -114,7 +130,7 @@ def lanczos(operator: SymmetricOperator, settings: Lanczos) -> Factorization:
     Memory: `steps * block` vectors. Block directions that become dependent are dropped (their size is below rounding).
 
     Raises:
-        InputError: If the block is wider than the space.
+        InputError: If the block is wider than the space, or a product is not finite.
     """
     if not 1 <= settings.block <= operator.size:
         raise InputError(f"expected a block of 1 to {operator.size} columns (the size of the space), got {settings.block}")
@@ -122,8 +138,8 @@ def lanczos(operator: SymmetricOperator, settings: Lanczos) -> Factorization:
     start = orthonormal(random_block(operator, settings.block, generator))
     basis = start[:, :0]
     projected = start.new_zeros(0, 0)
-    products = restarts = 0
-    norm = 0.0
+    counted, restarts, norm = Counted.of(operator), 0, 0.0
+    before = counted.products
     residual = start
     for step in range(settings.steps):
         if step:
@@ -137,10 +153,10 @@ def lanczos(operator: SymmetricOperator, settings: Lanczos) -> Factorization:
             start = orthonormal(residual_basis, 0.5)
             if start.shape[1] == 0:  # the whole space is spanned
                 break
-        basis, projected, residual = extend(operator, basis, projected, start)
-        products += start.shape[1]
+        basis, projected, residual = extend(counted, basis, projected, start)
+        require_finite(projected)
         norm = max(norm, float(torch.linalg.matrix_norm(projected, 2)))
-    return Factorization(basis, projected, residual, products, restarts)
+    return Factorization(basis, projected, residual, counted.products - before, restarts)
 
 
 def extend(
@@ -262,8 +278,7 @@ def solve_runs(result: Sweep) -> list[RitzRun]:
         InputError: If a product of the operator was not finite.
     """
     alphas, betas = result.alpha.to("cpu", torch.float64), result.beta.to("cpu", torch.float64)
-    if not bool(torch.isfinite(alphas).all() & torch.isfinite(betas).all()):
-        raise InputError("expected finite products of the operator, got NaN or infinity: is the point finite?")
+    require_finite(torch.stack([alphas, betas]))
     runs = []
     for alpha, beta, alive in zip(alphas.mT, betas.mT, result.alive.cpu().mT, strict=True):
         ends = (~alive).nonzero()

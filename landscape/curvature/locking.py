@@ -9,24 +9,30 @@ memory by `basis` vectors plus what is locked. Convergence inside the spectrum i
 """
 
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from landscape.curvature.counting import require_memory, require_positive
+from landscape.curvature.checks import require_memory, require_positive
+from landscape.curvature.counted import Counted
 from landscape.curvature.deflation import INDEPENDENT, Deflated, unsettled
-from landscape.curvature.krylov import extend, noise_floor, orthonormal, random_block, seeded
+from landscape.curvature.krylov import eigenpairs, extend, noise_floor, orthonormal, random_block, seeded
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity
 from landscape.curvature.operator import SymmetricOperator
 from landscape.curvature.quotient import Quotient
 from landscape.display import brief
 from landscape.errors import InputError
+from landscape.store import replacing
+from landscape.tensor_file import TensorFile
+from landscape.tolerances import MISSED
+
+_TENSORS = {"locked", "basis", "projected", "residual", "generator"}  # of a checkpoint
+_NUMBERS = {"products", "restarts", "finished", "run"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class BlockLanczos:
     restarts: int = 400
     memory: float = 8e9
     checkpoint: Path | None = None
-    delta: float = 1e-9
+    delta: float = MISSED
     seed: int = 0
 
     def count(self, operator: SymmetricOperator, gradient_radius: float) -> Nullity:
@@ -61,13 +67,19 @@ class BlockLanczos:
             InputError: If the memory bound or a setting is too small, or the checkpoint belongs to another run.
         """
         require_positive(block=self.block, basis=self.basis, restarts=self.restarts)
-        start = unsettled(operator, gradient_radius, self.seed, "block-lanczos")
+        counted = Counted.of(operator)
+        before = counted.products
+        start = unsettled(counted, gradient_radius, self.seed, "block-lanczos")
         if start.norm == 0:
-            return replace(start, count=operator.size, negative=0)
-        state = _Hunt(self, operator, start.norm, start.cutoff).run()
-        start = replace(start, count=state.locked.shape[1], products=start.products + state.products)
-        certificate = Deflated(delta=self.delta, seed=self.seed, memory=self.memory)
-        return certificate.certify(operator, start, state.locked)
+            start = replace(start, count=operator.size, negative=0)
+        elif start.checked(operator.size).certified:  # else the radius is near the norm: everything would be found, and locked
+            search = _Search(self, counted, start.norm, start.cutoff)
+            state, earlier = search.run()
+            certificate = Deflated(delta=self.delta, seed=self.seed, memory=self.memory)
+            start = certificate.certify(counted, replace(start, count=state.locked.shape[1]), state.locked)
+            before -= earlier
+        counted.require_finite()
+        return replace(start, products=counted.products - before).checked(operator.size)
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,7 @@ class State:
         projected: The operator on it.
         residual: What the next block is made from.
         generator: State of the random generator.
-        products: Spent so far.
+        products: Spent by the search so far, in all sessions; 0 while one runs, whose operator counts.
         restarts: Done so far.
         finished: Whether the search found nothing more.
     """
@@ -98,14 +110,18 @@ class State:
 
 
 def save(state: State, path: Path, run: dict[str, str | int]) -> None:
-    """Writes a state whole or not at all; `run` says which search it belongs to."""
-    tensors = {
-        name: getattr(state, name).contiguous().clone() for name in ("locked", "basis", "projected", "residual", "generator")
-    }
+    """Writes a state whole or not at all; `run` says which search it belongs to.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    tensors = {name: getattr(state, name).contiguous().clone() for name in sorted(_TENSORS)}
     numbers = {"products": state.products, "restarts": state.restarts, "finished": state.finished, "run": run}
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={"state": json.dumps(numbers, sort_keys=True)})
-    os.replace(partial, path)
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={"state": json.dumps(numbers, sort_keys=True)})
+        except SafetensorError as error:  # safetensors reports a full disk in its own type
+            raise InputError(f"cannot write {path}: {error}") from error
 
 
 def load(path: Path, run: dict[str, str | int], device: torch.device) -> State:
@@ -115,41 +131,50 @@ def load(path: Path, run: dict[str, str | int], device: torch.device) -> State:
         InputError: If it belongs to another search or cannot be read.
     """
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            numbers = json.loads(file.metadata()["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        with TensorFile.opened(path) as file:
+            numbers = json.loads(file.metadata["state"])
+            tensors = {name: file.tensor(name) for name in file.layouts}
+    except (KeyError, ValueError, RecursionError) as error:
         raise InputError(f"expected a checkpoint of BlockLanczos at {path}, got: {error}") from error
+    if not isinstance(numbers, dict) or set(numbers) != _NUMBERS or set(tensors) != _TENSORS:
+        raise InputError(f"expected a checkpoint of BlockLanczos at {path}, got one of something else: remove it")
     if numbers["run"] != run:
         raise InputError(f"expected a checkpoint of the run {run}, got one of {numbers['run']}: remove {path} or resume that run")
-    generator = tensors.pop("generator")
-    moved = {name: tensor.to(device) for name, tensor in tensors.items()}
-    return State(**moved, generator=generator, **{name: numbers[name] for name in ("products", "restarts", "finished")})
+    locked, basis, projected, residual = (tensors[name].to(device) for name in ("locked", "basis", "projected", "residual"))
+    progress = (numbers["products"], numbers["restarts"], numbers["finished"])
+    return State(locked, basis, projected, residual, tensors["generator"], *progress)
 
 
 @dataclass(frozen=True)
-class _Hunt:
+class _Search:
     """The search of one count."""
 
     settings: BlockLanczos
-    operator: SymmetricOperator
+    operator: Counted
     norm: float
     cutoff: float
 
-    def run(self) -> State:
-        """Locks null vectors until a fresh block finds none, or the restarts are used up."""
-        path = self.settings.checkpoint
+    def run(self) -> tuple[State, int]:
+        """Locks null vectors until a fresh block finds none, or the restarts are used up.
+
+        Returns:
+            Where the search stands, and the products that the sessions before this one had spent.
+        """
+        path, earlier = self.settings.checkpoint, 0
         generator = seeded(self.settings.seed, "locking")
+        identity = self._identity() if path is not None else {}
         if path is not None and path.exists():
-            state = load(path, self._identity(), self.operator.like.device)
+            state = load(path, identity, self.operator.like.device)
+            earlier = state.products
             generator.set_state(state.generator)
         else:
-            state = self._fresh(self.operator.like.new_zeros(self.operator.size, 0), generator, 0, 0)
+            state = self._fresh(self.operator.like.new_zeros(self.operator.size, 0), generator, 0)
+        spent = self.operator.products
         while not state.finished and state.restarts < self.settings.restarts:
             state = self._cycle(state, generator)
             if path is not None:
-                save(state, path, self._identity())
-        return state
+                save(replace(state, products=earlier + self.operator.products - spent), path, identity)
+        return state, earlier
 
     def _identity(self) -> dict[str, str | int]:
         """Returns what a checkpoint must agree with: the settings, and the operator through its product with one vector."""
@@ -162,19 +187,19 @@ class _Hunt:
             "form": f"{float((probe * (self.operator @ probe)).sum()):.9e}",
         }
 
-    def _fresh(self, locked: Tensor, generator: torch.Generator, products: int, restarts: int) -> State:
+    def _fresh(self, locked: Tensor, generator: torch.Generator, restarts: int) -> State:
         """Returns a state that starts a Krylov space from a random block off the locked vectors."""
         quotient = Quotient(self.operator, None, locked, self.norm / 2)
         width = min(self.settings.block, quotient.dimension)
         block = orthonormal(quotient.clean(random_block(self.operator, width, generator)))
         none = block[:, :0]
-        return State(locked, none, block.new_zeros(0, 0), block, generator.get_state(), products, restarts, width == 0)
+        return State(locked, none, block.new_zeros(0, 0), block, generator.get_state(), 0, restarts, width == 0)
 
     def _cycle(self, state: State, generator: torch.Generator) -> State:
         """Grows the basis to its limit, then locks, restarts thick, or starts afresh."""
         quotient = Quotient(self.operator, None, state.locked, self.norm / 2)
         limit = min(self.settings.basis or max(4 * self.settings.block, 96), quotient.dimension)
-        basis, projected, residual, products = state.basis, state.projected, state.residual, state.products
+        basis, projected, residual = state.basis, state.projected, state.residual
         floor = noise_floor(self.norm, basis.dtype)
         ended = False
         while basis.shape[1] < limit and not ended:
@@ -186,16 +211,15 @@ class _Hunt:
                 needed = float(columns * basis.shape[0] * basis.element_size())
                 require_memory(needed, self.settings.memory, "a smaller basis, or Deflated with a projector")
                 basis, projected, residual = extend(quotient, basis, projected, block)
-                products += block.shape[1]
         ended = ended or basis.shape[1] >= quotient.dimension or float(residual.norm()) <= floor
-        values, coordinates = torch.linalg.eigh(projected)
+        values, coordinates = eigenpairs(projected)
         tail = min(residual.shape[1], basis.shape[1])
         errors = (residual[:, :tail] @ coordinates[basis.shape[1] - tail :]).norm(dim=0)
         zone = UNDECIDED_FACTOR * self.cutoff
         null = (values.abs() <= zone) & (errors <= zone)
         pending = bool(((values.abs() - errors <= zone) & ~null).any()) and not ended
         if not pending:
-            return self._lock(replace(state, products=products), quotient, basis @ coordinates[:, null], generator)
+            return self._lock(state, quotient, basis @ coordinates[:, null], generator)
         keep = values.abs().argsort()[: max(limit // 2, 1)]
         return replace(
             state,
@@ -203,7 +227,6 @@ class _Hunt:
             projected=values[keep].diag(),
             residual=residual,
             generator=generator.get_state(),
-            products=products,
             restarts=state.restarts + 1,
         )
 
@@ -211,10 +234,9 @@ class _Hunt:
         """Adds the null ones of the found vectors to the locked ones and starts afresh, unless there were none."""
         found = orthonormal(quotient.clean(null), INDEPENDENT)
         image = self.operator @ found
-        values, rotation = torch.linalg.eigh(found.mT @ image)
+        values, rotation = eigenpairs(found.mT @ image)
         found = (found @ rotation)[:, values.abs() <= self.cutoff]
         locked = torch.cat([state.locked, found], dim=1)
-        state = replace(state, products=state.products + null.shape[1])
         if found.shape[1] == 0:
             return replace(state, finished=True, generator=generator.get_state(), restarts=state.restarts + 1)
-        return self._fresh(locked, generator, state.products, state.restarts + 1)
+        return self._fresh(locked, generator, state.restarts + 1)

@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.counting import require_memory, require_positive
-from landscape.curvature.krylov import estimate_norm, noise_floor, orthonormal, random_block, seeded, without
+from landscape.curvature.checks import require_memory, require_positive
+from landscape.curvature.counted import Counted
+from landscape.curvature.krylov import eigenpairs, estimate_norm, noise_floor, orthonormal, random_block, seeded, without
 from landscape.curvature.nullity import Nullity, count_zeros
 from landscape.curvature.operator import SymmetricOperator
 from landscape.curvature.spectrum import Spectrum, rounding_radius
@@ -82,49 +83,52 @@ class LowRank:
             method="lowrank",
         )
         allowed = 10 * rounding_radius(operator.size, whole.spectrum.norm, operator.like.dtype)
-        if whole.spectrum.error > allowed:
+        if not whole.spectrum.error <= allowed:
             reason = f"the range leaves a residual of {whole.residual:.1e}"
             return replace(result, certified=False, reason=reason)
-        return result
+        return result.checked(operator.size)
 
     def spectrum(self, operator: SymmetricOperator) -> LowRankSpectrum:
         """Returns the whole spectrum.
 
         Raises:
-            InputError: If the range exceeds the bounds on rank or memory, the block is empty or the shift not finite.
+            InputError: If the range exceeds the bounds on rank or memory, the block is empty, the shift not finite, or a product.
         """
         require_positive(block=self.block)
         if not math.isfinite(self.shift):
             raise InputError(f"expected a finite shift, got {self.shift}")
+        counted = Counted.of(operator)
+        before = counted.products
         generator = seeded(self.seed, "range")
-        norm = estimate_norm(operator, self.seed) + abs(self.shift)
-        basis, products = self._range(operator, norm, generator)
-        images = [operator @ part for part in basis.split(self.block, dim=1)]
+        norm = estimate_norm(counted, self.seed) + abs(self.shift)
+        basis = self._range(counted, norm, generator)
+        images = [counted @ part for part in basis.split(self.block, dim=1)]
         form = torch.cat([basis.mT @ image for image in images], dim=1) if images else basis.mT @ basis
-        values, rotation = torch.linalg.eigh((form + form.mT) / 2)
+        values, rotation = eigenpairs(form)
         probes = random_block(operator, PROBES, generator)
-        missed = without(operator @ probes - self.shift * probes, basis)
+        missed = without(counted @ probes - self.shift * probes, basis)
         residual = float(missed.norm(dim=0).max()) / QUANTILE
         rounding = rounding_radius(operator.size, norm, probes.dtype)
         inside = values.to("cpu", torch.float64)
         rest = torch.tensor([self.shift], dtype=torch.float64)
         parts = [(inside, 1), (rest, operator.size - len(inside))]
+        counted.require_finite()
         return LowRankSpectrum(
             spectrum=Spectrum.merge(parts, rounding + 2 * residual),
             vectors=basis @ rotation,
             inside=inside,
             residual=residual,
             delta=(QUANTILE * (2 / torch.pi) ** 0.5) ** PROBES,
-            products=products + basis.shape[1] + PROBES + 26,
+            products=counted.products - before,
         )
 
-    def _range(self, operator: SymmetricOperator, norm: float, generator: torch.Generator) -> tuple[Float[Tensor, "p r"], int]:
-        """Returns an orthonormal basis of the range of H - shift I, found block by block, and the products spent."""
+    def _range(self, operator: SymmetricOperator, norm: float, generator: torch.Generator) -> Float[Tensor, "p r"]:
+        """Returns an orthonormal basis of the range of H - shift I, found block by block."""
         most = operator.size if self.rank is None else self.rank
         basis = operator.like.new_empty(operator.size, 0)
         floor = noise_floor(norm, basis.dtype) * operator.size**0.5
         parts: list[Tensor] = []
-        found = products = 0
+        found = 0
         while found < operator.size:
             width = min(self.block, operator.size - found)
             require_memory(
@@ -132,7 +136,6 @@ class LowRank:
             )
             probes = random_block(operator, width, generator)
             block = operator @ probes - self.shift * probes
-            products += width
             fresh = orthonormal(without(block, *parts), floor)
             if fresh.shape[1]:
                 fresh = torch.linalg.qr(without(fresh, *parts)).Q
@@ -142,4 +145,4 @@ class LowRank:
                 raise InputError(f"expected H - shift I of rank at most {most}, found {found}: is the shift the decay?")
             if fresh.shape[1] < width:
                 break
-        return torch.cat(parts, dim=1) if parts else basis, products
+        return torch.cat(parts, dim=1) if parts else basis

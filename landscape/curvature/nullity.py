@@ -1,6 +1,7 @@
 """The exact number of zero eigenvalues, or the word that it is undecided."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from landscape.curvature.spectrum import Spectrum
 
@@ -58,6 +59,35 @@ class Nullity:
         """Whether the proof is complete and no eigenvalue is in the forbidden zone."""
         return self.undecided == 0 and self.certified
 
+    def checked(self, size: int) -> "Nullity":
+        """Returns the count as it stands, or without its certificate where its own evidence contradicts it.
+
+        A count is kept only if its numbers are numbers, the counts fit the operator, and the norm exceeds the forbidden zone. At a
+        radius near the norm every eigenvalue looks like a zero, so such a radius proves nothing: the point is not critical enough.
+        The zero operator is the exception, at a radius of exactly 0.
+
+        Args:
+            size: Rows of the operator.
+        """
+        reason = self._contradiction(size)
+        return replace(self, certified=False, reason=reason) if reason else self
+
+    def _contradiction(self, size: int) -> str:
+        """Returns what in the evidence contradicts the count, or nothing."""
+        evidence = (self.cutoff, self.rounding, self.gradient, self.norm, self.largest_zero, self.delta)
+        if not all(0 <= value < math.inf for value in evidence) or not self.smallest_nonzero >= 0:
+            return f"the evidence holds numbers that are none: zero radius {self.cutoff}, norm {self.norm}, delta {self.delta}"
+        if not 0 <= self.count <= self.count + (self.negative or 0) <= size or not (self.negative or 0) >= 0:
+            return f"{self.count} zero and {self.negative} negative eigenvalues do not fit a size of {size}"
+        if self.cutoff == self.norm == 0:
+            return ""
+        if not UNDECIDED_FACTOR * self.cutoff < self.norm:
+            return (
+                f"the zero radius {self.cutoff:.1e} (from the gradient {self.gradient:.1e}) is not below a thousandth of the norm "
+                f"{self.norm:.1e}: the point is not critical enough"
+            )
+        return ""
+
     @property
     def gap(self) -> float:
         """How many times the smallest non-zero eigenvalue exceeds the largest that counts as zero or the cutoff."""
@@ -65,7 +95,7 @@ class Nullity:
 
 
 def count_zeros(spectrum: Spectrum, gradient_radius: float) -> Nullity:
-    """Counts the zeros of a complete spectrum.
+    """Counts the zeros of a complete spectrum. An eigenvalue that is NaN is undecided, and so is every one at a radius of NaN.
 
     Args:
         spectrum: All eigenvalues with the rounding error they carry.
@@ -74,17 +104,18 @@ def count_zeros(spectrum: Spectrum, gradient_radius: float) -> Nullity:
     cutoff = spectrum.error + gradient_radius
     sized = [(abs(value), times) for value, times in spectrum.pairs()]
     zeros = [(size, times) for size, times in sized if size <= cutoff]
-    others = [(size, times) for size, times in sized if size > cutoff]
-    undecided = sum(times for size, times in others if size <= UNDECIDED_FACTOR * cutoff)
-    return Nullity(
+    others = [(size, times) for size, times in sized if not size <= cutoff]
+    undecided = sum(times for size, times in others if not size > UNDECIDED_FACTOR * cutoff)
+    result = Nullity(
         count=sum(times for _, times in zeros),
         negative=sum(times for value, times in spectrum.pairs() if value < -cutoff),
         undecided=undecided,
         cutoff=cutoff,
         largest_zero=max((size for size, _ in zeros), default=0.0),
-        smallest_nonzero=min((size for size, _ in others), default=float("inf")),
+        smallest_nonzero=min((size for size, _ in others), default=math.inf),
         rounding=spectrum.error,
         gradient=gradient_radius,
         norm=spectrum.norm,
         reason=f"{undecided} eigenvalues within {UNDECIDED_FACTOR:g} times the zero radius" if undecided else "",
     )
+    return result if undecided else result.checked(spectrum.size)

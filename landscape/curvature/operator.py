@@ -148,10 +148,24 @@ def dense(operator: SymmetricOperator) -> Float[Tensor, "p p"]:
         units = operator.like.new_zeros(operator.size, stop - start)
         units[start:stop].fill_diagonal_(1)
         entries[:, start:stop] = operator @ units
-    scale = entries.abs().amax() if operator.size else entries.sum()
-    if not bool(torch.isfinite(scale)):
-        raise InputError("expected finite products of the operator, got NaN or infinity: is the point finite?")
-    asymmetry = (entries - entries.mT).abs().amax() if operator.size else entries.sum()
-    if bool(asymmetry > 1e3 * torch.finfo(entries.dtype).eps * operator.size**0.5 * scale):
+    require_finite(entries)
+    scale = float(entries.abs().amax()) if operator.size else 0.0
+    asymmetry = float((entries - entries.mT).abs().amax()) if operator.size else 0.0
+    if not asymmetry <= asymmetry_allowed(entries.dtype) * operator.size**0.5 * scale:
         raise InputError(f"expected a symmetric operator, got entries that differ by {asymmetry:.1e} (largest {scale:.1e})")
     return (entries + entries.mT) / 2
+
+
+def require_finite(products: Tensor) -> None:
+    """Refuses products, or what was computed from them, with an entry that is NaN or infinite. Waits for the device.
+
+    Raises:
+        InputError: If there is one.
+    """
+    if not bool(torch.isfinite(products).all()):
+        raise InputError("expected finite products of the operator, got NaN or infinity: is the point finite?")
+
+
+def asymmetry_allowed(dtype: torch.dtype) -> float:
+    """Returns the relative difference up to which x'Hy and y'Hx are equal: a thousand roundings of the dtype."""
+    return 1e3 * torch.finfo(dtype).eps

@@ -6,64 +6,23 @@ needs the basis of the null space as a matrix.
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from scipy.special import gammaincinv
 from torch import Tensor
 
-from landscape.curvature.counting import require_memory
+from landscape.curvature.checks import require_memory
+from landscape.curvature.counted import Counted
 from landscape.curvature.krylov import estimate_norm, random_block, seeded
 from landscape.curvature.nullity import UNDECIDED_FACTOR, Nullity
-from landscape.curvature.operator import CHUNK, SymmetricOperator, dense
+from landscape.curvature.operator import CHUNK, SymmetricOperator, dense, require_finite
+from landscape.curvature.projection import Projector, require_projector
 from landscape.curvature.spectrum import rounding_radius
 from landscape.display import brief
-from landscape.errors import InputError
 
 EVIDENCE_PROBES = 32
 EVIDENCE_DELTA = 1e-12  # the chance that the measured radius is too small
-
-
-@runtime_checkable
-class Projector(Protocol):
-    """An orthogonal projector onto a space of known dimension.
-
-    Attributes:
-        rank: The dimension. It is believed (a trace estimate only catches gross errors), so it must come from an exact formula
-            or an explicit basis.
-    """
-
-    @property
-    def rank(self) -> int:
-        """The dimension of the space."""
-        ...
-
-    def apply(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
-        """Returns the components of the columns in the space."""
-        ...
-
-
-@dataclass(frozen=True)
-class BasisProjector:
-    """The projector onto the span of orthonormal columns.
-
-    Attributes:
-        basis: Orthonormal; `null_evidence` checks that.
-    """
-
-    basis: Float[Tensor, "p m"]
-
-    __repr__ = brief
-
-    @property
-    def rank(self) -> int:
-        """The number of columns."""
-        return self.basis.shape[1]
-
-    def apply(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
-        """Returns the components of the columns in the span."""
-        return self.basis @ (self.basis.mT @ block)
 
 
 @dataclass(frozen=True)
@@ -123,12 +82,10 @@ class NullEvidence:
     Attributes:
         radius: With probability 1 - delta no unit vector of the range has a longer product.
         delta: That chance.
-        products: Spent.
     """
 
     radius: float
     delta: float
-    products: int
 
 
 def null_evidence(operator: SymmetricOperator, projector: Projector, seed: int) -> NullEvidence:
@@ -136,34 +93,20 @@ def null_evidence(operator: SymmetricOperator, projector: Projector, seed: int) 
 
     Let s be the largest singular value of A = HP, at a direction v, and G the b Gaussian probes. Then |AG| >= s |v'G| in the
     spectral norm, and |v'G|^2 is chi-squared with b degrees of freedom, which falls below its delta-quantile with chance delta.
+    32 products of the operator.
 
     Raises:
-        InputError: If the map is not a symmetric idempotent, or its rank is grossly wrong, or the columns of a `BasisProjector` are
-            not orthonormal: a column of zeros would count as a null direction.
+        InputError: As `require_projector` does, or if a product is not finite.
     """
-    if isinstance(projector, BasisProjector) and projector.rank:
-        gram = projector.basis.mT @ projector.basis
-        gram.diagonal().sub_(1)
-        off = float(gram.abs().amax())
-        if not off <= gram.shape[0] * 1e3 * torch.finfo(gram.dtype).eps:
-            raise InputError(f"expected an orthonormal basis, got columns off by {off:.1e}: use torch.linalg.qr")
-    generator = seeded(seed, "null evidence")
-    probes = random_block(operator, EVIDENCE_PROBES, generator)
-    inside = projector.apply(probes)
-    again = projector.apply(inside)
-    form = probes.mT @ inside
-    tolerance = 1e4 * torch.finfo(probes.dtype).eps * float(probes.square().sum(0).max())
-    defect = max(float((again - inside).norm(dim=0).max()), float((form - form.mT).abs().max()))
-    if not defect <= tolerance:
-        raise InputError(f"expected an orthogonal projector, got one that misses P^2 = P = P' by {defect:.1e}")
-    mean = float(inside.square().sum(0).mean())
-    if abs(mean - projector.rank) > 7 * math.sqrt(2 * max(projector.rank, 1) / EVIDENCE_PROBES):
-        raise InputError(f"expected a projector of rank {projector.rank}, got one of trace about {mean:.1f}")
+    require_projector(projector, operator, seed)
     if not projector.rank:
-        return NullEvidence(0.0, 0.0, EVIDENCE_PROBES)
-    longest = float(torch.linalg.matrix_norm(operator @ inside, 2))
+        return NullEvidence(0.0, 0.0)
+    probes = random_block(operator, EVIDENCE_PROBES, seeded(seed, "null evidence"))
+    image = operator @ projector.apply(probes)
+    require_finite(image)
+    longest = float(torch.linalg.matrix_norm(image, 2))
     quantile = 2 * float(gammaincinv(EVIDENCE_PROBES / 2, EVIDENCE_DELTA))  # of chi-squared
-    return NullEvidence(longest / math.sqrt(quantile), EVIDENCE_DELTA, EVIDENCE_PROBES)
+    return NullEvidence(longest / math.sqrt(quantile), EVIDENCE_DELTA)
 
 
 @dataclass(frozen=True)
@@ -186,40 +129,51 @@ class QuotientCholesky:
     seed: int = 0
 
     def count(self, operator: SymmetricOperator, gradient_radius: float) -> Nullity:
-        """Counts by one factorisation."""
-        size, rank = operator.size, self.projector.rank
+        """Counts by one factorisation.
+
+        Raises:
+            InputError: If the memory bound is too small, a product is not finite, or the projector is none or of another rank.
+        """
+        size = operator.size
         require_memory(3.0 * size**2 * operator.like.element_size(), self.memory, "use Deflated")
-        norm = estimate_norm(operator, self.seed)
+        counted = Counted.of(operator)
+        before = counted.products
+        norm = estimate_norm(counted, self.seed)
+        evidence = null_evidence(counted, self.projector, self.seed)
+        matrix = dense(counted)
         rounding = rounding_radius(size, norm, operator.like.dtype)
         cutoff = rounding + gradient_radius
-        evidence = null_evidence(operator, self.projector, self.seed)
-        bound = UNDECIDED_FACTOR * cutoff
-        matrix = dense(operator)
-        _add_projector(matrix, self.projector, norm / 2)
-        matrix.diagonal().sub_(bound + rounding)
-        factor, failed = torch.linalg.cholesky_ex(matrix)
-        positive = not bool(failed)
         result = Nullity(
-            count=rank,
-            negative=0 if positive else None,
+            count=self.projector.rank,
+            negative=None,
             undecided=0,
             cutoff=cutoff,
             largest_zero=evidence.radius,
-            smallest_nonzero=bound,
+            smallest_nonzero=UNDECIDED_FACTOR * cutoff,
             rounding=rounding,
             gradient=gradient_radius,
             norm=norm,
             delta=evidence.delta,
-            products=size + evidence.products + 26,
+            products=counted.products - before,
             seed=self.seed,
             method="quotient-cholesky",
             sharp=False,
         )
-        if not positive:
+        return self._factorised(matrix, result).checked(size)
+
+    def _factorised(self, matrix: Float[Tensor, "p p"], result: Nullity) -> Nullity:
+        """Returns the count with what the factorisation says; the matrix is overwritten."""
+        _add_projector(matrix, self.projector, result.norm / 2)
+        matrix.diagonal().sub_(result.smallest_nonzero + result.rounding)
+        factor, failed = torch.linalg.cholesky_ex(matrix)
+        if not (int(failed) == 0 and bool(torch.isfinite(factor.diagonal()).all())):
             return replace(result, certified=False, reason="not positive on the quotient: a saddle, or more zeros than known")
-        if evidence.radius > cutoff:
-            return replace(result, certified=False, reason=f"the given space is null only to {evidence.radius:.1e}")
-        return replace(result, smallest_nonzero=bound + _smallest(factor, self.seed)) if size > rank else result
+        result = replace(result, negative=0)
+        if not result.largest_zero <= result.cutoff:
+            return replace(result, certified=False, reason=f"the given space is null only to {result.largest_zero:.1e}")
+        if matrix.shape[0] == result.count:
+            return result
+        return replace(result, smallest_nonzero=result.smallest_nonzero + _smallest(factor, self.seed))
 
 
 def _add_projector(matrix: Float[Tensor, "p p"], projector: Projector, shift: float) -> None:

@@ -12,7 +12,8 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from landscape.curvature.counting import require_symmetric
+from landscape.curvature.checks import require_symmetric
+from landscape.curvature.counted import Counted
 from landscape.curvature.density import FEWEST, Estimate, standard_error
 from landscape.curvature.krylov import orthonormal, random_block, seeded, without
 from landscape.curvature.operator import SymmetricOperator
@@ -53,21 +54,24 @@ class HutchPlusPlus:
             InputError: If there are too few probes for an error bar, a sketch wider than the space, a product that is not
                 finite, or an operator that is not symmetric.
         """
-        if self.probes < FEWEST or not 1 <= self.sketch <= operator.size:
+        if not self.probes >= FEWEST or not 1 <= self.sketch <= operator.size:
             raise InputError(
                 f"expected at least {FEWEST} probes and a sketch of 1 to {operator.size} columns, "
                 f"got {self.probes} and {self.sketch}"
             )
-        require_symmetric(operator, self.seed)
+        counted = Counted.of(operator)
+        before = counted.products
+        require_symmetric(counted, self.seed)
         generator = seeded(self.seed, "trace")
-        basis = orthonormal(operator @ random_block(operator, self.sketch, generator))
-        image = operator @ basis
+        basis = orthonormal(counted @ random_block(operator, self.sketch, generator))
+        image = counted @ basis
         rest = without(random_block(operator, self.probes, generator), basis)
-        moved = operator @ rest
+        moved = counted @ rest
+        counted.require_finite()
         inner, known = float((basis * image).sum()), float(image.square().sum())
         samples = (rest * moved).sum(0).cpu().double().tolist()
         squares = moved.square().sum(0).cpu().double().tolist()
-        products = 4 + self.sketch + basis.shape[1] + self.probes
+        products = counted.products - before
         trace = Estimate(inner + statistics.fmean(samples), standard_error(samples), self.probes, products)
         norm = math.sqrt(known + statistics.fmean(squares))
         return Sizes(trace, Estimate(norm, standard_error(squares) / (2 * norm) if norm else 0.0, self.probes, products))

@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from landscape.phase import STATES, Cell, PhaseDiagram, Setting, fold_decay, stability_decay
 from landscape.plot.theme import below, style
 
-# from nothing to the best: grey, orange, light and dark blue; their lightness differs too, for grey print
-_COLORS = ("#f0f0f0", "#d17f00", "#a9d0ea", "#1f5f99")
+# from nothing to the best: grey, orange, light and dark blue, whose lightness differs too, for grey print; white is undecided
+_COLORS = ("#f0f0f0", "#d17f00", "#a9d0ea", "#1f5f99", "#ffffff")
 _NAMES = {"decay": r"decay $\lambda$", "depth": "depth $L$", "classes": "classes $K$", "width": "width $d$"}
 _FOLD, _STABILITY = {"color": "0.1", "linewidth": 1.1}, {"color": "#8b0000", "linewidth": 1.1, "linestyle": (0, (3, 1.2))}
 
@@ -30,7 +30,7 @@ def draw_phase(axes: Axes, diagram: PhaseDiagram, title: str = "") -> None:
     sides = (_edges(first, diagram.horizontal), _edges(second, diagram.vertical))
     with style():
         colors = ListedColormap(_COLORS)
-        axes.pcolormesh(*sides, codes, cmap=colors, vmin=-0.5, vmax=3.5, rasterized=True)
+        axes.pcolormesh(*sides, codes, cmap=colors, vmin=-0.5, vmax=len(STATES) - 0.5, rasterized=True)
         lines = _draw_thresholds(axes, diagram, sides)
         for name, axis, scale in ((first, axes.xaxis, axes.set_xscale), (second, axes.yaxis, axes.set_yscale)):
             if name == "decay":
@@ -46,7 +46,13 @@ def draw_phase(axes: Axes, diagram: PhaseDiagram, title: str = "") -> None:
 
 
 def _label(state: int) -> str:
-    return STATES[state] if state == 0 else f"DNC {('a ' if state < 3 else 'the ')}{STATES[state]}"
+    match STATES[state]:
+        case "no DNC point" | "undecided":
+            return STATES[state]
+        case "best known":
+            return "DNC the best known"
+        case kind:
+            return f"DNC a {kind}"
 
 
 def _edges(setting: Setting, values: Sequence[float]) -> np.ndarray:

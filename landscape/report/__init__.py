@@ -20,6 +20,7 @@ from landscape.degeneracy import analyse
 from landscape.degeneracy_report import DegeneracyReport
 from landscape.errors import InputError
 from landscape.point import CriticalPoint
+from landscape.proved import Effort, Wanted
 from landscape.report.content import (
     HEADINGS,
     alternatives,
@@ -56,14 +57,24 @@ class Examined:
     report: DegeneracyReport
 
     @classmethod
-    def at(cls, path: Path, method: MethodName = "auto", device: str = "cpu", name: str | None = None) -> "Examined":
+    def at(
+        cls, path: Path, method: MethodName = "auto", device: str = "cpu", name: str | None = None, effort: Effort = "small"
+    ) -> "Examined":
         """Reads a point and analyses it.
+
+        Args:
+            path: Of the file.
+            method: Of the count.
+            device: Where to compute.
+            name: What the page calls the file; None for its path.
+            effort: Which counts are proved.
 
         Raises:
             InputError: If the file is no point, or the method cannot be used for it.
         """
         point = CriticalPoint.load(path, device)
-        return cls(name or printable(path), hashlib.sha256(path.read_bytes()).hexdigest(), point, analyse(point, method))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return cls(name or printable(path), digest, point, analyse(point, method, Wanted(effort)))
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form; "report" is what `landscape degeneracy --json` prints."""
@@ -91,6 +102,7 @@ class Folder:
         method: MethodName = "auto",
         device: str = "cpu",
         watch: Callable[[int, int], None] = lambda done, total: None,
+        effort: Effort = "small",
     ) -> "Folder":
         """Analyses every file below a folder whose name ends in .safetensors.
 
@@ -99,6 +111,7 @@ class Folder:
             method: Of `analyse`, for every point.
             device: Where to compute.
             watch: Called with the number of files done and of all.
+            effort: Which counts are proved.
 
         Raises:
             InputError: If there is no such file, or none that can be analysed.
@@ -111,7 +124,7 @@ class Folder:
             watch(done, len(places))
             name = printable(place.relative_to(path))
             try:
-                points.append(Examined.at(place, method, device, name))
+                points.append(Examined.at(place, method, device, name, effort))
             except InputError as error:
                 left_out.append((name, _writable(str(error))))
         watch(len(places), len(places))

@@ -10,9 +10,9 @@ from landscape.entries import Entry
 from landscape.point import CriticalPoint, Outcome
 from landscape.prevalence import wilson
 from landscape.report.prediction import predicted
+from landscape.theory import equal_classes
 
 UNKNOWN, NONE = "undecided", "–"
-NOT_CRITICAL = "not critical"  # the structure of a point that is too far from critical to have one
 _AGREE = 1e-9  # relative difference up to which two computed numbers are said to agree; they differ by rounding alone
 Found = tuple[str, CriticalPoint, DegeneracyReport]  # name of the file, its point, its report
 
@@ -58,12 +58,14 @@ def verdict(report: DegeneracyReport) -> str:
         kind = "a critical point without negative eigenvalues"
     rank = "" if report.rank is None else f" of rank {report.rank}"
     if report.excess == 0:
-        cause = "rotations of the hidden spaces explain all of them"
+        turned = " and of equal classes" if equal_classes(report.problem) else ""
+        cause = f"rotations of the hidden spaces{turned} explain all of them"
     elif report.excess is None:
         cause = "no symmetry was measured"
     else:
-        cause = f"rotations of the hidden spaces explain {report.orbit_dimension}, and {report.excess} have no symmetry"
-    return f"{report.structure}: {kind}{rank}. Exactly {zeros} of the {P} eigenvalues of its Hessian are zero; {cause}."
+        cause = f"symmetries explain {report.orbit_dimension}, and {report.excess} have no symmetry"
+    counts = f"Exactly {zeros} of the {P} eigenvalues of its Hessian are zero; {cause}."
+    return f"{report.structure}: {kind}{rank}. {counts} Proved: {report.proved}."
 
 
 def folder_verdict(found: Sequence[Found], left_out: int) -> str:
@@ -81,13 +83,15 @@ def comparison(report: DegeneracyReport) -> list[Row]:
     """Returns the measured beside the predicted: symmetry's formula, Theorem 5, and theory's point of the same name."""
     second = report.second if report.second is not None and report.second.resolved else None
     twice = (second.count, second.negative) if second else (None, None)
-    critical = report.structure != NOT_CRITICAL  # theory speaks of critical points
-    orbit, paper = (report.orbit_formula, report.paper_dimension) if critical else (None, None)
+    orbit, paper = report.orbit_formula, report.paper_dimension
     zeros = ("zero eigenvalues (nullity)", report.nullity, twice[0])
+    formula, orbits = "L (d r - r (r+1)/2)", "the gauge orbit"
+    if equal_classes(report.problem):
+        formula, orbits = f"{formula} + pairs of unlike modes", "the orbit of gauge and equal classes"
     rows = [
-        _counted(*zeros, orbit, "L (d r - r (r+1)/2), the gauge orbit"),
+        _counted(*zeros, orbit, f"{formula}, {orbits}"),
         *([] if paper is None else [_counted(*zeros, paper, "Theorem 5 of the paper")]),
-        _counted("rank of the symmetry generators", report.orbit_dimension, None, orbit, "L (d r - r (r+1)/2)"),
+        _counted("rank of the symmetry generators", report.orbit_dimension, None, orbit, formula),
     ]
     entry = predicted(report)
     if entry is None:

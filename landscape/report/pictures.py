@@ -13,9 +13,9 @@ from landscape.degeneracy_report import DegeneracyReport
 from landscape.objective import Objective, class_means
 from landscape.plot import draw_logits, draw_singular_values, draw_spectrum, draw_trace, new_figure, style
 from landscape.point import CriticalPoint
-from landscape.report.content import NOT_CRITICAL
 
 _MOST_KINDS = 6  # spectra on the page of a folder; one for each kind of point, the most frequent first
+NOT_CRITICAL_SPECTRUM = "Hessian spectrum at the point itself, which is not a critical point"
 _MARKERS = "osD^vPX*"
 
 
@@ -36,7 +36,8 @@ class Picture:
 
 def point_pictures(point: CriticalPoint, report: DegeneracyReport) -> list[Picture]:
     """Returns spectrum, logits, singular values and the course of the solve; the spectrum only where there is one."""
-    pictures = [_spectrum_picture(report, "Hessian spectrum")] if _has_spectrum(report) else []
+    caption = "Hessian spectrum" if report.critical else NOT_CRITICAL_SPECTRUM
+    pictures = [_spectrum_picture(report, caption)] if _has_spectrum(report) else []
     problem = point.problem
     figure, (axes,) = new_figure(height=2.6)
     draw_logits(axes, class_means(problem, Objective.of(problem, point.theta).logits(point.theta)))
@@ -61,14 +62,13 @@ def folder_pictures(found: Sequence[tuple[str, CriticalPoint, DegeneracyReport]]
     pictures = [_scatter(reports, order)] if any(report.nullity is not None for report in reports) else []
     for name in order[:_MOST_KINDS]:
         report = reports[names.index(name)]
-        if _has_spectrum(report):
+        if _has_spectrum(report) and report.critical:
             pictures.append(_spectrum_picture(report, f"Hessian spectrum of {name}, {found[names.index(name)][0]}"))
     return pictures
 
 
 def _has_spectrum(report: DegeneracyReport) -> bool:
-    """Whether there is a spectrum of the point itself: what was computed at one far from critical is that of another point."""
-    return report.spectrum is not None and bool(report.spectrum.multiplicities) and report.structure != NOT_CRITICAL
+    return report.spectrum is not None and bool(report.spectrum.multiplicities)
 
 
 def _spectrum_picture(report: DegeneracyReport, caption: str) -> Picture:

@@ -22,6 +22,14 @@ _LOSS_ROUNDING = 64  # units of rounding by which the loss may seem to rise: 8 o
 _SHARE = 0.5  # of the rows that may have solved their system before their steps are tried: idle rows against new linearisations
 
 
+def loss_slack(loss: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """Returns by how much a loss may seem to change through rounding alone.
+
+    The fit is a difference of numbers of the size of the logits, so its rounding does not shrink with it.
+    """
+    return _LOSS_ROUNDING * torch.finfo(loss.dtype).eps * loss.abs().clamp(min=1)
+
+
 @dataclass(frozen=True)
 class Systems:
     """(H + shift) x = right by conjugate gradients, one system per row, each at its own iteration.
@@ -137,9 +145,7 @@ def _try_step(objective: Objective, flow: Flow, settings: PseudoTransient) -> Fl
     # H s, from the residual of the solve
     bent = -flow.gradient - systems.residual - systems.shift.unsqueeze(-1) * systems.solution
     error = (gradient - flow.gradient - bent).norm(dim=-1) / flow.gradient.norm(dim=-1)
-    # the fit is a difference of numbers of the size of the logits, so its rounding does not shrink with it
-    slack = _LOSS_ROUNDING * torch.finfo(loss.dtype).eps * flow.loss.abs().clamp(min=1)
-    taken = systems.broken.logical_not() & (error < settings.curvature_tolerance) & (loss <= flow.loss + slack)
+    taken = systems.broken.logical_not() & (error < settings.curvature_tolerance) & (loss <= flow.loss + loss_slack(flow.loss))
     growth = (0.5 * settings.curvature_tolerance / error).sqrt().clamp(_SHRINK, _GROW)
     shrink = torch.full_like(growth, _SHRINK).masked_fill(systems.broken, _SHRINK / 2)
     factor = torch.where(taken, growth, shrink)

@@ -1,10 +1,10 @@
 """One job of a sweep as a value, and its identity: the digest of everything that its result depends on."""
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
+
+from landscape.seal import digest_of
 
 NUMERICS = 1  # raised by whoever changes the code so that a job gives other numbers: all records are then computed anew
 DTYPE = "float64"
@@ -127,20 +127,6 @@ class Job:
         decay = ",".join(f"{value:g}" for value in self.decay) if isinstance(self.decay, tuple) else f"{self.decay:g}"
         start = f"{self.start} seed={self.seed} {self.method}" if self.is_random else f"{self.start} {self.root or ''}".rstrip()
         return f"sizes={sizes} d={self.width} L={self.depth} decay={decay} {self.loss} {self.activation} {start}"
-
-
-def canonical_json(value: Any) -> str:
-    """Returns the one text of a JSON value.
-
-    Raises:
-        ValueError: If a number in it is not finite.
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest_of(identity: dict[str, Any]) -> str:
-    """Returns the sha256 of the canonical JSON of an identity."""
-    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
 
 
 def _given(**settings: Any) -> dict[str, Any]:

@@ -9,13 +9,9 @@ torch nor safetensors, follows no link and runs nothing that is in it.
 """
 
 import contextlib
-import hashlib
 import json
-import math
 import os
 import re
-import stat
-import struct
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,20 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from landscape.errors import InputError
+from landscape.seal import METADATA_KEY, SEAL, canonical_json, digest_of, seal_of, sealed
 from landscape.store import PARTIAL, replacing
-from landscape.sweep.job import Job, canonical_json, digest_of
+from landscape.sweep.job import Job
+from landscape.tensor_file import Damaged, TensorFile, read_ordinary
 
 FORMAT = 1
 SUFFIX = ".safetensors"
-METADATA_KEY = "landscape"  # the key of a saved point, so that a record with parameters is one
-_LONGEST_HEADER = 100_000_000  # bytes
+_LONGEST_TEXT = 10_000_000  # bytes of a marker or of a failure
 _STALE = 3600.0  # seconds after which what a dead process has left is swept away
 _SHARD = re.compile("[0-9a-f]{2}")
 _DIGEST_LENGTH = 64
-
-
-class Damaged(ValueError):
-    """A file under the name of a record that is none: its job is not done."""
 
 
 @dataclass(frozen=True)
@@ -197,10 +190,10 @@ class Archive:
         header, raw = _opened(self.path(digest))
         job, result, provenance = (_object(header, key) for key in ("job", "result", "provenance"))
         try:
-            seal, name = digest_of({key: value for key, value in header.items() if key != "seal"}), digest_of(job)
+            seal, name = seal_of(header), digest_of(job)
         except (ValueError, RecursionError) as error:
             raise Damaged("its header is not JSON of finite numbers") from error
-        if header.get("format") != FORMAT or header.get("seal") != seal:
+        if header.get("format") != FORMAT or header.get(SEAL) != seal:
             raise Damaged("its header does not match its checksum")
         if name != digest:
             raise Damaged("it is the record of another job")
@@ -228,7 +221,7 @@ class Archive:
 
         path = self.path(job.digest)
         header = {**header, "job": job.identity}
-        text = canonical_json({**header, "seal": digest_of(header)})
+        text = sealed(header)
         try:
             path.parent.mkdir(exist_ok=True)
         except OSError as error:
@@ -313,55 +306,23 @@ def _object(header: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _plain(path: Path) -> bytes:
-    """Returns what is in an ordinary file, and neither follows a link nor waits for a pipe.
+    """Returns what is in a small ordinary file that is no link.
 
     Raises:
         Damaged: If it is none, or cannot be read.
     """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise Damaged("it is a symbolic link" if path.is_symlink() else f"it cannot be opened ({error.strerror})") from error
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Damaged("it is no ordinary file")
-        with open(handle, "rb", closefd=False) as file:
-            return file.read()
-    except MemoryError as error:
-        raise Damaged("it is larger than the memory") from error
-    except OSError as error:
-        raise Damaged(f"it cannot be read ({error.strerror})") from error
-    finally:
-        os.close(handle)
+    return read_ordinary(path, _LONGEST_TEXT, follow=False)
 
 
 def _opened(path: Path) -> tuple[dict[str, Any], str]:
-    """Returns the header in the metadata of a safetensors file, and the checksum of its arrays as `point` computes it."""
-    data = _plain(path)
-    try:
-        length = struct.unpack_from("<Q", data)[0]
-        if length > min(len(data) - 8, _LONGEST_HEADER):
-            raise Damaged("it is no safetensors file")
-        outer = json.loads(data[8 : 8 + length])
-        header = json.loads(outer.pop("__metadata__")[METADATA_KEY])
+    """Returns the header in the metadata of a safetensors file, and the checksum of its arrays as `point_file` computes it."""
+    with TensorFile.opened(path, follow=False) as file:
+        if any(layout.dtype != "float64" for layout in file.layouts.values()):
+            raise Damaged("its arrays are not those of a record")
+        try:
+            header = json.loads(file.metadata[METADATA_KEY])
+        except (ValueError, KeyError, RecursionError) as error:
+            raise Damaged("it is no safetensors file of landscape") from error
         if not isinstance(header, dict):
             raise Damaged("its header is no object")
-        return header, _checksum(outer, memoryview(data)[8 + length :])
-    except Damaged:
-        raise
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Damaged("it is no safetensors file of landscape") from error
-
-
-def _checksum(tensors: dict[str, Any], data: memoryview) -> str:
-    digest, end = hashlib.sha256(), 0
-    for name in sorted(tensors):
-        shape, (low, high) = tuple(tensors[name]["shape"]), tensors[name]["data_offsets"]
-        if tensors[name]["dtype"] != "F64" or not 0 <= low <= high <= len(data) or high - low != 8 * math.prod(shape):
-            raise Damaged("its arrays are not those of a record")
-        digest.update(f"{name}torch.float64{shape}".encode())
-        digest.update(data[low:high])
-        end = max(end, high)
-    if end != len(data):
-        raise Damaged("it is longer than its arrays")
-    return digest.hexdigest()
+        return header, file.digest()

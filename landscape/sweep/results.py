@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.errors import InputError
+from landscape.seal import digest_of
 from landscape.store import replacing
-from landscape.sweep.job import RANDOM, digest_of
-from landscape.sweep.records import Archive, Damaged, Failure
+from landscape.sweep.job import RANDOM
+from landscape.sweep.records import Archive, Failure
 from landscape.sweep.where import require_column
+from landscape.tensor_file import Damaged
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -222,10 +222,11 @@ def packed(end: "EndPoint", point: "CriticalPoint | None", seconds: float, devic
     """Returns the header and the arrays of a record; with a point it is a file of that point too."""
     import torch
 
-    from landscape.point import Origin, arrays_digest
+    from landscape.point import Origin
+    from landscape.point_file import arrays_digest
 
     result = {name: value for name, value in asdict(end).items() if name not in ("record", "seed")}
-    header: dict[str, Any] = {"format": FORMAT}
+    header: dict[str, Any] = {}
     ranks = torch.tensor([row[3] for row in end.record], dtype=torch.float64)
     if point is not None and end.outcome != "DIVERGED":
         header, arrays = point.contents()
@@ -242,7 +243,7 @@ def packed(end: "EndPoint", point: "CriticalPoint | None", seconds: float, devic
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": Origin("").versions,
     }
-    return {**header, "result": result, "provenance": provenance, "sha256": arrays_digest(arrays)}, arrays
+    return {**header, "format": FORMAT, "result": result, "provenance": provenance, "sha256": arrays_digest(arrays)}, arrays
 
 
 def compute(jobs: tuple[Job, ...], device: str, size: int | None) -> "Iterator[tuple[Job, EndPoint, CriticalPoint | None]]":
@@ -301,12 +302,14 @@ def _structure_end(job: Job, problem: "Problem") -> "EndPoint":
     from landscape.notation import parse_structure
     from landscape.point import Outcome
     from landscape.prevalence import EndPoint
+    from landscape.proved import Wanted, named_groups
     from landscape.reduction import Core
     from landscape.structures import analytic
     from landscape.theory import Root
 
-    form = analytic(problem, parse_structure(job.start, cast(Root, job.root or "large")))
-    report = analyse(Core.from_form(problem, form), job.analysis)
+    structure = parse_structure(job.start, cast(Root, job.root or "large"))
+    form = analytic(problem, structure)
+    report = analyse(Core.from_form(problem, form), job.analysis, Wanted(groups=named_groups(problem, structure)))
     return EndPoint(
         seed=-1,
         structure=report.structure,

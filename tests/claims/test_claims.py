@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from landscape import claims
 from landscape.claims import CLAIMS, curvature, rectified
 from landscape.claims.comparison import best_known, loss_of, low_rank
-from landscape.claims.finding import Finding, judge
+from landscape.claims.finding import Finding, assess
 from landscape.claims.rank import step_sizes
 from landscape.cli import run
 from landscape.problem import Problem
@@ -45,7 +45,7 @@ def test_links_are_those_of_the_rendered_page() -> None:
     ],
 )
 def test_verdicts(stated: bool | None, corrected: bool, verdict: str) -> None:
-    assert judge(stated, corrected) == verdict
+    assert assess(stated, corrected) == verdict
 
 
 @pytest.mark.parametrize("name", QUICK)

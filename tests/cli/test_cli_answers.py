@@ -30,6 +30,11 @@ KEYS = {
     "paper_dimension",
     "excess",
     "resolved",
+    "critical",
+    "proved",
+    "bits",
+    "statement",
+    "near_zero",
     "structure",
     "min_eigenvalue",
     "max_eigenvalue",
@@ -360,7 +365,7 @@ def test_show(dnc: Path, unfinished: Path, capsys: pytest.CaptureFixture[str]) -
     for shape in ("H_1 (6, 8)", "W_1 (6, 6)", "W_2 (4, 6)"):
         assert shape in out
     value = answer(capsys, "show", unfinished)
-    assert set(value) == {"problem", "loss", "gradient_norm", "outcome", "steps", "origin"}
+    assert set(value) == {"problem", "loss", "gradient_norm", "outcome", "steps", "origin", "format", "seal"}
     assert value["outcome"] == "max_steps"
     assert value["steps"] == 1000
     assert value["problem"] == {

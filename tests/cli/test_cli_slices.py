@@ -95,7 +95,7 @@ def test_a_terminal_sees_that_work_goes_on(capsys: pytest.CaptureFixture[str], m
     ("arguments", "said"),
     [
         (("dnc.safetensors", "--along", "negative"), "its index is 0"),
-        (("dnc.safetensors", "--along", "null"), "outside the gauge orbit, got none"),
+        (("dnc.safetensors", "--along", "null"), "that no symmetry explains, got none"),
         (("dnc.safetensors", "--along", "steepest"), "of stiffest, negative, null, gauge, got 'steepest'"),
         (("dnc.safetensors", "--along", "stiffest,gauge,null"), "got 'stiffest,gauge,null'"),
         (("dnc.safetensors", "--span", "0"), "expected"),

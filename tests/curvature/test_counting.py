@@ -11,7 +11,8 @@ from landscape.curvature.deflation import Deflated
 from landscape.curvature.locking import BlockLanczos
 from landscape.curvature.lowrank import LowRank
 from landscape.curvature.operator import Matrix, Product
-from landscape.curvature.quotient import BasisProjector, QuotientCholesky
+from landscape.curvature.projection import BasisProjector
+from landscape.curvature.quotient import QuotientCholesky
 from landscape.errors import InputError
 
 MINIMUM = [0.0] * 12 + [1e-3] * 30 + [2e-3] * 20 + [0.7, 0.3]

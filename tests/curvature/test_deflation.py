@@ -9,7 +9,8 @@ from landscape.curvature.counting import nullity
 from landscape.curvature.deflation import Deflated, absence
 from landscape.curvature.krylov import Sweep, random_block, solve_runs, sweep
 from landscape.curvature.operator import Matrix
-from landscape.curvature.quotient import BasisProjector, Quotient, null_evidence
+from landscape.curvature.projection import BasisProjector
+from landscape.curvature.quotient import Quotient, null_evidence
 from landscape.errors import InputError
 
 EPS = torch.finfo(torch.float64).eps

@@ -17,10 +17,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from landscape.curvature.algebra import Affine, Compression, DiagonalBlock, Sum
+from landscape.curvature.counted import Counted
 from landscape.curvature.krylov import Sweep, extend, sweep, without
 from landscape.curvature.module import ModuleGaussNewton, ModuleHessian, ModuleLoss
 from landscape.curvature.operator import Hessian, Matrix, Product
-from landscape.curvature.quotient import BasisProjector, Quotient
+from landscape.curvature.projection import BasisProjector
+from landscape.curvature.quotient import Quotient
 from landscape.objective import Objective
 from landscape.problem import Problem
 from landscape.symmetry_projector import OrbitProjector
@@ -63,11 +65,12 @@ def test_reading_a_number_would_be_seen(fake):
 MODELS = ["thin", "square", "squared error", "relu", "softplus"]
 
 
-@pytest.mark.parametrize("kind", ["matrix", "sum", "quotient", "compression", "block", *MODELS])
+@pytest.mark.parametrize("kind", ["matrix", "counted", "sum", "quotient", "compression", "block", *MODELS])
 def test_products_and_krylov_kernels(fake, kind):
     matrix = Matrix(on_device(SIZE, SIZE))
     operator = {
         "matrix": lambda: matrix,
+        "counted": lambda: Counted(matrix),
         "sum": lambda: Sum((matrix, Affine(matrix, 2.0, 0.1))),
         "quotient": lambda: Quotient(matrix, BasisProjector(on_device(SIZE, 3)), on_device(SIZE, 2), 0.5),
         "compression": lambda: Compression(matrix, on_device(SIZE, 5)),

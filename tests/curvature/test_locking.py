@@ -1,8 +1,11 @@
 """Locking: restarts, resumption, and what a checkpoint refuses."""
 
+import os
 from dataclasses import replace
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from landscape.curvature.counting import nullity
 from landscape.curvature.locking import BlockLanczos
@@ -27,7 +30,7 @@ def test_an_interrupted_run_resumes_where_it_was(plant, tmp_path):
     resumed = nullity(matrix, replace(whole, checkpoint=path))
     assert path.stat().st_size != size
     assert (resumed.count, resumed.negative, resumed.resolved) == (25, 7, True)
-    assert resumed.products == uninterrupted.products
+    assert resumed.products == uninterrupted.products + 1  # which tells whose checkpoint it is
     again = nullity(matrix, replace(whole, checkpoint=path))  # finished: only the certificate is run again
     assert again.count == 25
     assert not list(tmp_path.glob("*.partial"))
@@ -44,3 +47,19 @@ def test_a_checkpoint_of_something_else_is_refused(plant, tmp_path):
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match="expected a checkpoint"):
         nullity(plant(VALUES, 2), settings)
+
+
+@pytest.mark.parametrize("kind", ["foreign tensors", "no object", "pipe"])
+def test_what_is_no_checkpoint_is_one_line(plant, tmp_path, kind):
+    path = tmp_path / "state.safetensors"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        save_file({"x": torch.ones(3)}, path, metadata={"state": "{}" if kind == "foreign tensors" else "[]"})
+    with pytest.raises(InputError, match="expected a checkpoint"):
+        nullity(plant(VALUES, 2), BlockLanczos(block=4, checkpoint=path))
+
+
+def test_a_checkpoint_is_not_written_where_there_is_no_folder(plant, tmp_path):
+    with pytest.raises(InputError, match="cannot write"):
+        nullity(plant(VALUES, 2), BlockLanczos(block=4, checkpoint=tmp_path / "nowhere" / "state.safetensors"))

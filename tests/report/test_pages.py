@@ -15,6 +15,7 @@ from landscape.errors import InputError
 from landscape.notation import parse_structure
 from landscape.point import CriticalPoint, Origin
 from landscape.problem import Problem
+from landscape.proved import Wanted
 from landscape.report import Examined, Folder, folder_page, point_page, write_page
 from landscape.report.content import comparison, verdict
 from landscape.structures import analytic, embed
@@ -91,7 +92,7 @@ def test_theory_agrees_with_what_was_measured(structure: str, tmp_path: Path) ->
     assert {row.quantity for row in rows} >= {"loss", "trace", "negative eigenvalues (index)", "smallest positive eigenvalue"}
     assert [row.quantity for row in rows if row.agrees is False] == ["zero eigenvalues (nullity)"]  # Theorem 5 alone
     assert sum(row.agrees is True for row in rows) == len(rows) - 1
-    wrong = replace(report, loss=report.loss * (1 + 1e-6), index=7)
+    wrong = replace(report, loss=report.loss * (1 + 1e-6), verdict=replace(report.verdict, index=7))
     assert {row.quantity for row in comparison(wrong) if not row.agrees} >= {"loss", "negative eigenvalues (index)"}
 
 
@@ -154,7 +155,7 @@ def test_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = out.read_text()
     rows = data_of(page)["points"]
     assert [row["file"] for row in rows] == [f"points/seed-{seed:05d}.safetensors" for seed in range(5)]
-    report = analyse(CriticalPoint.load(folder / rows[3]["file"])).as_dict()
+    report = analyse(CriticalPoint.load(folder / rows[3]["file"]), "auto", Wanted("small")).as_dict()
     assert {**rows[3]["report"], "spectrum": json.loads(json.dumps(report["spectrum"]))} == json.loads(json.dumps(report))
     for name, count in counts.items():
         assert f"{name} {count}" in page

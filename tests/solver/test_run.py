@@ -12,9 +12,7 @@ from landscape.objective import Objective
 from landscape.point import Outcome
 from landscape.problem import Problem
 from landscape.solver import LBFGS, GradientDescent, Newton, PseudoTransient, solve
-from landscape.solver.newton import _krylov_newton, rank_tolerance
-from landscape.solver.run import CRITICAL
-from landscape.structures import Collapse, Random, analytic, embed, random_start
+from landscape.structures import Random, random_start
 
 SMALL = Problem.balanced(4, 2, 6, 2, 1e-2)
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
@@ -95,28 +93,3 @@ def test_divergence_is_said():
     point = solve(SMALL, start, (GradientDescent(learning_rate=1e3),))
     assert point.outcome is Outcome.DIVERGED
     assert not math.isfinite(point.loss)
-
-
-@pytest.mark.parametrize("root", ["large", "small"])
-def test_newton_polishes_in_place_and_keeps_the_gauge(root):
-    exact = embed(SMALL, analytic(SMALL, Collapse(root)), gauge=4)
-    noise = torch.randn(exact.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    start = exact + 1e-7 * noise
-    point = solve(SMALL, start, (Newton(),))
-    assert point.outcome is Outcome.CONVERGED
-    assert autograd_norm(SMALL, point.theta) <= CRITICAL
-    assert float((point.theta - start).norm()) < 1e-5  # the null space is not walked along
-
-
-def test_newton_without_a_core_goes_through_the_full_space():
-    exact = embed(SMALL, analytic(SMALL, Collapse()), gauge=4)
-    start = exact + 1e-6 * torch.randn(exact.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    *_, last = _krylov_newton(Objective.of(SMALL), start)
-    assert autograd_norm(SMALL, last.theta) < 1e-12
-    assert float((last.theta - start).norm()) < 1e-4  # the null space is not walked along
-
-
-def test_rank_tolerance_follows_the_gradient():
-    theta = embed(SMALL, analytic(SMALL, Collapse()))
-    assert rank_tolerance(SMALL, theta, 0.0) < 1e-11
-    assert rank_tolerance(SMALL, theta, 1e-6) == pytest.approx(1e-3)

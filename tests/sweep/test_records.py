@@ -15,9 +15,10 @@ from landscape.point import CriticalPoint
 from landscape.sweep.drive import sweep
 from landscape.sweep.grid import parse_grid
 from landscape.sweep.job import Job
-from landscape.sweep.records import Archive, Damaged
+from landscape.sweep.records import Archive
 from landscape.sweep.settings import Engine
 from landscape.sweep.work import packed
+from landscape.tensor_file import Damaged
 from tests.sweep import faults
 
 JOB = Job((1, 1, 1), 3, 1, 1e-2)
@@ -86,12 +87,15 @@ def as_another(path: Path) -> None:
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "pickle": (lambda path: path.write_bytes(pickle.dumps(Attack())), "no safetensors file"),
     "empty": (lambda path: path.write_bytes(b""), "no safetensors file"),
-    "cut": (lambda path: path.write_bytes(path.read_bytes()[:-3]), "arrays are not those of a record"),
+    "cut": (lambda path: path.write_bytes(path.read_bytes()[:-3]), "it is shorter than its arrays"),
     "longer": (lambda path: path.write_bytes(path.read_bytes() + b"0" * 8), "longer than its arrays"),
     "array": (lambda path: changed_byte(path, -1), "arrays do not match their checksum"),
     "header": (lambda path: edited_header(path, "DNC", "XYZ"), "header does not match its checksum"),
-    "nested": (lambda path: path.write_bytes(struct.pack("<Q", 100_000) + b"[" * 100_000), "no safetensors file of landscape"),
-    "types": (lambda path: edited_header(path, '"F64"', '"F32"'), "arrays are not those of a record"),
+    "nested": (
+        lambda path: path.write_bytes(struct.pack("<Q", 100_000) + b"[" * 100_000),
+        "no safetensors file, its header is not JSON",
+    ),
+    "types": (lambda path: edited_header(path, '"F64"', '"F32"'), "not of the size that its header says"),
     "link": (as_link, "symbolic link"),
     "another": (as_another, "the record of another job"),
     "pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "no ordinary file"),
@@ -187,7 +191,7 @@ def test_a_folder_or_more_than_memory_under_the_name_of_a_record_is_said_and_com
     assert list(archive.folder.glob("records/refused-*/thesis.tex"))
     with path.open("wb") as file:
         file.truncate(1 << 43)
-    assert archive.done({JOB.digest}) == (set(), {JOB.digest: "it is larger than the memory"})
+    assert archive.done({JOB.digest}) == (set(), {JOB.digest: "it is no safetensors file"})
     assert not path.exists()
 
 

@@ -12,10 +12,10 @@ import scipy.stats
 from landscape.cli import run
 from landscape.errors import InputError
 from landscape.prevalence import share_interval
+from landscape.seal import METADATA_KEY, canonical_json, digest_of
 from landscape.sweep.drive import sweep
 from landscape.sweep.grid import parse_grid
-from landscape.sweep.job import canonical_json, digest_of
-from landscape.sweep.records import METADATA_KEY, Archive
+from landscape.sweep.records import Archive
 from landscape.sweep.results import COLUMNS, FAILED, frequencies, read_results, write_results
 from landscape.sweep.settings import Engine
 from landscape.sweep.where import rows_where
