@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -20,6 +20,7 @@ from landscape.cli.sources import (
     LossChoice,
     SamplesNumber,
     SizesText,
+    SwapText,
     WidthNumber,
     check_steps,
     checked_device,
@@ -53,19 +54,30 @@ def prevalence(
     handover: Annotated[float | None, Parameter(help="Gradient norm where Newton's polish takes over (default 1e-10).")] = None,
     narrower_than: Annotated[float | None, Parameter(help="Stop once the interval of P(DNC) is at most this wide.")] = None,
     batch: Annotated[int | None, Parameter(converter=whole_number, help="Starts at once; the counts do not depend on it.")] = None,
+    swap: SwapText = None,
+    scores: Annotated[
+        bool, Parameter(negative="", help="Score every pair of classes at each start, beside where it ended.")
+    ] = False,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
     """Follow many random starts to critical points, name each and count.
 
-    Every end point is saved in OUT/points and can be given to landscape degeneracy. The same command with more seeds goes on where
-    the last one stopped. Exit code 1 if seeds did not converge or it was interrupted.
+    With --swap one part of every start is replaced and everything else stays bit for bit: features:anew is the placebo of
+    features:identity or features:width=150. Every end point is saved in OUT/points and can be given to landscape degeneracy. The
+    same command with more seeds goes on where the last one stopped. Exit code 1 if seeds did not converge or it was interrupted.
     """
     from landscape.structures.notation import parse_scales
+    from landscape.studies.prediction.scores import check_scorable, scored
     from landscape.studies.prevalence import Study, measure_prevalence
+    from landscape.studies.starts.swap import parse_swap
 
     problem = given_problem(given_sizes(classes, samples, class_sizes), width, depth, decay, loss, activation)
-    study = Study(problem, *parse_scales(init_scale), _method(method, learning_rate, max_steps, handover))
+    changes = None if swap is None else parse_swap(swap)
+    scales = parse_scales(init_scale)
+    if scores:
+        check_scorable(problem, scales)
+    study = Study(problem, *scales, _method(method, learning_rate, max_steps, handover), changes)
     device = checked_device(device)
     with _progress(seeds) as watch:
         try:
@@ -73,10 +85,13 @@ def prevalence(
         except KeyboardInterrupt:
             warn(f"interrupted: the seeds that had arrived are in {out}, and the same command goes on from there")
             return NOT_AS_ASKED
+    known = scored(result) if scores else None
     if json:
-        print_json({**result.as_dict(), "out": str(out)})
+        print_json({**result.as_dict(), **({} if known is None else {"scores": known}), "out": str(out)})
     else:
         _print(study, result)
+        if known is not None:
+            _print_scores(known)
     if result.non_converged:
         warn(f"{result.non_converged} of {len(result.ends)} seeds did not converge: {_outcomes(result)}")
     return NOT_AS_ASKED if result.non_converged else DONE
@@ -112,8 +127,22 @@ def _print(study: "Study", result: "Prevalence") -> None:
     table.append(["not converged", str(result.non_converged), f"{result.non_converged / seeds:.3f}", *["-"] * 6])
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     print(f"{study.problem}, {seeds} seeds, c_W={study.weight_scale:g}, c_H={study.feature_scale:g}")
+    if study.swap is not None:
+        print(f"swapped: {study.swap.describe()}")
     for row in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_scores(known: "dict[str, Any]") -> None:
+    print(f"largest pair score of each start, in standard deviations; the formula's boundary is at {known['boundary']:.2f}")
+    for row in known["per_seed"]:
+        first, second = row["pair"]
+        print(f"  seed {row['seed']}  {row['score']:.2f}  classes {first} and {second}  {row['structure']}")
+    if known["auc"] is None:
+        print("area under the ROC curve: none, since all starts did the same")
+    else:
+        low, high = known["auc_interval"]
+        print(f"area under the ROC curve of missing DNC: {known['auc']:.3f} ({low:.3f} .. {high:.3f})")
 
 
 def _outcomes(result: "Prevalence") -> str:

@@ -41,6 +41,10 @@ RootText = Annotated[RootChoice, Parameter(help="Which scale of an analytic poin
 OptionalRoot = Annotated[RootChoice | None, Parameter(help="Of an analytic start: large (default) or small, a saddle.")]
 ProveFlag = Annotated[bool, Parameter(name="--prove", negative="", help="Prove the counts in ball arithmetic, whatever it takes.")]
 JsonFlag = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
+SwapText = Annotated[
+    str | None,
+    Parameter(help="Replace features:, weights: or block: of every start by identity, isometric, zero, width=150, anew or a FILE."),
+]
 DeviceText = Annotated[str, Parameter(help="cpu, cuda or cuda:1.")]
 
 

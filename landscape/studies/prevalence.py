@@ -27,8 +27,10 @@ from landscape.model.problem import Problem
 from landscape.points.point import Origin, Outcome
 from landscape.solver.methods import PseudoTransient
 from landscape.solver.pool import Arrival, BatchMethod, Start, solve_batch
-from landscape.solver.starts import Random, random_start
 from landscape.structures.fingerprint import Fingerprint, label_unnamed
+from landscape.studies.starts.krylov import gauge_zeros_outside
+from landscape.studies.starts.seeds import describe, followed, seeded_start
+from landscape.studies.starts.swap import Swap
 
 FOLDER_FORMAT = 1  # of the folder; records of another format are refused, never mixed
 CONFIDENCE = 0.95
@@ -39,18 +41,27 @@ _FEWEST = 10  # seeds before a sequential run may stop: Wilson's interval of few
 class Study:
     """What is sampled: W_l ~ N(0, weight_scale^2 / d), H_1 ~ N(0, feature_scale^2), followed by one method.
 
-    The paper does not state its scales; both decide how often DNC is found.
+    The paper does not state its scales; both decide how often DNC is found. A swap replaces a part of every start. With `groups`
+    the starts are followed in the directions that descent reaches first (`studies.starts.krylov`); the counts stay those of the width.
     """
 
     problem: Problem
     weight_scale: float = 1.0
     feature_scale: float = 1.0
     method: BatchMethod = field(default_factory=PseudoTransient)
+    swap: Swap | None = None
+    groups: int | None = None
+
+    @property
+    def followed(self) -> Problem:
+        """The problem in which the starts are followed: narrower than `problem` if there are groups."""
+        return followed(self.problem, self.swap, self.groups)
 
     def start(self, seed: int, device: str = "cpu") -> Start:
         """Returns the start of a seed, the same on every device."""
-        theta = random_start(self.problem, Random(self.weight_scale, self.feature_scale, seed)).to(device)
-        return Start(theta, Origin(f"random, c_W={self.weight_scale:g}, c_H={self.feature_scale:g}", seed=seed))
+        scales = self.weight_scale, self.feature_scale
+        _, theta = seeded_start(self.problem, scales, seed, self.swap, self.groups)
+        return Start(theta.to(device), Origin(describe(scales, self.swap, self.groups, self.problem), seed=seed))
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form of everything that an end point depends on."""
@@ -59,6 +70,8 @@ class Study:
             "weight_scale": self.weight_scale,
             "feature_scale": self.feature_scale,
             "method": repr(self.method),
+            **({} if self.swap is None else {"swap": self.swap.as_dict()}),
+            **({} if self.groups is None else {"groups": self.groups}),
         }
 
     @property
@@ -105,16 +118,18 @@ class EndPoint:
     __repr__ = brief
 
     @classmethod
-    def of(cls, arrival: Arrival, method: MethodName | None = None) -> "EndPoint":
+    def of(cls, arrival: Arrival, method: MethodName | None = None, width: int | None = None) -> "EndPoint":
         """Returns the record of an arrival, with its name and its measured degeneracy.
 
         Args:
             arrival: Where the seed ended.
             method: Of the count; None takes one route alone where that is exact, since there may be thousands of seeds.
+            width: Of the model that the counts are for; None for that of the arrival.
         """
         point = arrival.point
         method = method or ("reduction" if point.problem.is_linear else "auto")
         report = analyse(point, method) if point.outcome is Outcome.CONVERGED else None
+        wider = 0 if report is None or width is None else gauge_zeros_outside(point.problem, report.rank or 0, width)
         last = arrival.ranks[-1] if arrival.ranks else 0
         rank = report.rank if report and report.rank is not None else last
         logits = class_means(point.problem, Objective.of(point.problem, point.theta).logits(point.theta))
@@ -130,8 +145,8 @@ class EndPoint:
             steps=point.steps,
             products=arrival.products,
             index=report.index if report else None,
-            nullity=report.nullity if report else None,
-            orbit_dimension=report.orbit_dimension if report else None,
+            nullity=None if report is None or report.nullity is None else report.nullity + wider,
+            orbit_dimension=None if report is None or report.orbit_dimension is None else report.orbit_dimension + wider,
             singular=mark.singular,
             record=tuple((int(steps), loss, norm, visible) for (steps, loss, norm), visible in rows),
         )
@@ -287,9 +302,9 @@ def measure_prevalence(
     watch(so_far())
     stop = _enough(study, known, seeds, narrower_than)
     missing = (study.start(seed, device) for seed in range(seeds) if seed not in known)
-    arrivals: Iterator[Arrival] = iter(()) if stop else solve_batch(study.problem, missing, study.method, size)
+    arrivals: Iterator[Arrival] = iter(()) if stop else solve_batch(study.followed, missing, study.method, size)
     for arrival in arrivals:
-        end = EndPoint.of(arrival)
+        end = EndPoint.of(arrival, width=study.problem.width if study.groups else None)
         if folder is not None:
             if keep_points:
                 arrival.point.save(point_path(folder, end.seed))
@@ -348,9 +363,9 @@ def _opened(study: Study, folder: Path, seeds: int) -> dict[int, EndPoint]:
             f"{folder} was written by version {version} (format {theirs.get('format')}), "
             f"this is {__version__} (format {FOLDER_FORMAT}): choose another --out"
         )
-    for name in ("problem", "weight_scale", "feature_scale", "method"):
-        if theirs.get(name) != mine[name]:
-            raise InputError(f"{folder} holds another study: {name} {theirs.get(name)}, not {mine[name]}: choose another --out")
+    for name in ("problem", "weight_scale", "feature_scale", "method", "swap", "groups"):
+        if theirs.get(name) != mine.get(name):
+            raise InputError(f"{folder} holds another study: {name} {theirs.get(name)}, not {mine.get(name)}: choose another --out")
     known = {}
     for seed in range(seeds):
         path = _record_path(folder, seed)
