@@ -204,7 +204,11 @@ def _start_identity(start: Beginning) -> dict[str, Any]:
             return {"kind": RANDOM, "seed": seed, "scales": [float(weight_scale), float(feature_scale)]}
         case Altered(random, swap, groups, content):
             said = {"swap": start.changes if swap else None, "groups": groups, "sha256": content or None}
-            return {**_start_identity(random), **{name: value for name, value in said.items() if value is not None}}
+            return {
+                **_start_identity(random),
+                "kind": start_text(start),
+                **{name: value for name, value in said.items() if value is not None},
+            }
         case SavedPoint(content):
             return {"kind": "file", "sha256": content}
         case Partition() | Blocks() if isinstance(start.root, tuple):  # the text has the root of each group

@@ -106,7 +106,14 @@ def test_altered_starts_have_seeds_and_say_what_is_altered_without_a_path() -> N
     )
     assert (here.seed, here.family.seed, here.method) == (3, 0, PseudoTransient())
     assert here.digest == there.digest
-    said = {"kind": "random", "seed": 3, "scales": [0.5, 1.0], "swap": "features:file+block:zero", "groups": 2, "sha256": "0" * 64}
+    said = {
+        "kind": "random features:file+block:zero groups=2",
+        "seed": 3,
+        "scales": [0.5, 1.0],
+        "swap": "features:file+block:zero",
+        "groups": 2,
+        "sha256": "0" * 64,
+    }
     assert here.identity["start"] == said
     assert "random features:file+block:zero groups=2 seed=3" in str(here)
 
