@@ -134,7 +134,6 @@ def test_a_full_disk_ends_the_sweep_in_one_line_and_nothing_is_lost(tmp_path: Pa
 SIZES = """
 import sys
 from pathlib import Path
-from landscape.sweep import work
 from landscape.sweep.watchdog import products_are_alike
 from landscape.sweep.run import run_sweep
 from landscape.sweep.grid import parse_grid
