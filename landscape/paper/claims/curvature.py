@@ -12,6 +12,7 @@ from landscape.degeneracy.judgement import judge_spectrum
 from landscape.degeneracy.partition_spectrum import Group, partition_reduction
 from landscape.degeneracy.proved import judge_partition, partition_group
 from landscape.degeneracy.reduction import reduce
+from landscape.model import dimensions
 from landscape.model.dimensions import orbit_dimension, paper_dimension
 from landscape.model.logit_form import write_parameters
 from landscape.model.objective import Objective
@@ -144,7 +145,7 @@ def theorem_5(fast: bool) -> Finding:
 def _nullity(problem: Problem, structure: Structure) -> int:
     form = logit_form(problem, structure)
     spectrum = reduce(Core.from_form(problem, form)).spectrum
-    return _stated(judge_spectrum(spectrum, orbit_dimension(form.rank, problem.width, problem.depth)).nullity)
+    return _stated(judge_spectrum(spectrum, dimensions.orbit_dimension(form.rank, problem.width, problem.depth)).nullity)
 
 
 def theorem_6(fast: bool) -> Finding:
