@@ -36,7 +36,31 @@ class SavedPoint:
     name: str = field(compare=False)
 
 
-Beginning = Random | Structure | SavedPoint
+@dataclass(frozen=True)
+class Altered:
+    """A random start with one part replaced, or in the few directions that descent reaches; `studies.starts` makes it.
+
+    Attributes:
+        random: The start as drawn.
+        swap: What is replaced, as typed; empty for nothing.
+        groups: Groups of directions that are kept (T); None for a full start.
+        content: The sha256 of given features, which is part of the identity in place of their file; empty without any.
+    """
+
+    random: Random
+    swap: str = ""
+    groups: int | None = None
+    content: str = ""
+
+    @property
+    def changes(self) -> str:
+        """The swap without the path of a file, as an identity has it."""
+        if not self.content:
+            return self.swap
+        return "+".join("features:file" if part.startswith("features:") else part for part in self.swap.split("+"))
+
+
+Beginning = Random | Altered | Structure | SavedPoint
 
 
 @dataclass(frozen=True)
@@ -85,12 +109,25 @@ class Experiment:
             object.__setattr__(self, "analysis", replace(self.analysis, method="auto"))
         if isinstance(self.start, Partition) and problem.is_balanced:
             object.__setattr__(self, "start", _ordered(self.start))
-        object.__setattr__(self, "method", (self.method or PseudoTransient()) if isinstance(self.start, Random) else None)
+        if isinstance(self.start, Altered) and not self.start.swap and self.start.groups is None:
+            object.__setattr__(self, "start", self.start.random)
+        object.__setattr__(self, "method", None if self.random is None else self.method or PseudoTransient())
+
+    @property
+    def random(self) -> Random | None:
+        """The random start, before anything in it is altered; None for the other starts."""
+        match self.start:
+            case Random() as drawn:
+                return drawn
+            case Altered(random=drawn):
+                return drawn
+            case _:
+                return None
 
     @property
     def seed(self) -> int | None:
         """The seed of a random start; None for the other starts."""
-        return self.start.seed if isinstance(self.start, Random) else None
+        return None if self.random is None else self.random.seed
 
     def with_seed(self, seed: int) -> "Experiment":
         """Returns the experiment from another random start.
@@ -98,14 +135,15 @@ class Experiment:
         Raises:
             TypeError: If its start is not random.
         """
-        if not isinstance(self.start, Random):
+        if self.random is None:
             raise TypeError(f"expected a random start, got {start_text(self.start)}")
-        return replace(self, start=replace(self.start, seed=seed))
+        drawn = replace(self.random, seed=seed)
+        return replace(self, start=replace(self.start, random=drawn) if isinstance(self.start, Altered) else drawn)
 
     @property
     def family(self) -> "Experiment":
         """The experiment with seed 0: random starts of one family can be solved as one batch."""
-        return self.with_seed(0) if isinstance(self.start, Random) else self
+        return self if self.random is None else self.with_seed(0)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -153,6 +191,9 @@ def start_text(start: Beginning) -> str:
             return f"partition:{','.join(map(str, groups))}"
         case Blocks(blocks):
             return f"blocks:{'+'.join(map(label, blocks))}"
+        case Altered():
+            swap = f" {start.changes}" if start.swap else ""
+            return f"{RANDOM}{swap}" + ("" if start.groups is None else f" groups={start.groups}")
         case SavedPoint():
             return f"file {start.name}"
 
@@ -161,6 +202,13 @@ def _start_identity(start: Beginning) -> dict[str, Any]:
     match start:
         case Random(weight_scale, feature_scale, seed):
             return {"kind": RANDOM, "seed": seed, "scales": [float(weight_scale), float(feature_scale)]}
+        case Altered(random, swap, groups, content):
+            said = {"swap": start.changes if swap else None, "groups": groups, "sha256": content or None}
+            return {
+                **_start_identity(random),
+                "kind": start_text(start),
+                **{name: value for name, value in said.items() if value is not None},
+            }
         case SavedPoint(content):
             return {"kind": "file", "sha256": content}
         case Partition() | Blocks() if isinstance(start.root, tuple):  # the text has the root of each group

@@ -6,7 +6,7 @@ exp(-F / T) with
     F = loss - T [ log copies + log volume + (P - D)/2 log(2 pi T) - (1/2) log pdet ]
 
 up to relative corrections of order T. pdet is constant along the manifold, because the symmetry group moves it onto itself by
-isometries. Derivation and its limits: docs/why-collapse.md.
+isometries. Derivation and its limits: docs/mathematics.md.
 """
 
 import math

@@ -31,6 +31,7 @@ app.command("landscape.cli.weights:import_weights", name="import", help="Turn we
 app.command("landscape.cli.show:show", name="show", help="Print what a saved point is and where it came from.")
 app.command("landscape.cli.atlas:atlas", name="atlas", help="List every known kind of critical point of a problem.")
 app.command("landscape.cli.prevalence:prevalence", name="prevalence", help="Count where many random starts end.")
+app.command("landscape.cli.predict:predict", name="predict", help="Predict where descent ends, at any width.")
 app.command("landscape.cli.phase:phase", name="phase", help="Draw where DNC is a saddle, a minimum or the best known point.")
 app.command("landscape.cli.report:report", name="report", help="Write a page of a point or of a folder of points.")
 app.command("landscape.cli.sweep:sweep", name="sweep", help="Compute the jobs of a grid, here, on workers or on SLURM.")

@@ -54,6 +54,10 @@ RootText = Annotated[RootChoice, Parameter(help="Which scale of an analytic poin
 OptionalRoot = Annotated[RootChoice | None, Parameter(help="Of an analytic start: large (default) or small, a saddle.")]
 ProveFlag = Annotated[bool, Parameter(name="--prove", negative="", help="Prove the counts in ball arithmetic, whatever it takes.")]
 JsonFlag = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON value and nothing else.")]
+SwapText = Annotated[
+    str | None,
+    Parameter(help="Replace features:, weights: or block: of every start by identity, isometric, zero, width=150, anew or a FILE."),
+]
 DeviceText = Annotated[str, Parameter(help="Where tensors live: cpu, cuda or cuda:1.")]
 SeedNumber = Annotated[int, Parameter(converter=whole_number, validator=SEEDS, help="Of every random draw.")]
 StepsLimit = Annotated[

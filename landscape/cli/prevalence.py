@@ -1,7 +1,7 @@
 """`landscape prevalence`: where many random starts end, with intervals, in an archive that can be continued."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -13,6 +13,7 @@ from landscape.cli.options import (
     LearningRate,
     ProblemOptions,
     StepsLimit,
+    SwapText,
     checked_device,
     positive,
     whole_number,
@@ -44,21 +45,31 @@ def prevalence(
     batch: Annotated[
         int | None, Parameter(converter=whole_number, validator=within(1), help="Starts at once, not in the counts.")
     ] = None,
+    swap: SwapText = None,
+    scores: Annotated[
+        bool, Parameter(negative="", help="Score every pair of classes at each start, beside where it ended.")
+    ] = False,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
     """Follow many random starts to critical points, name each and count.
 
-    OUT is an archive as landscape sweep makes it: a record for every seed, which is a saved point too. The same command with more
-    seeds goes on where the last one stopped. Exit code 1 if seeds did not converge or it was interrupted.
+    With --swap one part of every start is replaced and everything else stays bit for bit: features:anew is the placebo of
+    features:identity or features:width=150. OUT is an archive as landscape sweep makes it: a record for every seed, which is a
+    saved point too. The same command with more seeds goes on where the last one stopped. Exit code 1 if seeds did not converge or
+    it was interrupted.
     """
     from landscape.archive.experiment import Experiment
     from landscape.solver.methods import Random
     from landscape.structures.notation import parse_scales
+    from landscape.studies.prediction.scores import check_scorable, scored
     from landscape.studies.prevalence import measure_prevalence
+    from landscape.studies.starts.seeds import altered
 
-    problem = model.build()
-    experiment = Experiment(problem, Random(*parse_scales(init_scale)), _method(method, learning_rate, max_steps, handover))
+    problem, scales = model.build(), parse_scales(init_scale)
+    if scores:
+        check_scorable(problem, scales)
+    experiment = Experiment(problem, altered(Random(*scales), swap), _method(method, learning_rate, max_steps, handover))
     device = checked_device(device)
     with progress("seeds") as shown:
 
@@ -71,10 +82,13 @@ def prevalence(
         except KeyboardInterrupt:
             warn(f"interrupted: the seeds that had arrived are in {out}, and the same command goes on from there")
             return NOT_AS_ASKED
+    known = scored(result) if scores else None
     if json:
-        print_json({**result.as_dict(), "out": str(out)})
+        print_json({**result.as_dict(), **({} if known is None else {"scores": known}), "out": str(out)})
     else:
         _print(result)
+        if known is not None:
+            _print_scores(known)
     if result.non_converged:
         warn(f"{result.non_converged} of {len(result.ends)} seeds did not converge: {_outcomes(result)}")
     return NOT_AS_ASKED if result.non_converged else DONE
@@ -109,7 +123,21 @@ def _print(result: "Prevalence") -> None:
         table.append([name, str(count), f"{count / seeds:.3f}", f"{low:.3f} .. {high:.3f}", *facts])
     table.append(["not converged", str(result.non_converged), f"{result.non_converged / seeds:.3f}", *["-"] * 6])
     print(f"{result.experiment.problem}, {seeds} seeds, c_W={start.weight_scale:g}, c_H={start.feature_scale:g}")
+    if changes := result.as_dict().get("swap"):
+        print(f"swapped: {changes['change']}")
     print_table(table)
+
+
+def _print_scores(known: dict[str, Any]) -> None:
+    print(f"largest pair score of each start, in standard deviations; the formula's boundary is at {known['boundary']:.2f}")
+    for row in known["per_seed"]:
+        first, second = row["pair"]
+        print(f"  seed {row['seed']}  {row['score']:.2f}  classes {first} and {second}  {row['structure']}")
+    if known["auc"] is None:
+        print("area under the ROC curve: none, since all starts did the same")
+    else:
+        low, high = known["auc_interval"]
+        print(f"area under the ROC curve of missing DNC: {known['auc']:.3f} ({low:.3f} .. {high:.3f})")
 
 
 def _outcomes(result: "Prevalence") -> str:

@@ -1,7 +1,7 @@
 """The whole Hessian spectrum of a partition point from the symmetry of its groups: matrices of a few rows, for any K.
 
 At blockdiag(alpha_g S_g) the Hessian commutes with the permutations inside every group and of equal groups. Its core therefore
-falls apart into blocks, one per irreducible representation (derivation: docs/why-collapse.md, "Spectra of partition points"):
+falls apart into blocks, one per irreducible representation (derivation: docs/mathematics.md, "Spectra of partition points"):
 
     between groups i, j       standard x standard              2 (L+1) rows, (g_i - 1)(g_j - 1) times
     within group i            antisymmetric                    L+1 rows, (g-1)(g-2)/2 times

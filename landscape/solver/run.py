@@ -23,7 +23,7 @@ from landscape.solver.state import State
 CRITICAL = 1e-12  # gradient norm that counts as converged; the paper's setting reaches 1e-15 after polishing
 _TRACE_LIMIT = 2_000  # rows kept of the record; beyond that every second one goes
 
-# by method: arrays of the size of all parameters at the peak, measured at 4 to 12 million (L-BFGS has a history of 20), and its name
+# by method: arrays of the size of all parameters at the peak, measured at 4 to 12 million (history of L-BFGS: 20), and its name
 _ARRAYS = {
     PseudoTransient: (40, "ptc"),
     GradientDescent: (14, "gd"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from landscape.archive.experiment import Analysis, Experiment, SavedPoint
+from landscape.archive.experiment import Altered, Analysis, Experiment, SavedPoint
 from landscape.archive.records import RECORD_FORMAT
 from landscape.degeneracy.analysis import analyse
 from landscape.degeneracy.methods import MethodName
@@ -20,6 +20,7 @@ from landscape.degeneracy.report import DegeneracyReport
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.model.objective import Objective, class_means
+from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.plain_file import Damaged, file_digest
 from landscape.points.point import CriticalPoint, Origin, Outcome
@@ -31,6 +32,8 @@ from landscape.structures.analytic import logit_form
 from landscape.structures.fingerprint import Fingerprint
 from landscape.structures.kinds import Structure
 from landscape.structures.old_names import current_name
+from landscape.studies.starts.krylov import gauge_zeros_outside
+from landscape.studies.starts.seeds import altered_origin, altered_start, followed
 
 _TEXT, _COUNT, _REAL = (str,), (int,), (float, int, type(None))
 _RESULT: dict[str, tuple[type, ...]] = {  # entries of a result, and of what type they are
@@ -88,16 +91,18 @@ class EndPoint:
     __repr__ = brief
 
     @classmethod
-    def of(cls, arrival: Arrival, method: MethodName | None = None) -> "EndPoint":
+    def of(cls, arrival: Arrival, method: MethodName | None = None, width: int | None = None) -> "EndPoint":
         """Returns the record of an arrival, with its name and its measured degeneracy.
 
         Args:
             arrival: Where the seed ended.
             method: Of the count; None takes one route alone where that is exact, since there may be thousands of seeds.
+            width: Of the model that the counts are for; None for that of the arrival.
         """
         point = arrival.point
         method = method or ("reduction" if point.problem.is_linear else "auto")
         report = analyse(point, method) if point.outcome is Outcome.CONVERGED else None
+        wider = 0 if report is None or width is None else gauge_zeros_outside(point.problem, report.rank or 0, width)
         last = arrival.ranks[-1] if arrival.ranks else 0
         rank = report.rank if report and report.rank is not None else last
         mark = Fingerprint.of(point.loss, point.class_logits, point.problem.class_sizes, rank)
@@ -112,8 +117,8 @@ class EndPoint:
             steps=point.steps,
             products=arrival.products,
             index=report.index if report else None,
-            nullity=report.nullity if report else None,
-            orbit_dimension=report.orbit_dimension if report else None,
+            nullity=None if report is None or report.nullity is None else report.nullity + wider,
+            orbit_dimension=None if report is None or report.orbit_dimension is None else report.orbit_dimension + wider,
             singular=mark.singular,
             record=tuple((int(steps), loss, norm, visible) for (steps, loss, norm), visible in rows),
         )
@@ -149,11 +154,24 @@ class EndPoint:
 
 
 def start_of(experiment: Experiment, device: str = "cpu") -> Start:
-    """Returns the random start of an experiment, the same on every device."""
+    """Returns the random start of an experiment, the same on every device; its parameters are those of the followed problem."""
+    match experiment.start:
+        case Altered() as start:
+            _, theta = altered_start(experiment.problem, start)
+            return Start(theta.to(device), altered_origin(experiment.problem, start))
+        case start:
+            assert isinstance(start, Random)
+            return Start(random_start(experiment.problem, start).to(device), random_origin(start))
+
+
+def followed_problem(experiment: Experiment) -> Problem:
+    """Returns the problem in which the starts are followed: narrower than that of the experiment if few directions are kept.
+
+    Raises:
+        InputError: If the problem has no such starts.
+    """
     start = experiment.start
-    assert isinstance(start, Random)
-    theta = random_start(experiment.problem, start).to(device)
-    return Start(theta, random_origin(start))
+    return followed(experiment.problem, start) if isinstance(start, Altered) else experiment.problem
 
 
 def ends_of(
@@ -171,12 +189,14 @@ def ends_of(
     """
     first = experiments[0]
     match first.start:
-        case Random():
+        case Random() | Altered():
             assert first.method is not None
+            problem = followed_problem(first)
+            width = None if problem == first.problem else first.problem.width
             by_seed = {experiment.seed: experiment for experiment in experiments}
             starts = (start_of(experiment, device) for experiment in experiments)
-            for arrival in solve_batch(first.problem, starts, first.method, size):
-                found = EndPoint.of(arrival, first.analysis.method)
+            for arrival in solve_batch(problem, starts, first.method, size):
+                found = EndPoint.of(arrival, first.analysis.method, width)
                 yield by_seed[arrival.point.origin.seed], found, arrival.point
         case SavedPoint():
             yield first, *_saved_end(first, first.start, device)

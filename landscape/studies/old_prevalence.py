@@ -7,10 +7,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from landscape.archive.experiment import Experiment
+from landscape.archive.experiment import Altered, Experiment, start_text
 from landscape.errors import InputError
 from landscape.plain_file import Damaged, read_ordinary
-from landscape.solver.methods import Random
 from landscape.studies.ends import EndPoint
 
 _LONGEST = 10_000_000  # bytes of a file
@@ -62,10 +61,11 @@ def old_header(folder: Path) -> dict[str, Any] | None:
 
 def _old_form(experiment: Experiment) -> dict[str, Any]:
     """Returns the header of an experiment as old folders have it."""
-    start = experiment.start
-    assert isinstance(start, Random)
+    start = experiment.random
+    assert start is not None
     form = {"problem": experiment.problem.as_dict(), "weight_scale": start.weight_scale, "feature_scale": start.feature_scale}
-    return dict(json.loads(json.dumps({**form, "method": repr(experiment.method)})))
+    altered = {"start": start_text(experiment.start)} if isinstance(experiment.start, Altered) else {}  # no old folder has such
+    return dict(json.loads(json.dumps({**form, **altered, "method": repr(experiment.method)})))
 
 
 def _end(path: Path, seed: int) -> EndPoint:

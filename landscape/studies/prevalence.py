@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from landscape.archive.experiment import Experiment
+from landscape.archive.experiment import Altered, Experiment
 from landscape.archive.records import Archive, Record
 from landscape.errors import InputError
 from landscape.points.point import CriticalPoint
@@ -22,6 +22,7 @@ from landscape.structures.names import known_name
 from landscape.studies.ends import EndPoint, ends_of, packed, poison
 from landscape.studies.intervals import share_interval
 from landscape.studies.old_prevalence import is_old, old_ends
+from landscape.studies.starts.seeds import swap_of
 
 _FEWEST = 10  # seeds before a sequential run may stop: Wilson's interval of fewer is never narrow by more than luck
 _LINES = 3  # damaged records that are said one by one
@@ -82,6 +83,7 @@ class Prevalence:
             "weight_scale": start.weight_scale,
             "feature_scale": start.feature_scale,
             "method": repr(self.experiment.method),
+            **_alterations(self.experiment),
             "seeds": len(self.ends),
             "counts": counts,
             "intervals": {name: list(self.interval(name)) for name in {"DNC": 0, **counts}},
@@ -173,14 +175,23 @@ def measure_prevalence(
 
 
 def random_of(experiment: Experiment) -> Random:
-    """Returns the distribution of the starts.
+    """Returns the distribution of the starts, before anything in them is altered.
 
     Raises:
         InputError: If the start is not random.
     """
-    if not isinstance(experiment.start, Random):
+    if experiment.random is None:
         raise InputError(f"expected a random start to sample, got {experiment}")
-    return experiment.start
+    return experiment.random
+
+
+def _alterations(experiment: Experiment) -> dict[str, Any]:
+    """Returns what an altered start adds to the JSON form."""
+    start = experiment.start
+    if not isinstance(start, Altered):
+        return {}
+    swap = swap_of(start)
+    return {**({} if swap is None else {"swap": swap.as_dict()}), **({} if start.groups is None else {"groups": start.groups})}
 
 
 def _kept(archive: Archive, each: Sequence[Experiment]) -> dict[int, EndPoint]:

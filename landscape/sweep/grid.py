@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import Field, SkipValidation, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from landscape.archive.experiment import RANDOM, Analysis, Beginning, Experiment, SavedPoint
+from landscape.archive.experiment import RANDOM, Altered, Analysis, Beginning, Experiment, SavedPoint
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.plain_file import read_text
@@ -152,12 +152,12 @@ def _misfit(values: dict[str, Any]) -> tuple[tuple[str, ...], str] | None:
     try:
         problem, start = _problem(values), _beginning(values)
         place = ("problem",)
-        random = isinstance(start, Random)
+        random = isinstance(start, Random | Altered)
         numbers = problem.parameters if random else problem.classes * max(problem.total_samples, problem.classes)
         if numbers > _NUMBERS:
             raise InputError(f"expected at most {_NUMBERS} {'parameters' if random else 'logits'}, got {numbers}")
         place = ("start", "kind")
-        if not isinstance(start, Random | SavedPoint):
+        if not isinstance(start, Random | Altered | SavedPoint):
             require_fit(problem, start)
     except InputError as error:
         return place, str(error)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from landscape.archive.experiment import Experiment, SavedPoint
+from landscape.archive.experiment import Altered, Experiment, SavedPoint
 from landscape.solver.methods import GradientDescent, Random
 from landscape.sweep.worker import HUNG_IN_BATCH, JobEnd, RunSettings, Task
 
@@ -20,7 +20,7 @@ def estimate(job: Experiment) -> float:
     """
     work = 0.02 + 1.5e-5 * job.problem.parameters * job.problem.depth
     match job.start:
-        case Random():
+        case Random() | Altered():
             return 40.0 * work if isinstance(job.method, GradientDescent) else work
         case SavedPoint():
             return work

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from landscape.archive import experiment as module
-from landscape.archive.experiment import Analysis, Experiment, SavedPoint, start_text
+from landscape.archive.experiment import Altered, Analysis, Experiment, SavedPoint, start_text
 from landscape.model.problem import Problem
 from landscape.solver.methods import GradientDescent, PseudoTransient, Random
 from landscape.structures.kinds import Apex, Collapse, Pairs, Partition
@@ -24,6 +24,9 @@ CHANGES: dict[str, tuple[Any, ...]] = {
         *(replace(MODEL, loss="mse"), replace(MODEL, activation="relu"), replace(MODEL, decay=(1e-3, 1e-3, 2e-3))),
     ),
     "start": (
+        *(Altered(Random(), "features:identity"), Altered(Random(), "features:anew"), Altered(Random(), groups=2)),
+        *(Altered(Random(), groups=3), Altered(Random(), "features:identity", 2), Altered(Random(0.5), groups=2)),
+        *(Altered(Random(), "features:a.npy", content="0" * 64), Altered(Random(), "features:a.npy", content="1" * 64)),
         *(Random(seed=1), Random(0.5), Random(1.0, 0.5), Collapse(), Collapse("small"), Partition((3,)), Pairs(), Apex()),
         *(SavedPoint("0" * 64, "a", "a"), SavedPoint("1" * 64, "a", "a")),
     ),
@@ -67,6 +70,7 @@ def test_the_defaults_of_the_methods_are_those_of_this_version_of_the_numerics()
         (Experiment(MODEL, Partition((1, 2))), Experiment(MODEL, Partition((2, 1)))),
         (Experiment(MODEL, Collapse(), GradientDescent()), Experiment(MODEL, Collapse())),
         (Experiment(replace(MODEL, activation="relu")), Experiment(replace(MODEL, activation="relu"), analysis=Analysis("auto"))),
+        (Experiment(MODEL, Altered(Random(seed=3))), Experiment(MODEL, Random(seed=3))),
         (Experiment(MODEL, SavedPoint("0", "a", "a")), Experiment(MODEL, SavedPoint("0", "b", "c"))),
     ],
 )
@@ -93,6 +97,25 @@ def test_only_random_starts_have_seeds() -> None:
     assert (structure.seed, structure.family) == (None, structure)
     with pytest.raises(TypeError, match="expected a random start, got dnc"):
         structure.with_seed(1)
+
+
+def test_altered_starts_have_seeds_and_say_what_is_altered_without_a_path() -> None:
+    here, there = (
+        Experiment(MODEL, Altered(Random(0.5), f"features:{path}.npy+block:zero", 2, "0" * 64)).with_seed(3)
+        for path in ("a", "/b/c")
+    )
+    assert (here.seed, here.family.seed, here.method) == (3, 0, PseudoTransient())
+    assert here.digest == there.digest
+    said = {
+        "kind": "random features:file+block:zero groups=2",
+        "seed": 3,
+        "scales": [0.5, 1.0],
+        "swap": "features:file+block:zero",
+        "groups": 2,
+        "sha256": "0" * 64,
+    }
+    assert here.identity["start"] == said
+    assert "random features:file+block:zero groups=2 seed=3" in str(here)
 
 
 LIGHT = """

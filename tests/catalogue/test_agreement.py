@@ -59,7 +59,7 @@ def scale(classes: int, depth: int, decay: float, root: Root) -> mpmath.mpf | No
 
 
 def exact(classes: int, depth: int, width: int, decay: float, root: Root) -> Counts | None:
-    """Nullity and index of DNC, n = 1, from the closed form of its spectrum (docs/why-collapse.md); None where DNC is not."""
+    """Nullity and index of DNC, n = 1, from the closed form of its spectrum (docs/mathematics.md); None where DNC is not."""
     K, L, r = classes, depth, classes - 1
     alpha = scale(K, L, decay, root)
     if alpha is None:

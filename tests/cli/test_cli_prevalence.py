@@ -45,11 +45,38 @@ def test_seeds_that_do_not_converge_are_said_and_cost_the_exit_code(tmp_path: Pa
     assert captured.err == "landscape: 3 of 3 seeds did not converge: 3 max_steps\n"
 
 
+def test_a_swap_is_described_and_has_records_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wide = ["prevalence", "--classes", "4", "--samples", "1", "--width", "8", "--depth", "2", "--decay", "1e-3", "--seeds", "6"]
+    swap = ["--swap", "features:identity"]
+    assert run([*wide, *swap, "--out", str(tmp_path / "a"), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["swap"] == {"text": "features:identity", "change": "H_1' H_1 set to a multiple of the identity"}
+    assert shown["counts"] == {"DNC": 6}
+    assert run([*wide, *swap, "--out", str(tmp_path / "a")]) == 0
+    assert "swapped: H_1' H_1 set to a multiple of the identity" in capsys.readouterr().out
+    assert run([*wide, "--out", str(tmp_path / "a"), "--json"]) == 0
+    assert "swap" not in json.loads(capsys.readouterr().out)
+    assert len(list(Archive.existing(tmp_path / "a").names())) == 12
+
+
+def test_scores_stand_beside_the_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wide = ["prevalence", "--classes", "6", "--samples", "1", "--width", "25", "--depth", "2", "--decay", "2**-7", "--seeds", "12"]
+    assert run([*wide, "--scores", "--out", str(tmp_path / "a"), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["scores"]
+    assert [row["seed"] for row in shown["per_seed"]] == list(range(12))
+    assert 0 <= shown["auc_interval"][0] <= shown["auc"] <= 1
+    assert run([*wide, "--scores", "--out", str(tmp_path / "a")]) == 0
+    assert "area under the ROC curve of missing DNC" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ("--seeds 0", "--seeds: expected at least 1, got 0"),
         ("--seeds 3 --batch 0", "--batch: expected at least 1, got 0"),
+        ("--seeds 3 --scores", "expected width >= 8"),
+        ("--seeds 3 --swap colour:red", "expected features:, weights: or block:"),
+        ("--seeds 3 --swap features:missing.npy", "expected a matrix of numbers"),
         ("--seeds 3 --init-scale 1", "two scales"),
         ("--seeds 3 --max-steps 0", "--max-steps: expected at least 1"),
         ("--seeds 3 --handover 0", "--handover: expected a positive finite number"),

@@ -13,7 +13,7 @@ from landscape.model.problem import Problem
 from landscape.paper.boltzmann import Share, Tempering, chains, shares
 from landscape.studies.tables import read_table
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "why-collapse.md").read_text()
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "mathematics.md").read_text()
 SMALL = Problem.balanced(3, 1, 3, 2, 0.19)
 
 

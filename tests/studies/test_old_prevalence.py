@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from landscape.archive.experiment import Experiment
+from landscape.archive.experiment import Altered, Experiment
 from landscape.cli import run
 from landscape.errors import InputError
 from landscape.model.problem import Problem
@@ -54,6 +54,8 @@ def test_an_old_folder_is_not_added_to(folder: Path) -> None:
     assert len(measure_prevalence(TINY, 2, folder).ends) == 2
     with pytest.raises(InputError, match=r"expected 4 seeds in .*, got the first 3, and nothing is added"):
         measure_prevalence(TINY, 4, folder)
+    with pytest.raises(InputError, match=r"holds another study: start None, not 'random features:identity'"):
+        measure_prevalence(Experiment(TINY.problem, Altered(Random(), "features:identity")), 2, folder)
     with pytest.raises(InputError, match=r"holds another study: feature_scale 1\.0, not 0\.5"):
         measure_prevalence(Experiment(TINY.problem, Random(feature_scale=0.5)), 3, folder)
     assert state(folder) == state(WRITTEN)

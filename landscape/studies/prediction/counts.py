@@ -1,0 +1,120 @@
+"""The prediction by counting: reduced starts with the law of the width, followed to critical points, and how far to trust them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from landscape.archive.experiment import Altered, Experiment
+from landscape.errors import InputError
+from landscape.studies.ends import followed_problem
+from landscape.studies.intervals import share_interval
+from landscape.studies.prevalence import Prevalence, PrevalenceWatch, measure_prevalence, random_of
+from landscape.studies.starts.krylov import check_reducible
+
+LEAST_AGREEMENT = 0.97  # of DNC verdicts at T and at T + 1, below which T groups are too few
+REPEATED = 100  # starts that are repeated at T + 1
+DEFAULT_GROUPS = 2
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How often T and T + 1 groups say the same of a start.
+
+    Attributes:
+        same: Starts with the same verdict: DNC at both, or at neither.
+        repeated: Starts that were followed with both numbers of groups.
+    """
+
+    same: int
+    repeated: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the share that agrees."""
+        return share_interval(self.same, self.repeated)
+
+    @property
+    def sufficient(self) -> bool:
+        """Whether the interval reaches the least agreement that is asked for."""
+        return self.interval[1] >= LEAST_AGREEMENT
+
+
+@dataclass(frozen=True)
+class LawPrediction:
+    """Where starts of a width end, counted on reduced starts.
+
+    Attributes:
+        result: End points by seed, with names, counts and intervals.
+        groups: T; None where the width is too small to reduce and full starts were followed.
+        agreement: Of T and T + 1 groups; None for full starts, which leave nothing out.
+    """
+
+    result: Prevalence
+    groups: int | None
+    agreement: Agreement | None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether T groups were too few: the verdicts at T + 1 differ too often."""
+        return self.agreement is not None and not self.agreement.sufficient
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the JSON form."""
+        counts, seeds = self.result.counts, len(self.result.ends)
+        agreement, width = self.agreement, followed_problem(self.result.experiment).width
+        return {
+            "starts": seeds,
+            "groups": self.groups,
+            "follows": "full starts" if self.groups is None else f"reduced starts of width {width}",
+            "counts": {"DNC": 0, **counts},
+            "intervals": {name: list(self.result.interval(name)) for name in {"DNC": 0, **counts}},
+            "non_converged": self.result.non_converged,
+            "agreement": None
+            if agreement is None
+            else {
+                "groups": [self.groups, (self.groups or 0) + 1],
+                "same": agreement.same,
+                "repeated": agreement.repeated,
+                "interval": list(agreement.interval),
+            },
+            "undecided": self.undecided,
+        }
+
+
+def predict_by_law(
+    experiment: Experiment,
+    starts: int,
+    folder: Path | None = None,
+    device: str = "cpu",
+    watch: PrevalenceWatch = lambda so_far: None,
+) -> LawPrediction:
+    """Returns where starts of an experiment end, at the cost of starts of width K + N.
+
+    Two layers: starts are drawn by the exact law of the width, in T groups of directions. More layers: full starts are drawn and
+    projected, which saves the descent but not the draw. The first 100 starts are repeated at T + 1.
+
+    Args:
+        experiment: With a random start, whose `groups` are T; the default where it has none.
+        starts: Seeds 0 .. starts - 1; fewer than 100 are all repeated.
+        folder: An archive of the records and end points; an interrupted call goes on from there. None keeps nothing.
+        device: Where to compute.
+        watch: Called with what is known after every arrival.
+
+    Raises:
+        InputError: If the start is not random, the model is not linear or has one layer, or the swap does not fit.
+    """
+    if starts < 1:
+        raise InputError(f"expected at least 1 start, got {starts}")
+    problem, drawn = experiment.problem, random_of(experiment)
+    start = experiment.start if isinstance(experiment.start, Altered) else Altered(drawn)
+    groups = DEFAULT_GROUPS if start.groups is None else start.groups
+    wide = replace(problem, width=max(problem.width, problem.classes + problem.total_samples))
+    check_reducible(wide, groups)
+    full, few, more = (replace(experiment, start=replace(start, groups=count)) for count in (None, groups, groups + 1))
+    if wide != problem:
+        return LawPrediction(measure_prevalence(full, starts, folder, device=device, watch=watch), None, None)
+    result = measure_prevalence(few, starts, folder, device=device, watch=watch)
+    repeated = min(starts, REPEATED)
+    other = measure_prevalence(more, repeated, folder, keep_points=False, device=device, watch=watch)
+    same = sum((one == "DNC") == (two == "DNC") for one, two in zip(result.labels[:repeated], other.labels, strict=True))
+    return LawPrediction(result, groups, Agreement(same, repeated))

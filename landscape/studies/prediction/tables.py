@@ -1,0 +1,185 @@
+"""Experiments with swapped and reduced starts as one table: a row per setting and structure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from landscape.archive.experiment import Altered, Experiment
+from landscape.studies.prevalence import Prevalence, measure_prevalence, random_of
+
+
+@dataclass(frozen=True)
+class SwapRow:
+    """How often the starts of one setting ended at one structure.
+
+    Attributes:
+        classes: K, the number of classes.
+        samples: N, of all classes together.
+        width: d of the model whose starts are meant.
+        depth: L, the number of weight matrices.
+        decay: lambda (geometric mean over the factors).
+        weight_scale: c_W of the random starts.
+        feature_scale: c_H of the random starts.
+        swap: What was replaced in every start, or "none".
+        groups: T of reduced starts, 0 for full ones.
+        structure: Name of the end; "DNC" and "not converged" always have a row.
+        count: Seeds that ended at this structure.
+        seeds: Seeds of the setting, from 0 on.
+        low: Lower end of the 95 % interval of the share.
+        high: Upper end of the 95 % interval of the share.
+    """
+
+    classes: int
+    samples: int
+    width: int
+    depth: int
+    decay: float
+    weight_scale: float
+    feature_scale: float
+    swap: str
+    groups: int
+    structure: str
+    count: int
+    seeds: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class FormulaRow:
+    """What the formula says of one setting.
+
+    Attributes:
+        classes: K, the number of classes.
+        samples: N, of all classes together.
+        width: d of the model.
+        decay: lambda of all factors.
+        feature_scale: c_H of the starts; c_W is 1.
+        effective_width: What the formula puts for d.
+        r: Distance of the boundary in standard deviations.
+        predicted: Predicted share of starts that end at DNC.
+    """
+
+    classes: int
+    samples: int
+    width: int
+    decay: float
+    feature_scale: float
+    effective_width: float
+    r: float
+    predicted: float
+
+
+@dataclass(frozen=True)
+class AreaRow:
+    """How well the largest pair score of a start, at time 0, tells whether it misses DNC.
+
+    Attributes:
+        classes: K, the number of classes.
+        samples: N, of all classes together.
+        width: d of the model.
+        decay: lambda of all factors.
+        feature_scale: c_H of the starts; c_W is 1.
+        starts: Starts that were scored.
+        found: Starts that ended at DNC.
+        area: Area under the ROC curve.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+    """
+
+    classes: int
+    samples: int
+    width: int
+    decay: float
+    feature_scale: float
+    starts: int
+    found: int
+    area: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LawRow:
+    """One width of the paper's setting: K = 10, n = 5, two layers, decay 2^-10.
+
+    Attributes:
+        width: d of the model.
+        feature_scale: c_H of the starts; c_W is 1.
+        groups: T, groups of directions that are kept.
+        found: Starts that ended at DNC.
+        starts: Starts that were followed.
+        low: Lower end of the 95 % interval of the share.
+        high: Upper end of the 95 % interval of the share.
+        same: Starts with the same verdict at T and at T + 1.
+        repeated: Starts that were followed with both.
+        formula: Share that the formula predicts; -1 where it is refused.
+    """
+
+    width: int
+    feature_scale: float
+    groups: int
+    found: int
+    starts: int
+    low: float
+    high: float
+    same: int
+    repeated: int
+    formula: float
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One start.
+
+    Attributes:
+        seed: Of the start.
+        score: Largest pair score at time 0, in standard deviations.
+        structure: Name of the end point.
+    """
+
+    seed: int
+    score: float
+    structure: str
+
+
+def swap_rows(result: Prevalence) -> list[SwapRow]:
+    """Returns the rows of one setting."""
+    problem, start, drawn = result.experiment.problem, result.experiment.start, random_of(result.experiment)
+    altered = start if isinstance(start, Altered) else Altered(drawn)
+    counts = {"DNC": 0, **result.counts, "not converged": result.non_converged}
+    return [
+        SwapRow(
+            problem.classes,
+            problem.total_samples,
+            problem.width,
+            problem.depth,
+            problem.mean_decay,
+            drawn.weight_scale,
+            drawn.feature_scale,
+            altered.changes or "none",
+            altered.groups or 0,
+            structure,
+            count,
+            len(result.ends),
+            *result.interval(structure),
+        )
+        for structure, count in counts.items()
+    ]
+
+
+def swap_table(settings: Sequence[Experiment], seeds: int, folder: Path, watch: Callable[[Prevalence], None]) -> list[SwapRow]:
+    """Returns the table of settings, whose records share an archive, so that an interrupted run goes on from there.
+
+    Args:
+        settings: Experiments with a random start, in the order of the table.
+        seeds: Starts of each setting.
+        folder: Of the archive; end points are not kept, only their records.
+        watch: Called with each setting when it is done.
+    """
+    table = []
+    for setting in settings:
+        result = measure_prevalence(setting, seeds, folder, keep_points=False)
+        watch(result)
+        table += swap_rows(result)
+    return table
