@@ -104,8 +104,8 @@ def one_line(expected: str, remedy: str) -> Iterator[None]:
 
 TWICE = "a loss that torch can differentiate twice"
 TWICE_REMEDY = (
-    "replace the operation that it names (fused or compiled kernels and re-entrant checkpoints have no second derivative: use the "
-    "plain operation, or checkpoint(.., use_reentrant=False))"
+    "replace the operation that it names (fused or compiled kernels and activation checkpoints have no second derivative: use the "
+    "plain operation)"
 )
 
 
