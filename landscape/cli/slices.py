@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from landscape.model.problem import Problem
     from landscape.studies.basins import Segment
-    from landscape.studies.slices import Direction, Line, Plane
+    from landscape.studies.cuts import Direction, Line, Plane
 
 
 def slices(
@@ -60,7 +60,8 @@ def slices(
             raise InputError("expected two saved points alone, got --problem, --along or --span with a second one")
         return _between(point, other, steps, out, plot, device, json)
     from landscape.numbers import parse_number
-    from landscape.studies.slices import Along, directions, spaced
+    from landscape.studies.cuts import Along, spaced
+    from landscape.studies.slices import directions
 
     reach = None if span is None else parse_number(span, "a span such as 2.5")
     names = [name.strip() for name in (along or "stiffest,gauge").split(",")]
