@@ -51,6 +51,7 @@ _HOMES = {
     "curvature.spectra.trace": ("HutchPlusPlus", "trace"),
     "network.loss": ("ModuleLoss", "own_loss"),
     "network.data": ("keywords",),
+    "network.checkpoint": ("load_checkpoint",),
     "network.operators": ("ModuleGaussNewton", "ModuleHessian"),
     "network.polishing": ("polish",),
     "plot.theme": ("new_figure", "save_figure"),

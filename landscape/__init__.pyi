@@ -36,6 +36,7 @@ from .model.gauge_projector import orbit_projector as orbit_projector
 from .model.objective import class_means as class_means
 from .model.objective import objective as objective
 from .model.problem import Problem as Problem
+from .network.checkpoint import load_checkpoint as load_checkpoint
 from .network.data import keywords as keywords
 from .network.loss import ModuleLoss as ModuleLoss
 from .network.loss import own_loss as own_loss
@@ -129,6 +130,7 @@ __all__ = [
     "import_weights",
     "keywords",
     "load",
+    "load_checkpoint",
     "new_figure",
     "nullity",
     "objective",
