@@ -43,6 +43,16 @@ def summed(group: ProcessGroup | None, work: Callable[[], Tensor], like: Tensor)
     return packed[:-1].view(like.shape)
 
 
+def of_first(group: ProcessGroup | None, work: Callable[[], Tensor], like: Tensor) -> Tensor:
+    """Returns on every rank what the first rank computes: random draws that depend on the shard must not differ between ranks.
+
+    Raises:
+        InputError: If the work of the first rank fails.
+    """
+    here = group is None or get_rank(group) == 0
+    return summed(group, lambda: work() if here else torch.zeros_like(like), like)
+
+
 def together(group: ProcessGroup | None, work: Callable[[], None], at: Tensor) -> None:
     """Does the same kind of work on every rank; what fails on one is raised on all.
 

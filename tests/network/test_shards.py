@@ -40,6 +40,7 @@ def everything(problem: ls.ModuleLoss) -> dict[str, torch.Tensor]:
     found["newton"] = ls.dense(ls.ModuleGaussNewton(problem))
     density = ls.density(hessian, ls.Quadrature(probes=3, steps=20)).fraction(0.01, 1e6)
     found["density"] = torch.tensor([density.mean, density.error])
+    found["symmetries"] = torch.tensor(ls.symmetries(problem).dimension)
     polished = ls.polish(problem)
     found["polished"] = torch.tensor([polished.loss, float(polished.converged)])
     at = ls.ModuleHessian(polished.problem)
