@@ -42,6 +42,7 @@ COLUMNS = (
     "version",
     "ms_per_product",
     "ratio",
+    "error",
     "top5_seconds",
     *(f"top{i}" for i in range(1, TOP + 1)),
 )

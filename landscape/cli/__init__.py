@@ -28,6 +28,12 @@ app.command("landscape.cli.prove:check", name="check", help="Verify a proof file
 app.command("landscape.cli.spectrum:spectrum", name="spectrum", help="Write or draw the Hessian spectrum of a critical point.")
 app.command("landscape.cli.slices:slices", name="slice", help="Draw the loss along eigenvectors, or between two points.")
 app.command("landscape.cli.weights:import_weights", name="import", help="Turn weights trained elsewhere into a point.")
+_RUNS = (
+    "IT IMPORTS YOUR FILES: their code is run, so name only files that you trust. Checkpoints are read without running anything."
+)
+network = App(name="network", help="Count and draw at a network of your own.", help_format="plaintext")
+network.command("landscape.cli.network:slices", name="slice", help=f"Draw the loss along directions. {_RUNS}")
+app.command(network)
 app.command("landscape.cli.show:show", name="show", help="Print what a saved point is and where it came from.")
 app.command("landscape.cli.atlas:atlas", name="atlas", help="List every known kind of critical point of a problem.")
 app.command("landscape.cli.prevalence:prevalence", name="prevalence", help="Count where many random starts end.")

@@ -30,6 +30,18 @@ def named(spec: str, option: str) -> Any:
     return found
 
 
+def function(spec: str, option: str) -> Callable[..., Any]:
+    """Returns a function of a Python file.
+
+    Raises:
+        InputError: As `named`, or if it cannot be called.
+    """
+    found = named(spec, option)
+    if not callable(found):
+        raise InputError(f"{option}: expected {spec} to be a function, got {type(found).__name__}")
+    return found
+
+
 def called(spec: str, option: str) -> Any:
     """Returns what a function of a Python file returns, or the object itself where it is no function.
 
