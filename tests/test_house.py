@@ -54,7 +54,8 @@ def report(broken: list[str], rule: str) -> None:
     ("tool", "arguments"),
     [
         ("ruff", ("-m", "ruff", "check", "--quiet", "--output-format", "concise", ".")),
-        ("mypy", ("-m", "mypy", "--no-error-summary", "landscape")),
+        ("ruff format", ("-m", "ruff", "format", "--check", "--quiet", ".")),
+        ("mypy", ("-m", "mypy", "--no-error-summary", *CODE, "tests")),
         ("import-linter", ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-logo")),
     ],
 )
@@ -305,7 +306,7 @@ def requirements(text: str) -> list[Requirement]:
 
 
 def pins() -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for requirement in requirements((ROOT / "constraints.txt").read_text()):
         (specifier,) = requirement.specifier
         assert specifier.operator == "==", f"constraints.txt: expected an exact version, got {requirement}"

@@ -6,6 +6,7 @@ Counts and eigenvalues are held to a Hessian made here: our own loss, differenti
 import json
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -54,7 +55,7 @@ def ask(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return code, said.out, said.err
 
 
-def answer(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> dict:
+def answer(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> dict[str, Any]:
     """Returns the one JSON object that stdout holds."""
     got, out, err = ask(capsys, *arguments, "--json")
     assert got == code, err

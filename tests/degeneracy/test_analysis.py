@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landscape.degeneracy.analysis import analyse
+from landscape.degeneracy.methods import MethodName
 from landscape.degeneracy.reduction import reduce
 from landscape.errors import InputError
 from landscape.model.gauge import data_generators, generators, relabel, rotate
@@ -21,11 +22,11 @@ from landscape.solver.run import solve
 from landscape.solver.starts import Random, random_start
 from landscape.structures.analytic import logit_form
 from landscape.structures.block_bases import contrasts
-from landscape.structures.kinds import Apex, Collapse, Pairs, Partition
+from landscape.structures.kinds import Apex, Collapse, Pairs, Partition, Structure
 from landscape.structures.scale_equation import simplex_equation
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
-METHODS = ["reduction", "dense"]
+METHODS: list[MethodName] = ["reduction", "dense"]
 
 
 def given_point(problem: Problem, theta: torch.Tensor) -> CriticalPoint:
@@ -77,7 +78,7 @@ def truth(problem: Problem, theta: torch.Tensor) -> tuple[int, int]:
     return zeros, int((values < -1e-7 * sizes.max()).sum())
 
 
-def counts(problem: Problem, theta: torch.Tensor, method: str, excess: int = 0) -> tuple[int | None, int | None]:
+def counts(problem: Problem, theta: torch.Tensor, method: MethodName, excess: int = 0) -> tuple[int | None, int | None]:
     report = analyse(given_point(problem, theta), method)
     if report.resolved:
         assert report.excess == excess
@@ -88,7 +89,7 @@ def counts(problem: Problem, theta: torch.Tensor, method: str, excess: int = 0) 
     return report.nullity, report.index
 
 
-def right_or_undecided(problem: Problem, theta: torch.Tensor, expected: tuple[int, int], method: str) -> bool:
+def right_or_undecided(problem: Problem, theta: torch.Tensor, expected: tuple[int, int], method: MethodName) -> bool:
     found = counts(problem, theta, method)
     assert found in (expected, (None, None)), f"{found} instead of {expected}"
     return found == expected
@@ -233,11 +234,12 @@ def gauss_newton_norms(z: np.ndarray, depth: int) -> tuple[float, float]:
     left, values, right = np.linalg.svd(z)
     values = np.where(values > 1e-9 * values.max(), values, 0)
     a, b = np.meshgrid(values, np.concatenate([values, np.zeros(columns - classes)]), indexing="ij")
-    weight = sum(
+    parts = [
         np.where((layer == depth) | (a > 0), a ** (2 * (depth - layer) / (depth + 1)), 0)
         * np.where((layer == 0) | (b > 0), b ** (2 * layer / (depth + 1)), 0)
         for layer in range(depth + 1)
-    )
+    ]
+    weight = np.sum(parts, axis=0)
     frames = np.einsum("ka,bj->abkj", left, right)
     label, sample = np.repeat(np.arange(classes), columns // classes), np.arange(columns)
     relative = frames - frames[:, :, label, sample][:, :, None, :]  # to the true class, so that nothing cancels
@@ -274,13 +276,14 @@ def test_flatness_of_collapse_over_that_of_pairs(power):
     """Theorem 6, Gauss-Newton part: DNC over pairs tends to 0.9816 (Frobenius) and 0.9415 (trace), like 1 / log(1/decay)."""
     problem = Problem.balanced(10, 5, 70, 2, 2.0**-power)
     ratios = []
-    for structure, groups in [(Collapse(), (10,)), (Pairs(), (2,) * 5)]:
+    cases: list[tuple[Structure, tuple[int, ...]]] = [(Collapse(), (10,)), (Pairs(), (2,) * 5)]
+    for structure, groups in cases:
         newton = reduce(Core.from_form(problem, logit_form(problem, structure))).gauss_newton
         values = np.concatenate([np.repeat(block.values.numpy(), block.multiplicity) for block in newton])
         measured = float(np.linalg.norm(values)), float(values.sum())
-        assert measured == pytest.approx(gauss_newton_norms(partition_logits(groups, problem.decay, 5, 2), 2), rel=1e-9)
+        assert measured == pytest.approx(gauss_newton_norms(partition_logits(groups, problem.mean_decay, 5, 2), 2), rel=1e-9)
         ratios.append(measured)
-    frobenius, trace = np.divide(*ratios)
+    frobenius, trace = np.divide(ratios[0], ratios[1])
     assert frobenius == pytest.approx(0.9816, abs=4e-3 if power == 10 else 1e-4)
     assert trace == pytest.approx(0.9415, abs=4e-3 if power == 10 else 1e-4)
 

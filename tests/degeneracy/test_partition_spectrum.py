@@ -10,6 +10,7 @@ from landscape.model.logit_form import write_parameters
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.structures.analytic import logit_form
+from landscape.structures.blocks import size_of
 from landscape.structures.dnc import dnc_spectrum
 from landscape.structures.enumeration import partitions
 from landscape.structures.kinds import Partition, Root
@@ -84,7 +85,7 @@ def test_the_screen_rejects_no_minimum_and_most_saddles() -> None:
     problem = Problem.balanced(10, 1, 12, 2, 2**-10 * 5 ** (1 / 3))
     screen, passed, minima = Screen(problem), set(), set()
     for blocks in partitions(problem):
-        sizes = tuple(block.size for block, _, _ in blocks)
+        sizes = tuple(size_of(block) for block, _, _ in blocks)
         groups = groups_of(problem, sizes, "large")
         assert groups is not None
         if screen.passes(groups, 1e-12):

@@ -15,7 +15,7 @@ from landscape.catalogue.row import partition_row
 from landscape.catalogue.table import AtlasOptions, atlas
 from landscape.degeneracy.analysis import analyse
 from landscape.degeneracy.judgement import Doubt
-from landscape.degeneracy.proved import Wanted, in_order_of, named_groups, recognised
+from landscape.degeneracy.proved import Effort, Wanted, in_order_of, named_groups, recognised
 from landscape.degeneracy.report import DegeneracyReport
 from landscape.model.logit_form import LogitForm, write_parameters
 from landscape.model.problem import Problem
@@ -35,7 +35,7 @@ def at(problem: Problem, structure: Structure) -> Core:
     return Core.from_form(problem, logit_form(problem, structure))
 
 
-def asked(problem: Problem, structure: Structure, effort: str = "small") -> DegeneracyReport:
+def asked(problem: Problem, structure: Structure, effort: Effort = "small") -> DegeneracyReport:
     """What `landscape degeneracy --problem .. --start ..` reports."""
     return analyse(at(problem, structure), "auto", Wanted(effort, named_groups(problem, structure)))
 

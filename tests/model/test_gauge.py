@@ -100,7 +100,7 @@ def test_orbit_dimension_is_numpys_rank(classes, depth, extra, seed, scale, loss
     problem = Problem(tuple(rng.integers(1, 4, size=classes).tolist()), width, depth, 0.1, loss)
     rank = int(rng.integers(0, min(classes, width) + 1))
     factors = factors_of_rank(problem, rank, seed, scale)
-    tolerance = 1e-10 * max(np.linalg.norm(f) for f in factors) + 1e-300
+    tolerance = float(1e-10 * max(np.linalg.norm(f) for f in factors) + 1e-300)
     measured = orbit(problem, [torch.from_numpy(f) for f in factors], tolerance)
     columns = both(problem, factors)
     values = np.linalg.svd(columns, compute_uv=False) if columns.size else np.zeros(0)

@@ -107,13 +107,14 @@ def test_foreign_and_newer_files_are_refused(point, tmp_path):
         CriticalPoint.load(tmp_path / "newer.safetensors")
 
 
-EVIDENCE = {"outcome": "CONVERGED", "steps": 3, "loss": 0.1, "gradient_norm": 1e-14}
+BAD_NUMBERS: list[object] = ["0", None, [], True, 2.0]
+EVIDENCE: dict[str, object] = {"outcome": "CONVERGED", "steps": 3, "loss": 0.1, "gradient_norm": 1e-14}
 DAMAGED = [
     ("evidence", 3),
     ("evidence", {"outcome": [], "steps": 1}),
     ("evidence", {"outcome": "CONVERGED", "steps": 3}),
     *[("evidence", EVIDENCE | {"steps": steps}) for steps in ("many", -1, True, 2.5)],
-    *[("evidence", EVIDENCE | {name: value}) for name in ("loss", "gradient_norm") for value in ("0", None, [], True, 2.0)],
+    *[("evidence", EVIDENCE | {name: value}) for name in ("loss", "gradient_norm") for value in BAD_NUMBERS],
     ("evidence", EVIDENCE | {"gradient_norm": -1e-16}),
     ("evidence", EVIDENCE | {"outcome": "WON"}),
     ("origin", None),

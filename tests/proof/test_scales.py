@@ -10,8 +10,8 @@ from mpmath import mp
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.proof.balls import precision
-from landscape.proof.scales import Group, Kind, scale_enclosures
-from landscape.proof.statement import NoPoint, Proof
+from landscape.proof.scales import Group, Kind, Root, scale_enclosures
+from landscape.proof.statement import NoPoint, Proof, Unproved
 from landscape.proof.structures import prove_structure
 from tests.proof.oracles import dnc_counts, dnc_decay, dnc_peak, dnc_scale, loss_slope
 
@@ -28,7 +28,7 @@ def neighbours(value: mp.mpf) -> tuple[float, float]:
 @pytest.mark.parametrize(("classes", "samples", "depth", "decay"), CASES)
 @pytest.mark.parametrize("root", ["large", "small"])
 def test_the_slope_of_the_loss_changes_its_sign_in_every_enclosure(
-    classes: int, samples: int, depth: int, decay: float, root: str
+    classes: int, samples: int, depth: int, decay: float, root: Root
 ) -> None:
     problem = Problem.balanced(classes, samples, classes, depth, decay)
     for size in (classes, 2):
@@ -37,6 +37,7 @@ def test_the_slope_of_the_loss_changes_its_sign_in_every_enclosure(
         if depth == 1 and root == "small":
             assert isinstance(found, NoPoint)
             continue
+        assert not isinstance(found, Unproved | NoPoint)
         low, high = found[0]
         assert 0 < high - low <= 8 * math.ulp(high)
         with mp.workdps(100):
@@ -99,6 +100,7 @@ def test_the_stiffness_increases_as_lemma_1_says() -> None:
 
 def test_logits_too_small_for_doubles_are_not_stated() -> None:
     answer = scale_enclosures(Problem.balanced(3, 1, 3, 2, 1e-200), [Group(3, 1, "small")])
+    assert isinstance(answer, Unproved)
     assert "below 1e-300" in answer.reason
 
 

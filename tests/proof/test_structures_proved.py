@@ -12,7 +12,7 @@ from mpmath import mp
 
 from landscape.model.logit_form import write_parameters
 from landscape.model.objective import Objective
-from landscape.model.problem import Problem
+from landscape.model.problem import Loss, Problem
 from landscape.proof.scales import Group, Root, scale_enclosures
 from landscape.proof.statement import NoPoint, Proof, Unproved
 from landscape.proof.structures import near_zero, prove_structure
@@ -32,6 +32,7 @@ def dense_counts(problem: Problem, groups: Sequence[Group], digits: int) -> tupl
     with mp.workdps(digits):
         bounds = scale_enclosures(problem, groups)
         decays = [mp.mpf(decay) for decay in problem.decays]
+        assert not isinstance(bounds, Unproved | NoPoint)
         scales = [polished(problem, group, low, high) for group, (low, high) in zip(groups, bounds, strict=True)]
         shape = [(group.size, group.samples, scale) for group, scale in zip(groups, scales, strict=True)]
         factors = core(shape, decays, problem.loss)
@@ -154,7 +155,7 @@ SPLITS = [(2,), (3,), (2, 1), (2, 2), (3, 1), (4,), (2, 1, 1)]
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_random_structures_against_mpmath(data: st.DataObject) -> None:
-    loss = data.draw(st.sampled_from(["ce", "ce", "mse"]))
+    loss: Loss = data.draw(st.sampled_from(["ce", "ce", "mse"]))
     sizes = data.draw(st.sampled_from(SPLITS))
     roots: list[Root] = ["large", "small"]
     if loss == "mse":
@@ -212,7 +213,7 @@ def test_one_layer_has_negative_directions_outside_the_core(
 
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 @pytest.mark.parametrize("class_sizes", [(1, 1), (2, 2, 2), (1, 2, 3), (1, 1, 4), (1, 2, 2)])
-def test_the_zero_point_of_one_layer(loss: str, class_sizes: tuple[int, ...]) -> None:
+def test_the_zero_point_of_one_layer(loss: Loss, class_sizes: tuple[int, ...]) -> None:
     total, classes = sum(class_sizes), len(class_sizes)
     scale = torch.tensor(class_sizes, dtype=torch.float64).sqrt()
     pull = torch.diag(scale) - (torch.ones(classes, 1, dtype=torch.float64) * scale / classes if loss == "ce" else 0)
@@ -288,6 +289,7 @@ def test_modes_of_squared_error_have_the_loss_and_the_counts_of_the_dense_hessia
     proof = prove_structure(problem, groups)
     bounds = scale_enclosures(problem, groups)
     assert isinstance(proof, Proof)
+    assert not isinstance(bounds, Unproved | NoPoint)
     assert proof.name == name
     theta = torch.zeros(problem.parameters, dtype=torch.float64)
     features, first, last = theta[:9].view(3, 3), theta[9:18].view(3, 3), theta[18:].view(2, 3)
