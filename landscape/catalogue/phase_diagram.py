@@ -46,12 +46,12 @@ class PhaseCell:
     """DNC at one problem.
 
     Attributes:
-        problem: Which.
-        state: One of `STATES`.
-        facts: What every table states of the DNC point; None where there is none.
-        alpha: Scale of the logits.
-        rival: A structure that lies lower, the first that was found; at a saddle none is looked for.
-        rival_loss: Loss of the rival.
+        problem: The model at this place of the diagram.
+        state: Verdict on the DNC point, one of `STATES`.
+        facts: Facts of the DNC point, as every table states them; None where it does not exist.
+        alpha: Scale of the logits alpha S_K; None where DNC does not exist.
+        rival: Structure of lower loss, the first that was found; at a saddle none is looked for.
+        rival_loss: Loss of the rival, with weight decay.
     """
 
     problem: Problem
@@ -102,10 +102,10 @@ class PhaseDiagram:
     """A grid of cells.
 
     Attributes:
-        over: The horizontal and the vertical setting.
-        horizontal: Values of the first.
-        vertical: Values of the second.
-        cells: One row for each vertical value.
+        over: Names of the horizontal and the vertical setting.
+        horizontal: Values of the horizontal setting, left to right.
+        vertical: Values of the vertical setting, one for each row of cells.
+        cells: Rows of cells, one for each vertical value.
     """
 
     over: tuple[Setting, Setting]

@@ -29,9 +29,9 @@ class Found:
     """A critical point that the search ended at.
 
     Attributes:
-        core: Polished.
-        fingerprint: What tells it from the others.
-        times: How many starts ended there; a frequency at width K from these starts, no statement about other widths.
+        core: Critical point in its smallest form, polished to rounding.
+        fingerprint: Invariants that tell this point from the others.
+        times: Number of starts that ended there; a frequency at width K from these starts, no statement about other widths.
     """
 
     core: Core
@@ -44,9 +44,9 @@ class Search:
     """What a search brought home.
 
     Attributes:
-        found: Distinct critical points, by loss.
-        starts: How many starts were made.
-        lost: Starts that reached no critical point within the steps; what they would have found is not known.
+        found: Distinct critical points, in the order of their loss.
+        starts: Number of starts that were made.
+        lost: Number of starts that reached no critical point within the steps; what they would have found is not known.
     """
 
     found: tuple[Found, ...]

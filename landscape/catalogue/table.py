@@ -35,11 +35,11 @@ class Atlas:
     """The table.
 
     Attributes:
-        problem: Whose landscape it is.
-        entries: By loss.
-        starts: Of the search.
-        lost: Starts of it that reached nothing.
-        omitted: Families that were left out because they are too many, in words.
+        problem: The model whose critical points are listed.
+        entries: Critical points, in the order of their loss.
+        starts: Number of starts that the search made; 0 without a search.
+        lost: Number of starts of the search that reached no critical point.
+        omitted: Families of structures left out because they are too many, in words.
     """
 
     problem: Problem
@@ -58,14 +58,14 @@ class AtlasOptions:
     """What to put into an atlas.
 
     Attributes:
-        roots: "large", or "both" to take each group at its small root too (saddles).
-        groups: These partitions instead of all of them.
-        index: Only points of this index.
-        starts: Of the search at width K; 0 is none.
-        seed: Of its first start.
-        temperature: Of the free energies; None is none.
+        roots: Roots of the scale equation that are taken: "large", or "both" to take each group at its small root too (saddles).
+        groups: Partitions to list, by their group sizes; empty for all of them.
+        index: Morse index that a point must have to be listed; None lists all.
+        starts: Number of starts of the search at width K; 0 makes no search.
+        seed: Seed of the first start of the search.
+        temperature: Temperature T of the free energies; None computes none.
         effort: Which counts are proved; "named" proves partitions up to 150 of them.
-        device: Where the search follows its starts.
+        device: Device on which the search follows its starts: cpu or cuda.
 
     Example:
         >>> import landscape as ls

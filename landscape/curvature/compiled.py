@@ -26,11 +26,11 @@ class Compiled:
     product first and compares.
 
     Attributes:
-        operator: What was compiled.
-        columns: The width that the program is for.
-        seconds: What compiling took.
+        operator: The operator that was compiled.
+        columns: Number of columns that the program is compiled for.
+        seconds: Time that compiling took, in seconds.
         difference: Norm of the difference of both products of a random block, over the norm of the product.
-        program: The compiled product.
+        program: The compiled product with one block.
     """
 
     operator: SymmetricOperator

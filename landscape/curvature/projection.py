@@ -62,7 +62,7 @@ class BasisProjector:
     """The projector onto the span of orthonormal columns.
 
     Attributes:
-        basis: Orthonormal; `require_projector` checks that.
+        basis: Orthonormal columns that span the range; `require_projector` checks that they are.
 
     Example:
         >>> import landscape as ls

@@ -34,12 +34,12 @@ class Located:
         theta: Parameters of the given point; None for a core that was never written out.
         logits: Class-mean logits of the given point.
         tolerance: Singular values of the factors up to this count as zero (absolute).
-        found: What the critical point was recognised as; None where the point is not critical.
+        found: Structure that the critical point was recognised as; None where the point is not critical.
         core: Core of the critical point; None where there is none, as for ReLU models.
         nearest: Parameters of the critical point; None for a core that was never written out.
         orbital: Symmetry orbit of the critical point; None where nothing can be counted.
         formula: Dimension that the orbit must have by theory; None for ReLU models.
-        paper_dimension: What Theorem 5 of the paper counts; None without a core and below width K.
+        paper_dimension: Dimension that Theorem 5 of the paper counts; None without a core and below width K.
         bent: What is not smooth at a ReLU point; None for linear models.
         stray: Distance between the given point and the critical one.
         rounding: Distance up to which the two are one point, rounded.

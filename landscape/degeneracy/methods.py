@@ -47,8 +47,8 @@ class Plan:
     """What to run at a point.
 
     Attributes:
-        first: States the counts.
-        second: Must not contradict it; None where it is not affordable or not wanted.
+        first: Method whose counts are stated.
+        second: Independent method that must not contradict the first; None where it is not affordable or not wanted.
     """
 
     first: Route
@@ -60,9 +60,9 @@ class Measurement:
     """What a method brings home.
 
     Attributes:
-        spectrum: Complete, or None if the method only counts.
+        spectrum: Complete spectrum, or None if the method only counts.
         gauss_newton: Frobenius norm and trace of the data part of the Gauss-Newton matrix, with the spectrum.
-        zeros: The count; None if it is to be taken from the spectrum.
+        zeros: Count of zeros with its evidence; None if it is to be taken from the spectrum.
     """
 
     spectrum: Spectrum | None

@@ -35,9 +35,9 @@ class Group:
     """Classes that share logits scale * S_g.
 
     Attributes:
-        size: g; a group of one class has zero logits.
-        samples: n of each of its classes.
-        scale: alpha; 0 for a group of one.
+        size: Number g of classes; a group of one class has zero logits.
+        samples: Number n of samples of each of its classes.
+        scale: Scale alpha of the logits; 0 for a group of one.
     """
 
     size: int
@@ -61,7 +61,7 @@ class Screen:
     Such blocks depend on the groups alone, so each is computed once. What passes is not yet known to be a minimum.
 
     Attributes:
-        problem: Linear, cross-entropy.
+        problem: The model, linear and under cross-entropy.
         smallest: Smallest eigenvalue of the blocks of one group or of a pair, as far as they were asked for.
     """
 
@@ -94,10 +94,10 @@ class Sector:
     """One block of the core Hessian.
 
     Attributes:
-        name: Its representation.
-        data: The Gauss-Newton part.
-        rest: Decay and the pull of the data on second-order changes; the Hessian is the sum.
-        multiplicity: How often it occurs.
+        name: Name of the symmetry's representation.
+        data: Gauss-Newton part of the block.
+        rest: Rest of the block, from the decay and from second-order changes; the Hessian is the sum of both parts.
+        multiplicity: How often the block occurs in the core Hessian.
     """
 
     name: str

@@ -35,9 +35,9 @@ class EigenvalueFamily:
     """A family of eigenvalues with a common origin.
 
     Attributes:
-        kind: Origin of these directions.
+        kind: Common origin of these directions.
         values: The distinct (or at least listed) eigenvalues.
-        multiplicity: How often each of them occurs.
+        multiplicity: How often each of the eigenvalues occurs.
         sector: Representation of the symmetry that they belong to; empty where the core is not split by symmetry.
     """
 

@@ -32,9 +32,9 @@ class Kinks:
     """The non-smooth part of a point.
 
     Attributes:
-        count: Hidden pre-activations within the tolerance of zero.
+        count: Number of hidden pre-activations within the tolerance of zero.
         smallest: The smallest hidden pre-activation in size.
-        residual: The shortest generalised gradient found (exact for one hidden layer, where it is a convex problem).
+        residual: Norm of the shortest generalised gradient found (exact for one hidden layer, where it is a convex problem).
         smallest_slope: The smallest one-sided derivative along a unit normal of a kink, either side; None without kinks or
             normals. A negative one is a way down, so the point is no minimum.
         manifold: Zero and negative eigenvalues of the Hessian along the manifold on which every kink stays a kink; None if the

@@ -29,10 +29,10 @@ class Orbit:
     """What the generators say at a point.
 
     Attributes:
-        dimension: The rank of the generators of the gauge group and of the data symmetry together.
-        smallest_singular: Their smallest non-zero singular value, in the basis E_jk - E_kj (infinity for dimension 0). A null
-            direction X of the loss obeys H X = A(gradient), so twice the gradient norm over this bounds how far from zero the
-            eigenvalues of the orbit can be at a point that is not exactly critical.
+        dimension: Rank of the generators of the gauge group and of the data symmetry together.
+        smallest_singular: Smallest non-zero singular value of the generators, in the basis E_jk - E_kj (infinity for dimension 0).
+            A null direction X of the loss obeys H X = A(gradient), so twice the gradient norm over this bounds how far from zero
+            the eigenvalues of the orbit can be at a point that is not exactly critical.
         data: The part of the dimension that the data symmetry adds to that of the gauge group.
     """
 

@@ -20,6 +20,11 @@ class LogitForm:
 
     All factors share these singular vectors at a critical point; each factor's own singular values follow from
     `factor_singular_values` (Lemma 1 of the paper).
+
+    Attributes:
+        left: Left singular vectors, orthonormal columns.
+        singular: Singular values of the scaled class-mean logits.
+        right: Right singular vectors, orthonormal columns.
     """
 
     left: Float[Tensor, "k r"]

@@ -23,12 +23,12 @@ class Problem:
     """A DUFM: minimise g(W_L .. W_1 H_1) plus half the decay times the squared Frobenius norm of every factor.
 
     Attributes:
-        class_sizes: Samples of each class, in class order; `Problem.balanced` fills it for equal classes.
-        width: d, the common inner dimension. The theory of the paper needs width >= classes; solving does not.
-        depth: L >= 1, the number of weight matrices.
-        decay: lambda > 0, one for all factors or one per factor in the order H_1, W_1, .., W_L.
-        loss: "ce", the mean cross-entropy over samples, or "mse", half the mean squared error to the one-hot targets.
-        activation: "linear", or "relu" after every W_l with 1 <= l < L (H_1 itself is not rectified).
+        class_sizes: Number of samples of each class, in class order; `Problem.balanced` fills it for equal classes.
+        width: Common inner dimension d. The theory of the paper needs width >= classes; solving does not.
+        depth: Number L >= 1 of weight matrices.
+        decay: Weight decay lambda > 0, one for all factors or one per factor in the order H_1, W_1, .., W_L.
+        loss: Fit term g: "ce", the mean cross-entropy over samples, or "mse", half the mean squared error to the one-hot targets.
+        activation: Activation function: "linear", or "relu" after every W_l with 1 <= l < L (H_1 itself is not rectified).
 
     Example:
         >>> import landscape as ls

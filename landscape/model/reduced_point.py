@@ -31,9 +31,9 @@ class Core:
     """A critical point of the linear model in its smallest form.
 
     Attributes:
-        problem: The full model.
-        rank: r, the rank of every factor.
-        theta: The factors K x r, (L-1) of r x r, r x K in the order of the objective (features first), flattened.
+        problem: The full model, of any width.
+        rank: Common rank r of all factors.
+        theta: Factors K x r, (L-1) of r x r, r x K in the order of the objective (features first), flattened.
     """
 
     problem: Problem

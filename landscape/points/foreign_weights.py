@@ -38,7 +38,7 @@ class WeightsLayout:
 
     Attributes:
         features: Name of the feature array; None looks for H_1. Stored as width x samples, or samples x width if only that fits.
-        class_sizes: Of the samples in class order; None with no labels means equal classes.
+        class_sizes: Number of samples per class in class order; None with no labels means equal classes.
         labels: Name of an integer array in the file, or a path to a .npy or text file; the samples are then sorted by class.
 
     Example:

@@ -39,11 +39,11 @@ class PointFile:
     """What a file of a point holds, once its checksums are right; not yet compared with what the parameters say.
 
     Attributes:
-        path: Where it was read.
-        header: The JSON object, of types that were checked.
+        path: Path of the file that was read.
+        header: Header of the file, a JSON object of types that were checked.
         problem: The model that the header names.
         arrays: The factors H_1, W_1, .., W_L and the trace by name, and whatever a record holds beside them.
-        seal: The checksum of the header; None for a file of format 1, whose header nothing protects.
+        seal: Checksum of the header; None for a file of format 1, whose header nothing protects.
     """
 
     path: Path

@@ -27,8 +27,8 @@ class Rounding:
     """Bounds on what differs between two machines that evaluate one point.
 
     Attributes:
-        loss: Absolute difference of the losses.
-        gradient: Absolute difference of the gradient norms. Infinite for ReLU: at a kink the gradient jumps.
+        loss: Bound on the absolute difference of the losses.
+        gradient: Bound on the absolute difference of the gradient norms. Infinite for ReLU: at a kink the gradient jumps.
     """
 
     loss: float

@@ -84,11 +84,11 @@ class Signs:
     """What is known of one block.
 
     Attributes:
-        name: Its representation.
-        size: Rows.
-        zeros: Exact zero eigenvalues.
-        negative: Negative eigenvalues; None where the precision does not decide them.
-        multiplicity: How often it occurs in the full Hessian.
+        name: Name of the block's representation.
+        size: Number of rows of the block.
+        zeros: Number of eigenvalues that are exactly zero.
+        negative: Number of negative eigenvalues; None where the precision does not decide them.
+        multiplicity: How often the block occurs in the full Hessian.
     """
 
     name: str

@@ -28,10 +28,10 @@ class Eigenvalue:
     """One enclosed eigenvalue.
 
     Attributes:
-        block: Where it comes from.
-        lower: Bound from below.
-        upper: Bound from above; both are 0 for an exact zero.
-        multiplicity: How often it occurs in this way.
+        block: Name of the block that it belongs to.
+        lower: Lower bound of the eigenvalue.
+        upper: Upper bound of the eigenvalue; both bounds are 0 for an exact zero.
+        multiplicity: How often the eigenvalue occurs in this block.
     """
 
     block: str

@@ -26,7 +26,7 @@ class CoreModel:
 
     Attributes:
         problem: The full model, linear.
-        rank: r >= 1.
+        rank: Rank r >= 1 of every factor.
     """
 
     problem: Problem
@@ -70,8 +70,8 @@ class CorePoint:
     """A point of the core model, or a box of points: every value encloses those of all points of the box.
 
     Attributes:
-        model: The model.
-        factors: H, W_1, .., W_L.
+        model: The core model of the point.
+        factors: Enclosures of the factors H, W_1, .., W_L.
     """
 
     model: CoreModel

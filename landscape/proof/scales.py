@@ -62,9 +62,9 @@ class Group:
     """Consecutive classes that share one scale.
 
     Attributes:
-        size: g, how many classes; always 1 under squared error.
-        samples: n of each of them.
-        root: Which root of its equation the scale is; "off" where it is zero.
+        size: Number g of classes; always 1 under squared error.
+        samples: Number n of samples of each class.
+        root: Root of the scale equation that is taken; "off" where the scale is zero.
     """
 
     size: int
@@ -77,14 +77,14 @@ class Kind:
     """A group with its scale and its probabilities enclosed, at the working precision that was set when it was made.
 
     Attributes:
-        group: The group.
-        scale: a; the exact zero where it is off.
+        group: The group that these values belong to.
+        scale: Scale a of the logits; the exact zero where it is off.
         near: Weight of curvature within the group: the probability of another of its classes; 1 under squared error.
-        far: That of a class outside the group; 1 under squared error.
-        pull: q.
-        ratio: t = a / q, which is s^(2L/(L+1)) / (N lambda).
-        stiffness: E(a), curvature along the scale itself times t.
-        log_sum: log B of cross-entropy; zero under squared error.
+        far: Probability of a class outside the group; 1 under squared error.
+        pull: Pull q of the data on the scale.
+        ratio: Ratio t = a / q, which is s^(2L/(L+1)) / (N lambda).
+        stiffness: Curvature E(a) along the scale itself, times t.
+        log_sum: Logarithm log B of the partition sum under cross-entropy; zero under squared error.
     """
 
     group: Group

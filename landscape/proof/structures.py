@@ -38,9 +38,9 @@ class Decision:
     """A structure with all signs decided.
 
     Attributes:
-        groups: In class order.
+        groups: Groups of classes, in class order.
         signs: Every block with an open sign, in an order that depends on the groups alone.
-        proof: What follows.
+        proof: Proof that follows from these signs.
     """
 
     groups: tuple[Group, ...]
@@ -55,10 +55,10 @@ class Nearby:
     """A structure at the two decays some last places below and above the given ones, all decays together.
 
     Attributes:
-        count: Eigenvalues whose sign differs between the three, so that a decay between them makes them zero.
-        places: How many last places.
-        below: What is proved at the smaller decays.
-        above: What is proved at the larger decays; beyond a fold there is no point.
+        count: Number of eigenvalues whose sign differs between the three, so that a decay between them makes them zero.
+        places: Number of last places by which the decays differ.
+        below: Proof at the smaller decays.
+        above: Proof at the larger decays; beyond a fold there is no point.
     """
 
     count: int

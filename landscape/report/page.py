@@ -46,10 +46,10 @@ class Examined:
     """A saved point with what was counted at it.
 
     Attributes:
-        name: Of its file, relative to the folder of the page if there is one.
-        digest: sha256 of the file.
-        point: What the file holds.
-        report: What `analyse` says of it.
+        name: Name of the file, relative to the folder of the page if there is one.
+        digest: Digest (sha256) of the file.
+        point: Point that the file holds.
+        report: Degeneracy report that `analyse` gives.
     """
 
     name: str
@@ -87,9 +87,9 @@ class Folder:
     """All points below a folder.
 
     Attributes:
-        path: Of the folder.
-        points: Those that were analysed, by name.
-        left_out: Name and reason of those that could not be read, or not be counted by the method.
+        path: Path of the folder.
+        points: Points that were analysed, ordered by name.
+        left_out: Name and reason of the files that could not be read, or not be counted by the method.
     """
 
     path: Path

@@ -20,8 +20,8 @@ class Place:
     """A point as it is told apart from another.
 
     Attributes:
-        loss: With weight decay; None where it is not finite.
-        gradient_norm: Euclidean; None where it is not finite.
+        loss: Loss with weight decay; None where it is not finite.
+        gradient_norm: Euclidean norm of the gradient; None where it is not finite.
         kind: Kind of the critical point that trusted Newton steps lead to; None if none is near.
         ranked: Whether a rank of the factors is certain; where it is not, there is no kind although the gradient is small.
     """
@@ -58,9 +58,9 @@ class Move:
     """The way from a given point to where a solve ended.
 
     Attributes:
-        before: The given point.
-        after: The end of the solve.
-        distance: Euclidean, in the parameters; None if the end is not finite.
+        before: Facts of the given point.
+        after: Facts of the point where the solve ended.
+        distance: Euclidean distance in the parameters; None if the end is not finite.
         length: Norm of the given parameters, with which the distance compares.
     """
 

@@ -30,7 +30,12 @@ _VISIBLE = 0.01  # singular values of the class-mean logits above this share of 
 
 @dataclass(frozen=True)
 class Start:
-    """Where one solve begins, and what to call it."""
+    """Where one solve begins, and what to call it.
+
+    Attributes:
+        theta: Parameters at the start, in one flat vector.
+        origin: Name, seed and methods of the start, kept with the point.
+    """
 
     theta: Float[Tensor, " p"]
     origin: Origin
@@ -43,9 +48,9 @@ class Arrival:
     """Where one start of a batch ended.
 
     Attributes:
-        point: With the thinned record of loss and gradient norm; not critical if its outcome is not CONVERGED.
-        ranks: Of the class-mean logits at the rows of the record: singular values above 1 % of the largest.
-        products: Gradients and Hessian products used.
+        point: Point with the thinned record of loss and gradient norm; not critical if its outcome is not CONVERGED.
+        ranks: Ranks of the class-mean logits at the rows of the record: singular values above 1 % of the largest.
+        products: Number of gradients and Hessian products used.
     """
 
     point: CriticalPoint

@@ -16,21 +16,33 @@ _BLOCK = re.compile(rf"{_WHOLE}|polygon{_WHOLE}|T{_WHOLE}|H([0-9]{{1,2}})x{_WHOL
 
 @dataclass(frozen=True)
 class Simplex:
-    """A group of `size` classes at I - 11^T / size; rank size - 1."""
+    """A group of `size` classes at I - 11^T / size; rank size - 1.
+
+    Attributes:
+        size: Number of classes in the group.
+    """
 
     size: int
 
 
 @dataclass(frozen=True)
 class Polygon:
-    """`size` >= 5 classes at the corners of a regular polygon; rank 2 (smaller ones are a simplex or pairs)."""
+    """`size` >= 5 classes at the corners of a regular polygon; rank 2 (smaller ones are a simplex or pairs).
+
+    Attributes:
+        size: Number of classes, at the corners of the polygon.
+    """
 
     size: int
 
 
 @dataclass(frozen=True)
 class Triangular:
-    """The pairs of `points` >= 5 points, by how many they share: T(points); rank points - 1, the first idempotent."""
+    """The pairs of `points` >= 5 points, by how many they share: T(points); rank points - 1, the first idempotent.
+
+    Attributes:
+        points: Number of points whose pairs are the classes.
+    """
 
     points: int
 
@@ -40,6 +52,10 @@ class Hamming:
     """Words of `length` >= 2 letters out of `letters`, by how many places differ; rank length (letters - 1).
 
     Two letters need length >= 3: the square is two pairs.
+
+    Attributes:
+        length: Number of letters in a word.
+        letters: Number of letters in the alphabet.
     """
 
     length: int

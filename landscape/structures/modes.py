@@ -30,10 +30,10 @@ class ModeCount:
     """How many modes of the classes of one size are on at a critical point under squared error.
 
     Attributes:
-        samples: The common size n of the classes.
+        samples: Number n of samples of each of the classes.
         classes: How many classes have that size; each brings one mode.
-        large: Modes at the large root of `mode_equation`.
-        small: Modes at the small root.
+        large: Number of modes at the large root of `mode_equation`.
+        small: Number of modes at the small root of `mode_equation`.
     """
 
     samples: int

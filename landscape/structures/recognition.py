@@ -27,10 +27,10 @@ class Part:
     """One block of a recognised structure.
 
     Attributes:
-        members: The classes of the block, ascending.
-        block: What the block is.
+        members: Labels of the classes of the block, ascending.
+        block: Shape of the block: simplex, polygon or code.
         root: Root of the scale equation that the block's scale is closest to; None for a single class.
-        scale: The scale at that root; 0 for a single class.
+        scale: Scale of the block's logits at that root; 0 for a single class.
     """
 
     members: tuple[int, ...]
@@ -53,7 +53,7 @@ class Recognised:
     """What a point's logits were recognised as.
 
     Attributes:
-        kind: Kind in its normal form.
+        kind: Kind of the structure, in its normal form.
         parts: Blocks of the structure; empty where it does not consist of blocks.
     """
 

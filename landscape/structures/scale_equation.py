@@ -31,10 +31,10 @@ class ScaleEquation:
     roots, one (the fold) or none, and for L = 1 one or none.
 
     Attributes:
-        log_pull: log h as a function of the scale, -infinity where h vanishes.
-        samples: n, samples of each class of the block.
-        depth: L.
-        decay: The geometric mean of the factors' decays.
+        log_pull: Logarithm of the pull h as a function of the scale, -infinity where h vanishes.
+        samples: Number n of samples of each class of the block.
+        depth: Number L of weight matrices.
+        decay: Geometric mean of the factors' decays.
         upper: The largest scale that can be a root.
     """
 

@@ -27,9 +27,9 @@ class Return:
     """Where a perturbed end point went.
 
     Attributes:
-        point: Its end.
-        structure: Its name, or "not converged".
-        home: Whether it has the class-mean logits of the unperturbed point, so that only a gauge rotation lies between them.
+        point: Critical point where the perturbed one went.
+        structure: Name of the structure there, or "not converged".
+        home: Whether the class-mean logits are those of the unperturbed point, so that only a gauge rotation lies between them.
     """
 
     point: CriticalPoint
@@ -42,9 +42,9 @@ class Segment:
     """The straight line between two points of one problem.
 
     Attributes:
-        places: From 0, the first point, to 1, the second.
-        loss: There.
-        distance: Between the ends.
+        places: Positions on the line, from 0 at the first point to 1 at the second.
+        loss: Losses at these positions, with weight decay.
+        distance: Euclidean distance between the two ends.
     """
 
     places: Float[Tensor, " t"]
@@ -65,8 +65,8 @@ class Alignment:
     """Cosines between the class-mean logits of a start and those of two structures; 1 means parallel.
 
     Attributes:
-        simplex: With S_K, the logits of DNC.
-        pairs: With the pairs' logits for the pairing of the classes that fits best; None for odd K.
+        simplex: Cosine with S_K, the logits of DNC.
+        pairs: Cosine with the pairs' logits for the pairing of the classes that fits best; None for odd K.
     """
 
     simplex: float

@@ -55,20 +55,20 @@ class EndPoint:
     """Where one seed ended, what that is and how degenerate.
 
     Attributes:
-        seed: Of the start.
-        structure: Its name, "unnamed rank r", or for a seed that did not converge its last look.
-        rank: Of the factors; without a common rank that of the class-mean logits (singular values above 1 % of the largest).
-        loss: With weight decay.
-        gradient_norm: There.
+        seed: Seed of the random start.
+        structure: Name of the structure, "unnamed rank r", or the last look at a seed that did not converge.
+        rank: Rank of the factors; without a common rank that of the class-mean logits (singular values above 1 % of the largest).
+        loss: Loss at the end, with weight decay.
+        gradient_norm: Gradient norm at the end.
         outcome: Name of the `Outcome`; anything but CONVERGED is counted as not converged.
-        steps: Of descent and polish.
-        products: Gradients and Hessian products.
-        index: Negative Hessian eigenvalues, None where that is not certain.
-        nullity: Zero eigenvalues, likewise.
-        orbit_dimension: Zeros that the gauge group explains, likewise.
-        singular: Of the class-mean logits times sqrt(class size), descending.
+        steps: Number of steps of descent and polish.
+        products: Number of gradients and Hessian products.
+        index: Number of negative Hessian eigenvalues; None where that is not certain.
+        nullity: Number of zero Hessian eigenvalues; None where that is not certain.
+        orbit_dimension: Number of zeros that the gauge group explains; None where that is not certain.
+        singular: Singular values of the class-mean logits times sqrt(class size), descending.
         record: Rows (steps, loss, gradient norm, rank) along the way, thinned; empty when read from an archive.
-        statement: What is proved of the counts, or why nothing is, if that was asked for.
+        statement: Statement of what is proved of the counts, or why nothing is; empty where no proof was asked for.
         spectrum: Eigenvalues with multiplicities, if they were asked for; empty when read from an archive.
     """
 

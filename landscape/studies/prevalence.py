@@ -35,9 +35,9 @@ class Prevalence:
     """Where the first n seeds of an experiment ended.
 
     Attributes:
-        experiment: What was sampled; the seed of its start says nothing.
-        ends: One per seed, in the order of the seeds.
-        labels: Of each end point: its structure, with the loss where it has no name.
+        experiment: Experiment that was repeated; the seed of its start says nothing.
+        ends: End points in the order of the seeds, one per seed.
+        labels: Labels of the end points: the name of the structure, with the loss where it has none.
     """
 
     experiment: Experiment

@@ -29,7 +29,7 @@ class Dense:
     """All eigenvalues of the formed matrix: exact up to rounding, index included. N products, O(N^3), three N^2 arrays.
 
     Attributes:
-        memory: Bytes that may be used; None for no bound.
+        memory: Memory that may be used, in bytes; None for no bound.
 
     Example:
         >>> import landscape as ls
@@ -61,8 +61,8 @@ class Inertia:
     backward error above half the cutoff leaves the count uncertified. Zeros and others are only bounded, by the shifts.
 
     Attributes:
-        memory: Bytes that may be used; None for no bound.
-        seed: Of the right-hand sides that measure the backward error.
+        memory: Memory that may be used, in bytes; None for no bound.
+        seed: Seed of the right-hand sides that measure the backward error.
 
     Example:
         >>> import landscape as ls

@@ -43,13 +43,13 @@ class BlockLanczos:
     `basis + block` vectors, as many images, and the null space itself.
 
     Attributes:
-        block: Columns; the most null vectors that one Krylov space can find. Wide blocks pay off at large nullity.
-        basis: Most columns before a restart; None for 4 blocks and at least 96.
-        restarts: Most restarts in all.
-        memory: Bytes that may be used.
+        block: Columns of a block: the most null vectors that one Krylov space can find. Wide blocks pay off at large nullity.
+        basis: Most columns of the Krylov basis before a restart; None for 4 blocks and at least 96.
+        restarts: Most restarts of the whole search.
+        memory: Memory that may be used, in bytes.
         checkpoint: A file to save the state to after every restart and to resume from; None for none.
-        delta: Passed to the certificate.
-        seed: Of all random blocks.
+        delta: Chance of a miss that the final certificate allows.
+        seed: Seed of all random blocks.
 
     Example:
         >>> import landscape as ls
@@ -96,12 +96,12 @@ class LockingState:
 
     Attributes:
         locked: Null vectors found so far, orthonormal.
-        basis: The current Krylov basis, orthogonal to them.
-        projected: The operator on it.
-        residual: What the next block is made from.
-        generator: State of the random generator.
-        products: Spent by the search so far, in all sessions; 0 while one runs, whose operator counts.
-        restarts: Done so far.
+        basis: The current Krylov basis, orthogonal to the locked vectors.
+        projected: The operator projected onto the Krylov basis.
+        residual: Vectors from which the next block is made.
+        generator: State of the random number generator.
+        products: Products spent by the search so far, in all sessions; 0 while one runs, whose operator counts.
+        restarts: Number of restarts done so far.
         finished: Whether the search found nothing more.
     """
 

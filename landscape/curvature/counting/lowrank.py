@@ -30,12 +30,12 @@ class LowRankSpectrum:
     """A complete spectrum with the evidence that the range is complete.
 
     Attributes:
-        spectrum: Its error includes twice the residual bound.
-        vectors: Orthonormal, for the first `vectors.shape[1]` entries of `inside`.
-        inside: Eigenvalues on the range, ascending.
-        residual: With probability 1 - delta the operator minus shift, off the range, is at most this long.
-        delta: That chance.
-        products: Products with one vector.
+        spectrum: All eigenvalues; their error includes twice the residual bound.
+        vectors: Orthonormal eigenvectors of the first `vectors.shape[1]` entries of `inside`.
+        inside: Eigenvalues on the range that was found, ascending.
+        residual: Bound on the norm of the operator minus shift off the range, which holds with probability 1 - delta.
+        delta: Chance that the residual bound fails.
+        products: Products of the operator with one vector.
     """
 
     spectrum: Spectrum
@@ -57,10 +57,10 @@ class LowRank:
 
     Attributes:
         shift: The multiple of the identity: the weight decay common to all parameters.
-        block: Products at a time.
-        rank: The most that may be found; None for the size of the operator.
-        memory: Bytes for the basis; None for no bound.
-        seed: Of the sketch.
+        block: Columns that are multiplied at a time.
+        rank: Largest rank of H - shift I that may be found; None for the size of the operator.
+        memory: Memory for the basis, in bytes; None for no bound.
+        seed: Seed of the random sketch.
 
     Example:
         >>> import landscape as ls

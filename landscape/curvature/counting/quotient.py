@@ -33,10 +33,10 @@ class Quotient:
     be counted; a shift inside the spectrum keeps it where it does no harm.
 
     Attributes:
-        operator: H.
-        projector: The known space; None for the zero space.
+        operator: The operator H that is restricted to the complement.
+        projector: Projector onto the known space; None for the zero space.
         locked: Orthonormal columns, orthogonal to the known space.
-        shift: sigma.
+        shift: Eigenvalue sigma that the known space is moved to.
     """
 
     operator: SymmetricOperator
@@ -80,8 +80,8 @@ class NullEvidence:
     """How null the range of a projector is.
 
     Attributes:
-        radius: With probability 1 - delta no unit vector of the range has a longer product.
-        delta: That chance.
+        radius: Largest norm of a product with a unit vector of the range, up to the chance `delta`.
+        delta: Chance that a unit vector of the range has a longer product.
     """
 
     radius: float
@@ -119,9 +119,9 @@ class QuotientCholesky:
     there are more zeros than the projector knows, it fails and says that it is undecided.
 
     Attributes:
-        projector: Onto the known null space.
-        memory: Bytes that may be used; None for no bound.
-        seed: Of the probes.
+        projector: Projector onto the known null space.
+        memory: Memory that may be used, in bytes; None for no bound.
+        seed: Seed of the probes that measure how null the range is.
 
     Example:
         >>> import landscape as ls

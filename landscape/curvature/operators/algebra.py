@@ -22,7 +22,7 @@ class Sum:
     """The sum of operators of one size.
 
     Attributes:
-        parts: At least one.
+        parts: Operators that are added, at least one.
     """
 
     parts: tuple[SymmetricOperator, ...]
@@ -53,9 +53,9 @@ class Affine:
     """factor * H + shift * I.
 
     Attributes:
-        operator: H.
-        factor: Of the operator.
-        shift: Of the identity.
+        operator: The operator H that is scaled and shifted.
+        factor: Number that multiplies the operator.
+        shift: Number that multiplies the identity.
     """
 
     operator: SymmetricOperator
@@ -83,8 +83,8 @@ class Compression:
     """V'HV for orthonormal columns V: the operator seen in a subspace.
 
     Attributes:
-        operator: H.
-        basis: V.
+        operator: The operator H that is compressed.
+        basis: Orthonormal basis V of the subspace.
     """
 
     operator: SymmetricOperator
@@ -111,8 +111,8 @@ class DiagonalBlock:
     """The block of an operator on a range of coordinates, such as the parameters of one layer.
 
     Attributes:
-        operator: H.
-        rows: The range; see `ModuleHessian.layers`.
+        operator: The operator H that the block belongs to.
+        rows: Range of coordinates of the block; see `ModuleHessian.layers`.
     """
 
     operator: SymmetricOperator
@@ -142,9 +142,9 @@ class OffDiagonalBlock:
     """The rectangular block of an operator with rows in one range and columns in another; its transpose swaps them.
 
     Attributes:
-        operator: H.
-        rows: Range of the result.
-        columns: Range of the argument.
+        operator: The operator H that the block belongs to.
+        rows: Range of coordinates of the result.
+        columns: Range of coordinates of the argument.
     """
 
     operator: SymmetricOperator

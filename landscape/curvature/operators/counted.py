@@ -20,8 +20,8 @@ class Counted:
     of `products` between its end and its start: methods that call each other share one count.
 
     Attributes:
-        operator: What is multiplied.
-        products: Columns multiplied so far.
+        operator: The operator whose products are counted.
+        products: Number of columns multiplied so far.
     """
 
     operator: SymmetricOperator

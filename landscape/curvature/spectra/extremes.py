@@ -38,11 +38,11 @@ class Extremes:
     """How to find extreme eigenpairs.
 
     Attributes:
-        count: Pairs at either end.
+        count: Number of eigenpairs at either end.
         block: Columns of a block; None for count + 4.
-        restarts: Most restarts.
+        restarts: Most restarts of the Krylov space.
         tolerance: Residual at which a pair has converged, relative to the norm of the operator.
-        seed: Of the start block.
+        seed: Seed of the start block.
 
     Example:
         >>> import landscape as ls
@@ -68,9 +68,9 @@ class Eigenpairs:
     """Eigenpairs of one end of the spectrum, the outermost first.
 
     Attributes:
-        values: Rayleigh quotients.
-        vectors: Orthonormal columns.
-        residuals: Norms of H v - value v.
+        values: Eigenvalues, as Rayleigh quotients of the vectors.
+        vectors: Eigenvectors, as orthonormal columns.
+        residuals: Residual norms of H v - value v.
         converged: Whether every residual is within the tolerance.
     """
 
@@ -87,9 +87,9 @@ class BothEnds:
     """The top and the bottom of a spectrum.
 
     Attributes:
-        top: Largest first.
-        bottom: Smallest first.
-        products: Products with one vector.
+        top: Eigenpairs of the upper end, the largest first.
+        bottom: Eigenpairs of the lower end, the smallest first.
+        products: Products of the operator with one vector.
     """
 
     top: Eigenpairs

@@ -25,8 +25,8 @@ class Sizes:
     """How large an operator is.
 
     Attributes:
-        trace: With its error.
-        frobenius: The same; its error is that of the square over twice the norm.
+        trace: Estimated trace, with its error.
+        frobenius: Estimated Frobenius norm; its error is that of the square over twice the norm.
     """
 
     trace: Estimate
@@ -39,8 +39,8 @@ class HutchPlusPlus:
 
     Attributes:
         sketch: Columns of the sketch; an operator of rank up to this is measured exactly.
-        probes: Random vectors for the rest.
-        seed: Of both.
+        probes: Random vectors that measure what the sketch leaves over.
+        seed: Seed of the sketch and of the probes.
 
     Example:
         >>> import landscape as ls
