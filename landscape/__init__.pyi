@@ -11,7 +11,11 @@ from .curvature.counting.interface import nullity as nullity
 from .curvature.counting.locking import BlockLanczos as BlockLanczos
 from .curvature.counting.lowrank import LowRank as LowRank
 from .curvature.counting.quotient import QuotientCholesky as QuotientCholesky
+from .curvature.operators.algebra import Affine as Affine
+from .curvature.operators.algebra import Compression as Compression
+from .curvature.operators.algebra import Sum as Sum
 from .curvature.operators.algebra import to_scipy as to_scipy
+from .curvature.operators.gauss_newton import GaussNewton as GaussNewton
 from .curvature.operators.operator import Hessian as Hessian
 from .curvature.operators.operator import Matrix as Matrix
 from .curvature.operators.operator import dense as dense
@@ -73,6 +77,7 @@ from .structures.kinds import Apex as Apex
 from .structures.kinds import Collapse as Collapse
 from .structures.kinds import Pairs as Pairs
 from .structures.kinds import Partition as Partition
+from .studies.basins import perturb as perturb
 from .studies.slices import slice_between as slice_between
 from .studies.slices import slice_line as slice_line
 from .studies.slices import slice_plane as slice_plane
@@ -84,15 +89,18 @@ from .sweep.run import run_sweep as run_sweep
 __version__: str
 __all__ = [
     "LBFGS",
+    "Affine",
     "Apex",
     "AtlasOptions",
     "BasisProjector",
     "BlockLanczos",
     "Collapse",
+    "Compression",
     "CriticalPoint",
     "Deflated",
     "Dense",
     "Extremes",
+    "GaussNewton",
     "GradientDescent",
     "Hessian",
     "HutchPlusPlus",
@@ -114,6 +122,7 @@ __all__ = [
     "QuotientCholesky",
     "Random",
     "SoftplusContinuation",
+    "Sum",
     "WeightsLayout",
     "analyse",
     "at_temperature",
@@ -136,6 +145,7 @@ __all__ = [
     "orbit_projector",
     "own_loss",
     "paper_dimension",
+    "perturb",
     "phase_diagram",
     "place",
     "place_reduced",

@@ -116,13 +116,6 @@ class Factorization:
 
     __repr__ = brief
 
-    def ritz(self) -> tuple[Float[Tensor, " j"], Float[Tensor, "j j"], Float[Tensor, " j"]]:
-        """Returns ascending Ritz values, their coordinates in the basis, and the norms of their residuals."""
-        values, coordinates = eigenpairs(self.projected)
-        tail = self.residual.shape[1]
-        norms = (self.residual @ coordinates[coordinates.shape[0] - tail :]).norm(dim=0)
-        return values, coordinates, norms
-
 
 def lanczos(operator: SymmetricOperator, settings: Lanczos) -> Factorization:
     """Builds a block Krylov space from a random start, going on from fresh directions where it ends early.

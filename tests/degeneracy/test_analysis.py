@@ -12,7 +12,7 @@ from landscape.degeneracy.analysis import analyse
 from landscape.degeneracy.methods import MethodName
 from landscape.degeneracy.reduction import reduce
 from landscape.errors import InputError
-from landscape.model.gauge import data_generators, generators, relabel, rotate
+from landscape.model.gauge import data_generators, generators, rotate
 from landscape.model.logit_form import LogitForm, write_parameters
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
@@ -24,6 +24,7 @@ from landscape.structures.analytic import logit_form
 from landscape.structures.block_bases import contrasts
 from landscape.structures.kinds import Apex, Collapse, Pairs, Partition, Structure
 from landscape.structures.scale_equation import simplex_equation
+from tests.model.actions import relabel
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
 METHODS: list[MethodName] = ["reduction", "dense"]

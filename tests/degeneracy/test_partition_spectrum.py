@@ -11,10 +11,10 @@ from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.structures.analytic import logit_form
 from landscape.structures.blocks import size_of
-from landscape.structures.dnc import dnc_spectrum
 from landscape.structures.enumeration import partitions
 from landscape.structures.kinds import Partition, Root
 from landscape.structures.scale_equation import simplex_equation
+from tests.structures.closed_forms import dnc_spectrum
 
 GROUPS = [(2,), (3,), (2, 1), (4,), (2, 2), (3, 1), (2, 1, 1), (5,), (3, 2), (2, 2, 1), (4, 1)]
 

@@ -22,7 +22,7 @@ from landscape.curvature.counting.quotient import QuotientCholesky
 from landscape.curvature.operators.operator import Product
 from landscape.degeneracy.analysis import analyse
 from landscape.model.dimensions import equal_classes, orbit_dimension
-from landscape.model.gauge import data_generators, generators, orbit, rotate_classes
+from landscape.model.gauge import data_generators, generators, orbit
 from landscape.model.gauge_projector import orbit_projector
 from landscape.model.logit_form import LogitForm, factor_singular_values, write_parameters
 from landscape.model.objective import Objective, class_means
@@ -35,6 +35,7 @@ from landscape.structures.kinds import Root
 from landscape.structures.modes import ModeCount, mode_counts, mode_of, orbit_dimension_at
 from landscape.structures.relabelling import copies_at
 from landscape.structures.scale_equation import mode_equation
+from tests.model.actions import rotate_classes
 
 Marks = tuple[Root | None, ...]
 

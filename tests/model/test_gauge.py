@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscape.model.dimensions import equal_classes
-from landscape.model.gauge import data_generators, generators, interfaces, orbit, relabel, rotate, rotate_classes
+from landscape.model.gauge import data_generators, generators, interfaces, orbit, rotate
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
+from tests.model.actions import relabel, rotate_classes
 
 
 def draw(size: tuple[int, ...], seed: int = 0) -> torch.Tensor:

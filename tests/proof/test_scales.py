@@ -10,9 +10,10 @@ from mpmath import mp
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.proof.balls import precision
-from landscape.proof.scales import Group, Kind, Root, scale_enclosures
+from landscape.proof.scales import Group, Kind, Root
 from landscape.proof.statement import NoPoint, Proof, Unproved
 from landscape.proof.structures import prove_structure
+from tests.proof.enclosures import scale_enclosures
 from tests.proof.oracles import dnc_counts, dnc_decay, dnc_peak, dnc_scale, loss_slope
 
 CASES = [(10, 5, 2, 2**-10), (4, 2, 2, 1e-3), (4, 2, 2, 1e-10), (5, 3, 4, 0.06443059911283797), (6, 1, 3, 1e-5), (3, 1, 1, 0.1)]

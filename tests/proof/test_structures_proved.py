@@ -13,11 +13,12 @@ from mpmath import mp
 from landscape.model.logit_form import write_parameters
 from landscape.model.objective import Objective
 from landscape.model.problem import Loss, Problem
-from landscape.proof.scales import Group, Root, scale_enclosures
+from landscape.proof.scales import Group, Root
 from landscape.proof.statement import NoPoint, Proof, Unproved
 from landscape.proof.structures import near_zero, prove_structure
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Partition
+from tests.proof.enclosures import scale_enclosures
 from tests.proof.oracles import core, core_hessian, dnc_counts, dnc_decay, dnc_peak, dnc_scale, loss_slope, negatives
 
 

@@ -16,7 +16,7 @@ from landscape.curvature.checks import require_memory
 from landscape.curvature.counting.zeros import UNDECIDED_FACTOR, Nullity
 from landscape.curvature.krylov import estimate_norm, random_block, seeded
 from landscape.curvature.operators.counted import Counted
-from landscape.curvature.operators.operator import CHUNK, SymmetricOperator, dense, require_finite
+from landscape.curvature.operators.operator import CHUNK, LikeItsOperator, SymmetricOperator, dense, require_finite
 from landscape.curvature.projection import Projector, require_projector
 from landscape.curvature.spectra.spectrum import rounding_radius
 from landscape.display import brief
@@ -26,7 +26,7 @@ EVIDENCE_DELTA = 1e-12  # the chance that the measured radius is too small
 
 
 @dataclass(frozen=True)
-class Quotient:
+class Quotient(LikeItsOperator):
     """(I-Q) H (I-Q) + sigma Q, where Q projects onto the known space and the locked vectors.
 
     On the compression alone the known space would come back as zeros through rounding once the Krylov space breaks down, and
@@ -45,16 +45,6 @@ class Quotient:
     shift: float
 
     __repr__ = brief
-
-    @property
-    def size(self) -> int:
-        """The number of rows."""
-        return self.operator.size
-
-    @property
-    def like(self) -> Tensor:
-        """What the operator is like."""
-        return self.operator.like
 
     @property
     def dimension(self) -> int:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.operators.operator import SymmetricOperator
+from landscape.curvature.operators.operator import LikeItsOperator, SymmetricOperator
 from landscape.display import brief
 from landscape.errors import InputError
 
@@ -23,6 +23,16 @@ class Sum:
 
     Attributes:
         parts: Operators that are added, at least one.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> ls.nullity(ls.Sum((matrix, matrix)), ls.Dense()).smallest_nonzero
+        2.0
+
+    Raises:
+        InputError: If the sizes differ.
     """
 
     parts: tuple[SymmetricOperator, ...]
@@ -49,13 +59,21 @@ class Sum:
 
 
 @dataclass(frozen=True)
-class Affine:
+class Affine(LikeItsOperator):
     """factor * H + shift * I.
 
     Attributes:
         operator: The operator H that is scaled and shifted.
         factor: Number that multiplies the operator.
         shift: Number that multiplies the identity.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> count = ls.nullity(ls.Affine(matrix, shift=-1.0), ls.Dense())  # eigenvalues below, at and above 1
+        >>> count.negative, count.count
+        (1, 1)
     """
 
     operator: SymmetricOperator
@@ -63,16 +81,6 @@ class Affine:
     shift: float = 0.0
 
     __repr__ = brief
-
-    @property
-    def size(self) -> int:
-        """The number of rows."""
-        return self.operator.size
-
-    @property
-    def like(self) -> Tensor:
-        """What the operator is like."""
-        return self.operator.like
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
         return self.factor * (self.operator @ block) + self.shift * block
@@ -85,6 +93,14 @@ class Compression:
     Attributes:
         operator: The operator H that is compressed.
         basis: Orthonormal basis V of the subspace.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> last_two = torch.eye(3, dtype=torch.float64)[:, 1:]
+        >>> ls.nullity(ls.Compression(matrix, last_two), ls.Dense()).count
+        0
     """
 
     operator: SymmetricOperator
@@ -107,7 +123,7 @@ class Compression:
 
 
 @dataclass(frozen=True)
-class DiagonalBlock:
+class DiagonalBlock(LikeItsOperator):
     """The block of an operator on a range of coordinates, such as the parameters of one layer.
 
     Attributes:
@@ -127,11 +143,6 @@ class DiagonalBlock:
     def size(self) -> int:
         """The number of coordinates in the range."""
         return int(self.rows.stop - self.rows.start)
-
-    @property
-    def like(self) -> Tensor:
-        """What the operator is like."""
-        return self.operator.like
 
     def __matmul__(self, block: Float[Tensor, "q k"]) -> Float[Tensor, "q k"]:
         return _restricted(self.operator, self.rows, self.rows, block)

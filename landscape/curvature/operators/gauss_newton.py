@@ -78,6 +78,13 @@ class GaussNewton:
         loss: Maps outputs to the scalar loss.
         at: The point where both are differentiated.
         decay: Weight decay, added on the diagonal of the matrix.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> valley = ls.GaussNewton(lambda x: x[0] * x[1] - 1, lambda z: z**2, torch.ones(2, dtype=torch.float64))
+        >>> ls.dense(valley).tolist()  # the Hessian there, since the residual vanishes
+        [[2.0, 2.0], [2.0, 2.0]]
     """
 
     outputs: Callable[[Tensor], Tensor]
