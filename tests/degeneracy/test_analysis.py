@@ -24,9 +24,15 @@ from landscape.structures.analytic import logit_form
 from landscape.structures.block_bases import contrasts
 from landscape.structures.kinds import Apex, Collapse, Pairs, Partition, Structure
 from landscape.structures.scale_equation import simplex_equation
+from tests.degeneracy.test_reduction import fields
 from tests.model.actions import relabel
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
+REPORT_KEYS = {
+    "parameters", "rank", "loss", "gradient_norm", "index", "nullity", "orbit_dimension", "paper_dimension", "excess",
+    "resolved", "critical", "proved", "bits", "statement", "near_zero", "structure", "min_eigenvalue", "max_eigenvalue",
+    "smallest_positive", "flatness", "learning_coefficient", "collapse", "certificate", "spectrum",
+}  # fmt: skip
 METHODS: list[MethodName] = ["reduction", "dense"]
 
 
@@ -145,34 +151,7 @@ def test_random_seeds_of_the_papers_setting(seed):
 
 def test_json_keys_are_the_promised_ones():
     report = analyse(given_point(PAPER, write_parameters(PAPER, logit_form(PAPER, Collapse())))).as_dict()
-    assert sorted(report) == sorted(
-        [
-            "parameters",
-            "rank",
-            "loss",
-            "gradient_norm",
-            "index",
-            "nullity",
-            "orbit_dimension",
-            "paper_dimension",
-            "excess",
-            "resolved",
-            "critical",
-            "proved",
-            "bits",
-            "statement",
-            "near_zero",
-            "structure",
-            "min_eigenvalue",
-            "max_eigenvalue",
-            "smallest_positive",
-            "flatness",
-            "learning_coefficient",
-            "collapse",
-            "certificate",
-            "spectrum",
-        ]
-    )
+    assert set(report) == REPORT_KEYS
     assert sorted(report["flatness"]) == ["frobenius", "gauss_newton", "spectral", "trace"]
     assert sorted(report["flatness"]["gauss_newton"]) == ["frobenius", "trace"]
     assert set(report["certificate"]) >= {"cutoff", "gradient_norm", "largest_zero", "method", "smallest_nonzero", "second"}
@@ -290,19 +269,6 @@ def test_flatness_of_collapse_over_that_of_pairs(power):
 
 
 # Any solved point of any small problem.
-
-
-@st.composite
-def fields(draw):
-    classes, depth = draw(st.integers(2, 6)), draw(st.integers(1, 4))
-    decay = st.floats(2e-3, 2e-2)
-    return {
-        "class_sizes": tuple(draw(st.lists(st.integers(1, 3), min_size=classes, max_size=classes))),
-        "width": draw(st.integers(max(1, classes - 2), classes + (4 if classes < 5 and depth < 4 else 0))),
-        "depth": depth,
-        "decay": draw(st.one_of(decay, st.tuples(*[decay] * (depth + 1)))),
-        "loss": draw(st.sampled_from(["ce", "mse"])),
-    }
 
 
 @settings(max_examples=5)
