@@ -73,10 +73,16 @@ from .solver.methods import SoftplusContinuation as SoftplusContinuation
 from .solver.run import solve as solve
 from .solver.starts import place as place
 from .solver.starts import place_reduced as place_reduced
+from .structures.blocks import Hamming as Hamming
+from .structures.blocks import Polygon as Polygon
+from .structures.blocks import Simplex as Simplex
+from .structures.blocks import Triangular as Triangular
 from .structures.kinds import Apex as Apex
+from .structures.kinds import Blocks as Blocks
 from .structures.kinds import Collapse as Collapse
 from .structures.kinds import Pairs as Pairs
 from .structures.kinds import Partition as Partition
+from .structures.kinds import Zero as Zero
 from .studies.basins import perturb as perturb
 from .studies.slices import slice_between as slice_between
 from .studies.slices import slice_line as slice_line
@@ -94,6 +100,7 @@ __all__ = [
     "AtlasOptions",
     "BasisProjector",
     "BlockLanczos",
+    "Blocks",
     "Collapse",
     "Compression",
     "CriticalPoint",
@@ -102,6 +109,7 @@ __all__ = [
     "Extremes",
     "GaussNewton",
     "GradientDescent",
+    "Hamming",
     "Hessian",
     "HutchPlusPlus",
     "Inertia",
@@ -116,14 +124,18 @@ __all__ = [
     "Outcome",
     "Pairs",
     "Partition",
+    "Polygon",
     "Problem",
     "PseudoTransient",
     "Quadrature",
     "QuotientCholesky",
     "Random",
+    "Simplex",
     "SoftplusContinuation",
     "Sum",
+    "Triangular",
     "WeightsLayout",
+    "Zero",
     "analyse",
     "at_temperature",
     "atlas",

@@ -20,6 +20,13 @@ class Simplex:
 
     Attributes:
         size: Number of classes in the group.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=8, samples=1, width=10, depth=2, decay=1e-3)
+        >>> report = ls.analyse(ls.place_reduced(problem, ls.Blocks((ls.Polygon(5), ls.Simplex(3)))))
+        >>> report.structure, report.rank, report.nullity, report.index
+        ('blocks:polygon5+3', 4, 60, 2)
     """
 
     size: int
@@ -31,6 +38,13 @@ class Polygon:
 
     Attributes:
         size: Number of classes, at the corners of the polygon.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=5, samples=1, width=6, depth=2, decay=1e-3)
+        >>> report = ls.analyse(ls.place_reduced(problem, ls.Blocks((ls.Polygon(5),))))
+        >>> report.structure, report.rank, report.nullity, report.index
+        ('blocks:polygon5', 2, 18, 0)
     """
 
     size: int
@@ -42,6 +56,13 @@ class Triangular:
 
     Attributes:
         points: Number of points whose pairs are the classes.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=10, samples=1, width=12, depth=2, decay=1e-3)
+        >>> report = ls.analyse(ls.place_reduced(problem, ls.Blocks((ls.Triangular(5),))))
+        >>> report.structure, report.rank, report.nullity, report.index
+        ('blocks:T5', 4, 76, 0)
     """
 
     points: int
@@ -56,6 +77,13 @@ class Hamming:
     Attributes:
         length: Number of letters in a word.
         letters: Number of letters in the alphabet.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=9, samples=1, width=12, depth=2, decay=1e-3)
+        >>> report = ls.analyse(ls.place_reduced(problem, ls.Blocks((ls.Hamming(2, 3),))))
+        >>> report.structure, report.rank, report.nullity, report.index
+        ('blocks:H2x3', 4, 76, 4)
     """
 
     length: int
