@@ -41,7 +41,7 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Layout:
-    """What the header says of one array.
+    """Type, shape and place of one array, as the header has them.
 
     Attributes:
         dtype: Name of the dtype as torch has it, without the module: float64.
@@ -76,7 +76,7 @@ class TensorFile:
         """Yields the file with its header read; the arrays are read on request, while the context lasts.
 
         Args:
-            path: The file.
+            path: Path of the file.
             follow: Whether it may be a symbolic link.
 
         Raises:

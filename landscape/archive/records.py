@@ -35,7 +35,7 @@ _DIGEST_LENGTH = 64
 
 @dataclass(frozen=True)
 class Record:
-    """What a job gave.
+    """Result of a job, as its file has it.
 
     Attributes:
         digest: Digest of the job, which is also the name of the record.
@@ -59,7 +59,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job has no record.
+    """Failure of a job, with the reason why it has no record.
 
     Attributes:
         digest: Digest of the job, which is also the name of the failure.
@@ -221,7 +221,7 @@ class Archive:
 
         Args:
             job: Whose it is.
-            header: With format, result, provenance and the sha256 of the arrays, as `point.CriticalPoint.contents` makes it.
+            header: Header with format, result, provenance and the sha256 of the arrays, as `point.CriticalPoint.contents` makes it.
             arrays: float64 tensors by name.
 
         Raises:

@@ -43,7 +43,7 @@ _SAME = 1e-12  # relative: a rival this close is DNC itself, as at K = 2 and 3
 
 @dataclass(frozen=True)
 class PhaseCell:
-    """DNC at one problem.
+    """State of the DNC point at one problem: absent, saddle, minimum or best known.
 
     Attributes:
         problem: The model at this place of the diagram.

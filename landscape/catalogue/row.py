@@ -137,7 +137,7 @@ def partition_row(
     """Returns the row of a partition point, from its symmetry blocks; doubtful counts are proved.
 
     Args:
-        problem: Linear, cross-entropy.
+        problem: The model, linear and under cross-entropy.
         blocks: Simplex blocks; all have a scale.
         scales: Those that are known already.
         effort: Which counts are to be proved.

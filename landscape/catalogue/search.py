@@ -41,7 +41,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Search:
-    """What a search brought home.
+    """Result of a search: the critical points found, and the starts that found them.
 
     Attributes:
         found: Distinct critical points, in the order of their loss.
@@ -63,8 +63,8 @@ def search(problem: Problem, starts: int, seed: int = 0, settings: PseudoTransie
     Args:
         problem: Linear; its width and samples do not matter for the cost.
         starts: Number of random starts.
-        seed: Of the first.
-        settings: Of the descent.
+        seed: Seed of the first start.
+        settings: Settings of the descent that follows the starts.
         device: Where the starts are followed; their few ends are polished on the CPU.
 
     Raises:

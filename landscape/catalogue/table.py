@@ -32,7 +32,7 @@ _MOST_BLOCKS = 60  # polygon and code structures: each takes a dense core, a ten
 
 @dataclass(frozen=True)
 class Atlas:
-    """The table.
+    """The known critical points of a problem, in the order of their loss.
 
     Attributes:
         problem: The model whose critical points are listed.
@@ -55,7 +55,7 @@ class Atlas:
 
 @dataclass(frozen=True)
 class AtlasOptions:
-    """What to put into an atlas.
+    """Settings of an atlas: which structures are listed, how many starts search for others, and what is proved.
 
     Attributes:
         roots: Roots of the scale equation that are taken: "large", or "both" to take each group at its small root too (saddles).
@@ -85,7 +85,7 @@ class AtlasOptions:
     device: str = "cpu"
 
 
-def atlas(problem: Problem, survey: AtlasOptions | None = None) -> Atlas:
+def atlas(problem: Problem, options: AtlasOptions | None = None) -> Atlas:
     """Returns all known kinds of critical points of a problem, each with its loss, index, nullity, copies and orbit volume.
 
     Example:
@@ -94,29 +94,33 @@ def atlas(problem: Problem, survey: AtlasOptions | None = None) -> Atlas:
         >>> [(row.structure, row.nullity) for row in ls.atlas(problem, ls.AtlasOptions(index=0)).entries]
         [('pairs', 18), ('DNC', 24), ('zero', 0)]
 
+    Args:
+        problem: The model, linear and under cross-entropy.
+        options: Settings of the atlas; None lists all partitions at their large root, without a search.
+
     Raises:
         InputError: If the model is not linear with cross-entropy, a family that was asked for is too large, no group has a
             critical scale at this decay, or the temperature is not positive.
     """
-    survey = survey or AtlasOptions()
+    options = options or AtlasOptions()
     if not problem.is_linear or problem.loss != "ce":
         raise InputError(f"expected linear layers and loss ce for an atlas, got {problem.activation} and {problem.loss}")
-    if survey.temperature is not None:
-        free_energy(0.0, survey.temperature, 0, 0.0, 0.0, 0.0)  # refuses bad temperatures before the work
-    lists = [_assigned(problem, groups, "large") for groups in survey.groups] or list(partitions(problem, survey.roots))
+    if options.temperature is not None:
+        free_energy(0.0, options.temperature, 0, 0.0, 0.0, 0.0)  # refuses bad temperatures before the work
+    lists = [_assigned(problem, groups, "large") for groups in options.groups] or list(partitions(problem, options.roots))
     scales = Scales(problem)
     missing = [blocks for blocks in lists if not scales.all_exist(blocks)]
     known = [blocks for blocks in lists if blocks not in missing]
-    if survey.index == 0:
+    if options.index == 0:
         screen, slack = Screen(problem), _SLACK * min(problem.decays)
         known = [blocks for blocks in known if screen.passes(scales.groups(blocks), slack)]
-    effort: Effort = "doubtful" if survey.effort == "named" and len(known) > _MOST_PROVED else survey.effort
+    effort: Effort = "doubtful" if options.effort == "named" and len(known) > _MOST_PROVED else options.effort
     rows = [(blocks, partition_row(problem, blocks, scales, effort)) for blocks in known]
     missing += [blocks for blocks, entry in rows if entry.verdict.doubt is Doubt.NO_POINT]  # above the fold by the last places
     entries = [entry for _, entry in rows if entry.verdict.doubt is not Doubt.NO_POINT]
     omitted: list[str] = []
-    if not survey.groups:
-        entries += [*_coded(problem, survey, scales, omitted), *_apex(problem, survey), _zero(problem)]
+    if not options.groups:
+        entries += [*_coded(problem, options, scales, omitted), *_apex(problem, options), _zero(problem)]
         if len(missing) == len(lists) and len(entries) == 1:
             largest = max(scale_equation(problem, Simplex(g), n).largest_decay for g, n in _group_sizes(problem))
             raise InputError(
@@ -124,11 +128,11 @@ def atlas(problem: Problem, survey: AtlasOptions | None = None) -> Atlas:
             )
     elif missing:
         raise InputError(_no_scale(problem, missing[0]))
-    ended = search(problem, survey.starts, survey.seed, device=survey.device)
-    entries = _with_found(entries, ended, survey) if survey.starts else entries
-    chosen = [entry for entry in entries if survey.index is None or entry.index == survey.index]
-    if survey.temperature is not None:
-        chosen = [at_temperature(problem, entry, survey.temperature) for entry in chosen]
+    ended = search(problem, options.starts, options.seed, device=options.device)
+    entries = _with_found(entries, ended, options) if options.starts else entries
+    chosen = [entry for entry in entries if options.index is None or entry.index == options.index]
+    if options.temperature is not None:
+        chosen = [at_temperature(problem, entry, options.temperature) for entry in chosen]
     ordered = tuple(sorted(chosen, key=lambda entry: (entry.loss, -entry.rank)))
     return Atlas(problem, ordered, ended.starts, ended.lost, tuple(omitted))
 
@@ -162,32 +166,32 @@ def _no_scale(problem: Problem, blocks: Sequence[Marked]) -> str:
     )
 
 
-def _coded(problem: Problem, survey: AtlasOptions, scales: Scales, omitted: list[str]) -> Iterable[AtlasRow]:
+def _coded(problem: Problem, options: AtlasOptions, scales: Scales, omitted: list[str]) -> Iterable[AtlasRow]:
     """Polygon structures and whole-K codes, of balanced problems."""
     if not problem.is_balanced:
         omitted.append("polygons and codes (classes of unequal size)")
         return
-    samples, chosen = problem.class_sizes[0], ("large", "small") if survey.roots == "both" else ("large",)
+    samples, chosen = problem.class_sizes[0], ("large", "small") if options.roots == "both" else ("large",)
     lists = [[(code, samples, cast(Root, root))] for code in codes_of_size(problem.classes) for root in chosen]
     lists += block_lists(problem.classes, samples, _MOST_BLOCKS, omitted)
     for blocks in lists:
         if scales.all_exist(blocks):
             form = block_form(problem, [b for b, _, _ in blocks], [cast(float, scales.of(*b)) for b in blocks])
             if form.rank <= problem.width:
-                yield core_row(Core.from_form(problem, form), relabellings(blocks), effort=survey.effort)
+                yield core_row(Core.from_form(problem, form), relabellings(blocks), effort=options.effort)
 
 
-def _apex(problem: Problem, survey: AtlasOptions) -> Iterable[AtlasRow]:
+def _apex(problem: Problem, options: AtlasOptions) -> Iterable[AtlasRow]:
     form = find_apex(problem)
     if form is not None and form.rank <= problem.width:
-        yield core_row(Core.from_form(problem, form), effort=survey.effort)
+        yield core_row(Core.from_form(problem, form), effort=options.effort)
 
 
 def _zero(problem: Problem) -> AtlasRow:
     return partition_row(problem, [(Simplex(1), n, "large") for n in problem.class_sizes])
 
 
-def _with_found(entries: list[AtlasRow], ended: Search, survey: AtlasOptions) -> list[AtlasRow]:
+def _with_found(entries: list[AtlasRow], ended: Search, options: AtlasOptions) -> list[AtlasRow]:
     """Marks the entries that the search ended at and adds those that it alone has found."""
     entries = [replace(entry, found=0) for entry in entries]
     for item in ended.found:
@@ -195,5 +199,5 @@ def _with_found(entries: list[AtlasRow], ended: Search, survey: AtlasOptions) ->
         if places:
             entries[places[0]] = replace(entries[places[0]], found=item.times)
         else:
-            entries.append(core_row(item.core, found=item.times, effort=survey.effort))
+            entries.append(core_row(item.core, found=item.times, effort=options.effort))
     return entries

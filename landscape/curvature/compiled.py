@@ -54,7 +54,8 @@ def compiled(
     """Compiles an operator's product and compares it with the operator's own on a random block.
 
     Args:
-        operator: Its product must be pure torch, as that of `Product` is; products on a kept graph stay as they are.
+        operator: Operator to compile. Its product must be pure torch, as that of `Product` is; products on a kept graph stay as
+            they are.
         columns: The width of the block.
         compiler: Makes the program from the product.
 

@@ -83,7 +83,7 @@ def eigenpairs(form: Float[Tensor, "k k"]) -> tuple[Float[Tensor, " k"], Float[T
 
 @dataclass(frozen=True)
 class Lanczos:
-    """How to build a Krylov space.
+    """Size and seed of a block Krylov space.
 
     Attributes:
         steps: Number of block products.

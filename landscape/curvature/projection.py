@@ -96,9 +96,9 @@ def require_projector(projector: Projector, operator: SymmetricOperator, seed: i
     Symmetry and idempotence are measured on 32 random vectors, the rank as the module says.
 
     Args:
-        projector: The map.
+        projector: The map that should be a projector.
         operator: Gives size, dtype and device.
-        seed: Of the random vectors.
+        seed: Seed of the random vectors.
 
     Raises:
         InputError: If it is no orthogonal projector, or one of another rank, or the columns of a `BasisProjector` are not

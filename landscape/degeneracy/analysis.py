@@ -43,8 +43,8 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto", wanted: W
         ('pairs', 18, 0, 0)
 
     Args:
-        source: The point.
-        method: Of the count.
+        source: A saved point, or a core that was never written out.
+        method: Name of the method that counts; "auto" takes one or two that fit the point.
         wanted: Which counts are proved, and what the point was written from; by default doubtful counts alone.
 
     Raises:
@@ -78,7 +78,7 @@ def spectrum(source: CriticalPoint | Core | SymmetricOperator, method: MethodNam
 
     Args:
         source: A saved or reduced point, or an operator.
-        method: Of a point: `reduction`, `dense` or `lowrank`; None takes the one that fits the model.
+        method: Method for a point: `reduction`, `dense` or `lowrank`; None takes the one that fits the model.
 
     Raises:
         InputError: If the point is not critical enough, the method only counts, or it cannot be used for the model or its size.

@@ -184,7 +184,7 @@ def partition_reduction(problem: Problem, groups: Iterable[Group]) -> Reduction:
     """Returns the spectrum of the full Hessian at a partition point, as `landscape.degeneracy.reduction.reduce` does from the core.
 
     Args:
-        problem: Linear, cross-entropy.
+        problem: The model, linear and under cross-entropy.
         groups: Their sizes sum to the classes; scales solve the groups' equations. Groups of size 1 may occur.
     """
     counts = Counter(groups)

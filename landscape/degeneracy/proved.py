@@ -143,7 +143,7 @@ def prove(source: CriticalPoint | Core | Problem, structure: Structure | None = 
 
     Args:
         source: A saved or reduced point, or the problem of a structure.
-        structure: Of a problem; None with a point.
+        structure: Structure of the problem; None with a point.
 
     Returns:
         The proof; `Unproved` with the step that failed, which says neither for nor against; or `NoPoint`, where it is proved that
@@ -236,9 +236,9 @@ def judge_partition(problem: Problem, groups: Sequence[Group], spectrum: Spectru
     """Returns the verdict on a partition structure: the one that atlas rows, phase cells and claims state.
 
     Args:
-        problem: Linear, cross-entropy.
-        groups: The structure.
-        spectrum: Its eigenvalues in double precision (`landscape.degeneracy.partition_spectrum`).
+        problem: The model, linear and under cross-entropy.
+        groups: Groups of the structure, each with its root.
+        spectrum: Eigenvalues in double precision (`landscape.degeneracy.partition_spectrum`).
         effort: Which counts are to be proved.
     """
     rank = sum(group.size - 1 for group in groups)
@@ -253,7 +253,7 @@ def with_proof(first: Verdict, core: Core, named: Named | None, effort: Effort) 
 
     Args:
         first: What double precision says.
-        core: The point.
+        core: Core of the point that is judged.
         named: The partition structure that it is, to rounding; None for any other point.
         effort: Which counts are to be proved.
     """
@@ -281,7 +281,7 @@ def structure_proof(problem: Problem, groups: Sequence[Group], nearby: bool) -> 
 
     Args:
         problem: The model; its classes need not be in the order of the groups.
-        groups: The structure.
+        groups: Groups of the structure, each with its root.
         nearby: Whether to count too what a decay within a few last places would make zero.
     """
     from landscape.proof.structures import Nearby, near_zero, prove_structure
@@ -329,7 +329,7 @@ def proved_in_words(verdict: Verdict, command: str, apart: float | None = None) 
     """Returns one sentence on the proof of a count.
 
     Args:
-        verdict: The verdict.
+        verdict: Verdict with its proof, if there is one.
         command: What proves it, or why nothing does.
         apart: Distance from what was proved: relative, of the logits, for a structure; absolute for a critical point.
     """

@@ -29,7 +29,7 @@ _MOST_SLOPES = 512  # kinks whose two sides are tried; each needs a vector of al
 
 @dataclass(frozen=True)
 class Kinks:
-    """The non-smooth part of a point.
+    """Kinks of a ReLU point: pre-activations at zero, and the slopes across them.
 
     Attributes:
         count: Number of hidden pre-activations within the tolerance of zero.
@@ -61,7 +61,7 @@ def kinks(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> Kin
 
     Args:
         problem: A model with at least one hidden layer.
-        theta: The point.
+        theta: Parameters of the point.
         tolerance: Pre-activations up to this are at a kink (absolute).
     """
     hidden = Objective.of(problem, theta).preactivations(theta)[:-1]

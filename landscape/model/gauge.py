@@ -26,7 +26,7 @@ from landscape.model.problem import Problem
 
 @dataclass(frozen=True)
 class Orbit:
-    """What the generators say at a point.
+    """Dimension of the orbit at a point, measured as the rank of the generators.
 
     Attributes:
         dimension: Rank of the generators of the gauge group and of the data symmetry together.
@@ -185,7 +185,7 @@ def data_tangents(problem: Problem, factors: list[Float[Tensor, "_ _"]]) -> Floa
 
     Args:
         problem: The model; without `equal_classes` there are no columns.
-        factors: From features whose first K columns are those of the classes (in a `class_frame`) to K outputs.
+        factors: Factors from features whose first K columns are those of the classes (in a `class_frame`) to K outputs.
     """
     skew = _skew(factors[0], equal_classes(problem), problem.classes)
     moves = [factor.new_zeros(len(skew), factor.numel()) for factor in factors]

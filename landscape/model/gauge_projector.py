@@ -89,8 +89,8 @@ def orbit_projector(problem: Problem, theta: Float[Tensor, " p"], tolerance: flo
         24
 
     Args:
-        problem: The model.
-        theta: The point.
+        problem: The model of the point.
+        theta: Parameters of the point.
         tolerance: Singular values of factors and generators up to this count as zero (absolute).
     """
     objective = Objective.of(problem, theta)

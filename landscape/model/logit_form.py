@@ -52,8 +52,8 @@ def write_parameters(problem: Problem, form: LogitForm, gauge: int | None = None
     """Returns the parameters of a point in aligned frames.
 
     Args:
-        problem: The model.
-        form: The logits.
+        problem: The model of the point.
+        form: Singular value decomposition of the class-mean logits.
         gauge: None puts every interface's frame on the first coordinates; a seed draws them uniformly (Haar).
     """
     generator = None if gauge is None else torch.Generator().manual_seed(gauge)

@@ -286,7 +286,7 @@ def objective(problem: Problem, like: Tensor | None = None) -> Objective:
         [(6, 8), (6, 6), (4, 6)]
 
     Args:
-        problem: The model.
+        problem: The model whose loss it is.
         like: A tensor of the device and dtype that the constants should have; None means float64 on the CPU.
     """
     return Objective.of(problem, like)

@@ -30,7 +30,7 @@ _SAME = 1e-4  # difference of the losses up to which the end of a descent is a k
 
 @dataclass(frozen=True)
 class Tempering:
-    """How to sample.
+    """Settings of the sampling by parallel tempering.
 
     Attributes:
         temperatures: Ladder of temperatures, rising; neighbours must overlap, the hottest must cross the barriers.
@@ -74,7 +74,7 @@ def chains(objective: Objective, starts: Float[Tensor, "r p"], settings: Temperi
     Args:
         objective: What exp(-loss/T) is made of.
         starts: One per ladder, for all its temperatures.
-        settings: Of the sampling.
+        settings: Settings of the sampling.
     """
     generator = torch.Generator().manual_seed(settings.seed)
     heat = torch.tensor(settings.temperatures, dtype=starts.dtype)

@@ -34,7 +34,7 @@ _NAMED = re.compile(r"([wh])_?(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class WeightsLayout:
-    """What a file of weights does not say about its arrays.
+    """Names and sizes that a file of weights does not state: feature array, class sizes, labels.
 
     Attributes:
         features: Name of the feature array; None looks for H_1. Stored as width x samples, or samples x width if only that fits.

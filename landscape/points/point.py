@@ -43,7 +43,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a point came from.
+    """Provenance of a point: its start, the methods that moved it, seed and software.
 
     Attributes:
         start: The starting point in words, or the file it was imported from.

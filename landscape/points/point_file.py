@@ -36,7 +36,7 @@ _said: set[str] = set()
 
 @dataclass(frozen=True)
 class PointFile:
-    """What a file of a point holds, once its checksums are right; not yet compared with what the parameters say.
+    """Content of the file of a point, after its checksums were verified and before its loss is computed again.
 
     Attributes:
         path: Path of the file that was read.

@@ -39,10 +39,10 @@ def rounding_of(problem: Problem, theta: Float[Tensor, " p"], loss: float, eps: 
     """Returns by how much loss and gradient norm at a point may differ between machines.
 
     Args:
-        problem: The model.
-        theta: The point.
+        problem: The model of the point.
+        theta: Parameters of the point.
         loss: There, with weight decay.
-        eps: Of the type that the parameters are stored in.
+        eps: Machine epsilon of the type that the parameters are stored in.
     """
     sizes = [float(torch.linalg.vector_norm(factor)) for factor in Objective.of(problem, theta).split(theta)]
     samples = problem.total_samples

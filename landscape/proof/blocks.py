@@ -104,7 +104,7 @@ def core_signs(problem: Problem, kinds: Counted) -> list[Signs]:
     """Returns the blocks of the core: sizes times multiplicities sum to (L-1) r^2 + 2 K r.
 
     Args:
-        problem: The model.
+        problem: The model of the structure.
         kinds: Distinct groups with how often each occurs.
     """
     present = [(kind, times) for kind, times in kinds if kind.group.root != "off"]
@@ -288,8 +288,8 @@ def standard(problem: Problem, kind: Kind, others: Counted) -> list[list[arb]]:
     """Returns the matrix of Lemma 6 in the order Z (for g >= 3), R_i, R_t .., C_i, C_t ...
 
     Args:
-        problem: The model.
-        kind: Group i.
+        problem: The model of the structure.
+        kind: Group i with its enclosed scale.
         others: The other groups, equal ones together; the kind of i itself again, one less often.
     """
     g, layers, own = kind.group.size, problem.depth, int(kind.group.size > 2)

@@ -27,7 +27,7 @@ FoundRow = tuple[str, CriticalPoint, DegeneracyReport]  # name of the file, its 
 
 @dataclass(frozen=True)
 class TableCell:
-    """What a table shows, and the number by which it is sorted (None sorts as text).
+    """A cell of a table, with the number by which its column is sorted.
 
     Attributes:
         text: Text that the cell shows.
@@ -203,7 +203,7 @@ def kinds(found: Sequence[FoundRow], sampled: bool) -> list[list[TableCell]]:
     Points of one name, model and loss (to 1e-8) are one kind.
 
     Args:
-        found: The points.
+        found: Points that are grouped.
         sampled: Whether they are random starts of one study, so that shares have an interval (Wilson's, 95 %; a start that did
             not converge may belong to any kind and widens it).
     """

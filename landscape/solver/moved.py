@@ -17,7 +17,7 @@ NO_RANK = "no accepted rank"  # the same at a small gradient whose decay is smal
 
 @dataclass(frozen=True)
 class Place:
-    """A point as it is told apart from another.
+    """Loss, gradient and structure of a point, by which two points are compared.
 
     Attributes:
         loss: Loss with weight decay; None where it is not finite.

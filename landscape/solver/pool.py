@@ -30,7 +30,7 @@ _VISIBLE = 0.01  # singular values of the class-mean logits above this share of 
 
 @dataclass(frozen=True)
 class Start:
-    """Where one solve begins, and what to call it.
+    """Start of one solve: parameters, with their name and seed.
 
     Attributes:
         theta: Parameters at the start, in one flat vector.
@@ -45,7 +45,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Arrival:
-    """Where one start of a batch ended.
+    """End of one start of a batch, with what it cost.
 
     Attributes:
         point: Point with the thinned record of loss and gradient norm; not critical if its outcome is not CONVERGED.
@@ -75,7 +75,7 @@ def solve_batch(
     products (1e-16, which the polish removes). Starts are drawn from the iterable only when there is room.
 
     Args:
-        problem: The model.
+        problem: The model whose loss is minimised.
         starts: All on one device and of one dtype.
         method: Decides the basin.
         size: Starts in the pool; `batch_size` if not given.

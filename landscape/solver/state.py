@@ -10,7 +10,7 @@ from landscape.display import brief
 
 @dataclass(frozen=True)
 class State:
-    """Where a method is.
+    """State of a method between two steps.
 
     Attributes:
         theta: Current parameters, in one flat vector.

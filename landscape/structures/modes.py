@@ -17,7 +17,7 @@ def orbit_dimension_at(problem: Problem, singular: Sequence[float]) -> int:
     the logits: the dimensions add (docs/mathematics.md, "The symmetry of the data").
 
     Args:
-        problem: Linear.
+        problem: The model, which must be linear.
         singular: The non-zero singular values of the class-mean logits times sqrt(class size), as `paper_dimension_at` takes them.
             Values that belong to no critical point are read as the nearest modes: compare with the rank of the generators.
     """

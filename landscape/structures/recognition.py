@@ -50,7 +50,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Recognised:
-    """What a point's logits were recognised as.
+    """The known structure that a point's logits match, with its blocks.
 
     Attributes:
         kind: Kind of the structure, in its normal form.
@@ -79,9 +79,9 @@ def recognise(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> Reco
     logits are named.
 
     Args:
-        problem: The model.
+        problem: The model of the point.
         logits: Class-mean logits, one column per class.
-        rank: Of the logits.
+        rank: Rank of the logits.
     """
     unnamed = Recognised(Unnamed(rank))
     if rank == 0:

@@ -24,7 +24,7 @@ MOST_CLASSES = 16  # of the best pairing: exact search over 2^(K-1) sets of clas
 
 @dataclass(frozen=True)
 class Return:
-    """Where a perturbed end point went.
+    """End of the descent from a pushed critical point.
 
     Attributes:
         point: Critical point where the perturbed one went.

@@ -52,7 +52,7 @@ _RESULT: dict[str, tuple[type, ...]] = {  # entries of a result, and of what typ
 
 @dataclass(frozen=True)
 class EndPoint:
-    """Where one seed ended, what that is and how degenerate.
+    """End point of one experiment: outcome, structure and degeneracy, in the types of a record.
 
     Attributes:
         seed: Seed of the random start.
@@ -96,8 +96,8 @@ class EndPoint:
 
         Args:
             arrival: Where the seed ended.
-            method: Of the count; None takes one route alone where that is exact, since there may be thousands of seeds.
-            width: Of the model that the counts are for; None for that of the arrival.
+            method: Method that counts; None takes one route alone where that is exact, since there may be thousands of seeds.
+            width: Width of the model that the counts are for; None for that of the arrival.
         """
         point = arrival.point
         method = method or ("reduction" if point.problem.is_linear else "auto")
@@ -180,7 +180,7 @@ def ends_of(
     """Yields the end of every experiment as it arrives, with its point if it has parameters.
 
     Args:
-        experiments: Of one family.
+        experiments: Experiments of one family, which share a pool.
         device: Where to compute.
         size: Random starts in the pool at once; None fits the memory. No end depends on it.
 
@@ -269,7 +269,7 @@ def packed(
     Args:
         end: What the record says.
         point: Whose parameters the record has; None for a record without.
-        seconds: Of computing it.
+        seconds: Time of computing it, in seconds.
         device: Where it was computed.
         file: Name of the file of a point that somebody had.
     """

@@ -32,7 +32,7 @@ log = logging.getLogger("landscape")
 
 @dataclass(frozen=True)
 class Prevalence:
-    """Where the first n seeds of an experiment ended.
+    """End points of the first n seeds of an experiment.
 
     Attributes:
         experiment: Experiment that was repeated; the seed of its start says nothing.

@@ -105,8 +105,8 @@ def prevalence(
         {'DNC': 5, 'pairs': 1}
 
     Args:
-        problem: The model.
-        seeds: How many starts.
+        problem: The model whose starts are followed.
+        seeds: Number of starts, with seeds from 0 on.
         start: Scales of the starts, whatever its seed; None for those of `Random()`.
         method: The descent that follows them; None for `PseudoTransient()`.
         folder: Archive that keeps every end point; an interrupted call goes on from it. None keeps nothing.
@@ -125,8 +125,8 @@ def survey(
     """Returns the table of the experiments, whose records share one archive, so that an interruption loses nothing.
 
     Args:
-        experiments: The grid.
-        seeds: Of each.
+        experiments: Experiments of the grid.
+        seeds: Number of seeds of each experiment.
         folder: The archive; made if missing. Its records are without parameters.
         watch: Called with the result of each experiment when it is done.
     """

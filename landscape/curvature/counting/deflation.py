@@ -183,7 +183,7 @@ class Deflated:
         """Continues from null vectors that are already known: finds what else is null and certifies that this was all.
 
         Args:
-            operator: The operator.
+            operator: The operator whose zeros are counted.
             so_far: What is known: the rank of the projector and the locked vectors are counted in it.
             locked: Orthonormal, in the complement of the projector.
 

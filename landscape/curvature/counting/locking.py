@@ -92,7 +92,7 @@ class BlockLanczos:
 
 @dataclass(frozen=True)
 class LockingState:
-    """Where a search stands between two restarts; what a checkpoint holds.
+    """State of a search between two restarts, which a checkpoint holds.
 
     Attributes:
         locked: Null vectors found so far, orthonormal.

@@ -51,7 +51,7 @@ class Sum:
 
     @property
     def like(self) -> Tensor:
-        """What the first part is like."""
+        """A tensor of the dtype and device of the parts."""
         return self.parts[0].like
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
@@ -115,7 +115,7 @@ class Compression:
 
     @property
     def like(self) -> Tensor:
-        """What the basis is like."""
+        """The basis, which has the dtype and device."""
         return self.basis
 
     def __matmul__(self, block: Float[Tensor, "m k"]) -> Float[Tensor, "m k"]:

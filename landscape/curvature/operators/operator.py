@@ -49,7 +49,7 @@ class LikeItsOperator:
 
     @property
     def like(self) -> Tensor:
-        """What the operator is like."""
+        """A tensor of the operator's dtype and device."""
         return self.operator.like
 
 

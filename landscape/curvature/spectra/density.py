@@ -34,7 +34,7 @@ FEWEST = 3  # probes below which a sample standard deviation says nothing
 
 @dataclass(frozen=True)
 class Quadrature:
-    """How to estimate a density.
+    """Settings of stochastic Lanczos quadrature, which estimates the density of a spectrum.
 
     Attributes:
         probes: Independent random vectors; the statistical error falls like one over their square root.
@@ -114,7 +114,7 @@ class Atom:
 
 @dataclass(frozen=True)
 class Density:
-    """What the probes saw.
+    """Density of a spectrum as the probes saw it: one Gauss quadrature per probe.
 
     Attributes:
         runs: One solved Lanczos run per probe.
@@ -182,7 +182,7 @@ class Density:
         """Returns the density smoothed with a Gaussian, and its standard error over the probes, at each grid point.
 
         Args:
-            grid: Where.
+            grid: Places where the density is evaluated.
             width: Standard deviation of the Gaussian.
             atoms: Whether to smear the atoms too; by default they are left out, to be drawn as stems.
         """

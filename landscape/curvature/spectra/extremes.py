@@ -35,7 +35,7 @@ _COPIES = 100  # Ritz values closer than so many residuals are one eigenvalue
 
 @dataclass(frozen=True)
 class Extremes:
-    """How to find extreme eigenpairs.
+    """Settings of the search for eigenpairs at both ends, by restarted block Lanczos.
 
     Attributes:
         count: Number of eigenpairs at either end.
@@ -153,9 +153,9 @@ def seen_from(operator: SymmetricOperator, start: Float[Tensor, " p"], steps: in
     one vector for each step.
 
     Args:
-        operator: What.
-        start: Not zero.
-        steps: At most.
+        operator: The operator whose ends are sought.
+        start: Start vector, which must not be zero.
+        steps: Most Lanczos steps that are made.
         tolerance: Residual at which a pair has converged, relative to the norm of the operator.
     """
     operator = counted = Counted.of(operator)

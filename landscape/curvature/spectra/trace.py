@@ -35,7 +35,9 @@ class Sizes:
 
 @dataclass(frozen=True)
 class HutchPlusPlus:
-    """How to estimate. 2 * sketch + probes products and four that check symmetry; memory 2 * sketch + 2 * probes vectors.
+    """Settings of Hutch++, which estimates trace and Frobenius norm from products with random vectors.
+
+    It takes 2 * sketch + probes products and four that check symmetry; memory: 2 * sketch + 2 * probes vectors.
 
     Attributes:
         sketch: Columns of the sketch; an operator of rank up to this is measured exactly.
