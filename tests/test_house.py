@@ -110,6 +110,34 @@ def test_names_say_something() -> None:
     assert not banned_name(Path("landscape/baseline.py"))
 
 
+def public_names(tree: ast.Module) -> Iterator[str]:
+    """Yields the classes, functions and types that a module defines for others; constants are in capitals."""
+    for node in tree.body:
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.Assign(targets=[ast.Name(id=name)]):
+                if not name.startswith("_") and not name.isupper():
+                    yield name
+
+
+# The checker stands alone and shares the verb; each module has its own logger. Commands are named after what they call, so the command line is left out.
+SAME_ON_PURPOSE = {"check", "log"}
+
+
+def test_no_name_stands_for_two_things() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in sources("landscape"):
+        if "cli" not in path.parts:
+            for name in public_names(ast.parse(path.read_text())):
+                homes.setdefault(name, []).append(named(path))
+    assert len(homes) > 500
+    report([f"{name}: {places}" for name, places in homes.items() if len(places) > 1 and name not in SAME_ON_PURPOSE], "two homes")
+
+
+def test_the_sight_of_names() -> None:
+    source = "LIMIT = 3\n_hidden = 1\nLoss = str\nclass Row: pass\ndef solve(): pass\ndef _solve(): pass"
+    assert list(public_names(ast.parse(source))) == ["Loss", "Row", "solve"]
+
+
 # ---------------------------------------------------------------------------------------------------------- banned calls
 
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}

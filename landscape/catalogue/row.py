@@ -14,7 +14,7 @@ from landscape.curvature.spectra.spectrum import Spectrum
 from landscape.degeneracy.analysis import analyse
 from landscape.degeneracy.facts import Facts, Flatness, StatesFacts
 from landscape.degeneracy.judgement import Verdict, counted, known_smallest_positive
-from landscape.degeneracy.partition_spectrum import Group, group_loss, partition_reduction
+from landscape.degeneracy.partition_spectrum import ScaledGroup, group_loss, partition_reduction
 from landscape.degeneracy.proved import Effort, Wanted, judge_partition, partition_group, proof_as_dict
 from landscape.errors import InputError
 from landscape.model.dimensions import paper_dimension_at
@@ -126,9 +126,9 @@ class Scales:
         """Whether every block has a critical scale."""
         return all(self.of(*marked) is not None for marked in blocks)
 
-    def groups(self, blocks: Sequence[Marked]) -> list[Group]:
+    def groups(self, blocks: Sequence[Marked]) -> list[ScaledGroup]:
         """Returns simplex blocks with their scales."""
-        return [Group(size_of(block), n, cast(float, self.of(block, n, root))) for block, n, root in blocks]
+        return [ScaledGroup(size_of(block), n, cast(float, self.of(block, n, root))) for block, n, root in blocks]
 
 
 def partition_row(

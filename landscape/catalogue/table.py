@@ -24,7 +24,7 @@ from landscape.structures.kinds import Marked, Root
 from landscape.structures.pairs_apex import find_apex
 from landscape.structures.scale_equation import scale_equation
 
-Roots = Literal["large", "both"]
+RootsTaken = Literal["large", "both"]
 _SLACK = 1e-9  # of the decay: what the screen lets pass for the full count to judge
 _MOST_PROVED = 150  # partitions that are proved unasked: 2 ms each, beside the 2 s of the command
 _MOST_BLOCKS = 60  # polygon and code structures: each takes a dense core, a tenth of a second at K = 10
@@ -75,7 +75,7 @@ class AtlasOptions:
         ['pairs', 'DNC']
     """
 
-    roots: Roots = "large"
+    roots: RootsTaken = "large"
     groups: tuple[tuple[int, ...], ...] = ()
     index: int | None = None
     starts: int = 0

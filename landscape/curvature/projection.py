@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.checks import require_memory, require_orthonormal
+from landscape.curvature.checks import require_bound, require_orthonormal
 from landscape.curvature.krylov import eigenpairs, random_block, seeded
 from landscape.curvature.operators.operator import CHUNK, SymmetricOperator
 from landscape.display import brief
@@ -133,7 +133,7 @@ def measured_trace(projector: Projector, operator: SymmetricOperator, seed: int)
     if isinstance(projector, Traced):
         return projector.trace
     needed = 2.0 * columns * operator.size * operator.like.element_size()
-    require_memory(needed, _SKETCH_BYTES, "give the projector a property `trace`, from its own factors")
+    require_bound(needed, _SKETCH_BYTES, "give the projector a property `trace`, from its own factors")
     probes = random_block(operator, columns, seeded(seed, "rank"))
     inside = torch.cat([projector.apply(part) for part in probes.split(CHUNK, dim=1)], dim=1)
     squares = eigenpairs(inside.mT @ inside)[0]

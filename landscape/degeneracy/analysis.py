@@ -17,7 +17,7 @@ from landscape.degeneracy.judgement import Verdict, known_smallest_positive
 from landscape.degeneracy.locate import Located, locate
 from landscape.degeneracy.methods import LARGEST_DENSE, MethodName, choose, hessian_at
 from landscape.degeneracy.proved import Wanted
-from landscape.degeneracy.reduction import require_room
+from landscape.degeneracy.reduction import require_reduction_memory
 from landscape.degeneracy.report import DegeneracyReport
 from landscape.errors import InputError
 from landscape.model.reduced_point import Core
@@ -53,7 +53,7 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto", wanted: W
     if isinstance(source, Core) and method not in ("auto", "reduction"):
         raise InputError(f"expected a saved point for the method {method}, got one without parameters: write it with solve --out")
     if isinstance(source, Core):
-        require_room(source)
+        require_reduction_memory(source)
     plan = choose(source.problem, method, device=source.theta.device)
     place = locate(source)
     found = count(place, plan)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.degeneracy.judgement import Doubt, Verdict, not_critical
-from landscape.degeneracy.relu_kinks import Kinks, kinks
+from landscape.degeneracy.relu_kinks import ReluKinks, kinks_of
 from landscape.display import brief
 from landscape.model.dimensions import paper_dimension_at
 from landscape.model.gauge import Orbit, orbit
@@ -58,7 +58,7 @@ class Located:
     orbital: Orbit | None = None
     formula: int | None = None
     paper_dimension: int | None = None
-    bent: Kinks | None = None
+    bent: ReluKinks | None = None
     stray: float = 0.0
     rounding: float = 0.0
     doubt: Verdict | None = None
@@ -130,7 +130,7 @@ def _rectified(source: CriticalPoint) -> Located:
     if not tolerance <= _FAR * float(theta.norm()):
         doubt = not_critical(norm, f"features below {tolerance:.1e} cannot be told from zero")
         return Located(problem, source.loss, norm, theta, logits, tolerance, nearest=theta, doubt=doubt)
-    bent, found = kinks(problem, theta, tolerance), recognise(problem, logits, rank_of_logits(logits))
+    bent, found = kinks_of(problem, theta, tolerance), recognise(problem, logits, rank_of_logits(logits))
     words = f"{bent.count} pre-activations lie within {tolerance:.1e} of a ReLU kink, where there is no Hessian"
     smooth = not bent.count
     return Located(

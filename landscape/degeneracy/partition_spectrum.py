@@ -27,11 +27,11 @@ from landscape.degeneracy.reduction import EigenvalueFamily, EigenvalueKind, Red
 from landscape.display import brief
 from landscape.model.problem import Problem
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Doubles = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
-class Group:
+class ScaledGroup:
     """Classes that share logits scale * S_g.
 
     Attributes:
@@ -45,7 +45,7 @@ class Group:
     scale: float
 
 
-def group_loss(problem: Problem, group: Group) -> float:
+def group_loss(problem: Problem, group: ScaledGroup) -> float:
     """Returns what a group adds to the loss of a partition point, decay included."""
     g, L = group.size, problem.depth
     near, far = math.exp(-group.scale), math.exp(-group.scale * (1 - 1 / g))
@@ -66,17 +66,17 @@ class Screen:
     """
 
     problem: Problem
-    smallest: dict[tuple[Group, ...], float] = field(default_factory=dict)
+    smallest: dict[tuple[ScaledGroup, ...], float] = field(default_factory=dict)
 
-    def passes(self, groups: Iterable[Group], tolerance: float) -> bool:
+    def passes(self, groups: Iterable[ScaledGroup], tolerance: float) -> bool:
         """Whether no such block has an eigenvalue below -tolerance."""
         counts = Counter(groups)
         kinds = list(counts)
-        keys: list[tuple[Group, ...]] = [(kind,) for kind in kinds]
+        keys: list[tuple[ScaledGroup, ...]] = [(kind,) for kind in kinds]
         keys += [(one, other) for i, one in enumerate(kinds) for other in kinds[i:] if one is not other or counts[one] > 1]
         return all(self._smallest(key) >= -tolerance for key in keys)
 
-    def _smallest(self, key: tuple[Group, ...]) -> float:
+    def _smallest(self, key: tuple[ScaledGroup, ...]) -> float:
         if key not in self.smallest:
             kinds = [_Kind.of(self.problem, group) for group in key]
             if any(kind.group.size == 1 for kind in kinds):
@@ -101,14 +101,14 @@ class Sector:
     """
 
     name: str
-    data: Array
-    rest: Array
+    data: Doubles
+    rest: Doubles
     multiplicity: int
 
     __repr__ = brief
 
     @property
-    def eigenvalues(self) -> Array:
+    def eigenvalues(self) -> Doubles:
         """Of the Hessian block."""
         return np.asarray(np.linalg.eigvalsh(self.data + self.rest), dtype=np.float64)
 
@@ -127,8 +127,8 @@ class _Kind:
         pull: Eigenvalue of dg/dZ (core scaling) on the standard representation, negative.
     """
 
-    group: Group
-    values: Array
+    group: ScaledGroup
+    values: Doubles
     same: float
     near: float
     far: float
@@ -136,7 +136,7 @@ class _Kind:
     pull: float
 
     @classmethod
-    def of(cls, problem: Problem, group: Group) -> "_Kind":
+    def of(cls, problem: Problem, group: ScaledGroup) -> "_Kind":
         g, scale = group.size, group.scale
         near, far = math.exp(-scale), math.exp(-scale * (1 - 1 / g))
         total = 1 + (g - 1) * near + (problem.classes - g) * far
@@ -146,16 +146,16 @@ class _Kind:
         return cls(group, values, 1 / total, near / total, far / total, 1 / problem.total_samples, pull)
 
     @property
-    def above(self) -> Array:
+    def above(self) -> Doubles:
         """Entry l: the product of the values of the factors above factor l."""
         return np.append(np.cumprod(self.values[:0:-1])[::-1], 1.0)
 
     @property
-    def below(self) -> Array:
+    def below(self) -> Doubles:
         """Entry l: the product of the values of the factors below factor l."""
         return np.append(1.0, np.cumprod(self.values[:-1]))
 
-    def between(self) -> Array:
+    def between(self) -> Doubles:
         """Entry (a, b): the product of the values strictly between factors b < a; only that triangle is meant."""
         depth = len(self.values)
         table = np.ones((depth, depth))
@@ -180,7 +180,7 @@ class _Kind:
         return math.sqrt(self.group.samples) * self.unit * self.far
 
 
-def partition_reduction(problem: Problem, groups: Iterable[Group]) -> Reduction:
+def partition_reduction(problem: Problem, groups: Iterable[ScaledGroup]) -> Reduction:
     """Returns the spectrum of the full Hessian at a partition point, as `landscape.degeneracy.reduction.reduce` does from the core.
 
     Args:
@@ -212,7 +212,7 @@ def partition_reduction(problem: Problem, groups: Iterable[Group]) -> Reduction:
     return Reduction(tuple(blocks), tuple(newton), rounding_radius(max(largest, depth * 8), norm))
 
 
-def _block(kind: EigenvalueKind, values: Iterable[float] | Array, multiplicity: int, sector: str = "") -> EigenvalueFamily:
+def _block(kind: EigenvalueKind, values: Iterable[float] | Doubles, multiplicity: int, sector: str = "") -> EigenvalueFamily:
     return EigenvalueFamily(kind, torch.tensor(np.asarray(list(values)), dtype=torch.float64), multiplicity, sector)
 
 
@@ -324,7 +324,7 @@ def _standard_differences(problem: Problem, kind: _Kind, other: _Kind, multiplic
     return Sector("standard, differences", data, rest, multiplicity)
 
 
-def _complement(problem: Problem, kinds: list[tuple[_Kind, int]]) -> Array:
+def _complement(problem: Problem, kinds: list[tuple[_Kind, int]]) -> Doubles:
     """One layer only: eigenvalues of what couples W_1 and H_1 in unused directions (see `landscape.degeneracy.reduction`)."""
     groups = [kind for kind, times in kinds for _ in range(times)]
     sizes = np.array([kind.group.size for kind in groups])

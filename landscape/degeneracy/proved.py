@@ -284,33 +284,33 @@ def structure_proof(problem: Problem, groups: Sequence[Group], nearby: bool) -> 
         groups: Groups of the structure, each with its root.
         nearby: Whether to count too what a decay within a few last places would make zero.
     """
-    from landscape.proof.structures import Nearby, near_zero, prove_structure
+    from landscape.proof.structures import Nearby, near_zero_of_structure, prove_structure
 
     ordered = in_order_of(problem, groups)
     proof = prove_structure(ordered, groups)
     if not nearby or not isinstance(proof, Proof):
         return proof
-    close = near_zero(ordered, groups)
+    close = near_zero_of_structure(ordered, groups)
     return replace(proof, near_zero=close.count if isinstance(close, Nearby) else None)
 
 
 def smallest_positive(problem: Problem, groups: Sequence[Group]) -> float | None:
     """Returns the smallest positive eigenvalue of a named structure, from enclosures of all; None where they are not decided."""
-    from landscape.proof.eigenvalues import eigenvalues
+    from landscape.proof.eigenvalues import enclosed_eigenvalues
 
-    found = eigenvalues(in_order_of(problem, groups), groups)
+    found = enclosed_eigenvalues(in_order_of(problem, groups), groups)
     return min((value.upper for value in found if value.lower > 0), default=None) if isinstance(found, tuple) else None
 
 
 def point_proof(core: Core, nearby: bool) -> Proof | Unproved:
     """Returns the proof of the critical point next to a core by the box around it; arguments as for `structure_proof`."""
     from landscape.proof.box import prove_point
-    from landscape.proof.neighbours import near_zero
+    from landscape.proof.neighbours import near_zero_of_point
 
     proof = prove_point(core.problem, core.rank, core.theta.tolist())
     if not nearby or not isinstance(proof, Proof) or not core.rank:
         return proof
-    close = near_zero(proof)
+    close = near_zero_of_point(proof)
     return replace(proof, near_zero=close if isinstance(close, int) else None)
 
 

@@ -75,7 +75,7 @@ class Reduction:
         return spectrum.frobenius, spectrum.trace
 
 
-def require_room(core: Core) -> None:
+def require_reduction_memory(core: Core) -> None:
     """Refuses a core whose reduction would take more main memory than is allowed, before anything of it is computed.
 
     Raises:

@@ -8,7 +8,7 @@ from landscape.curvature.spectra.spectrum import Spectrum
 from landscape.degeneracy.facts import Facts, StatesFacts
 from landscape.degeneracy.methods import certificate
 from landscape.degeneracy.proved import near_zero_in_words, proof_as_dict, proved_in_words
-from landscape.degeneracy.relu_kinks import Kinks
+from landscape.degeneracy.relu_kinks import ReluKinks
 from landscape.display import aligned, table
 from landscape.points.collapse_metrics import CollapseMetrics
 from landscape.structures.recognition import Recognised
@@ -45,7 +45,7 @@ class DegeneracyReport(StatesFacts):
     spectrum: Spectrum | None = None
     zeros: Nullity | None = None
     second: Nullity | None = None
-    kinks: Kinks | None = None
+    kinks: ReluKinks | None = None
     stray: float = 0.0
     distance: float | None = None
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.display import brief
-from landscape.model.problem import Activation, Loss, Problem
+from landscape.model.problem import ActivationName, LossName, Problem
 from landscape.model.thin_product import ThinProduct
 
 
@@ -43,8 +43,8 @@ class Objective:
     targets: Float[Tensor, "k m"]
     weights: Float[Tensor, " m"]
     scales: Float[Tensor, " m"]
-    loss_kind: Loss
-    activation: Activation
+    loss_kind: LossName
+    activation: ActivationName
     sharpness: float = math.inf
 
     __repr__ = brief

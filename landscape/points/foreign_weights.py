@@ -23,7 +23,7 @@ from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.memory import require_memory
-from landscape.model.problem import Activation, Loss, Problem
+from landscape.model.problem import ActivationName, LossName, Problem
 from landscape.plain_file import Missing, ordinary, read_ordinary
 from landscape.points.point import CriticalPoint, Origin
 from landscape.tensor_file import TensorFile
@@ -55,8 +55,8 @@ class WeightsLayout:
 def import_weights(
     path: Path | str,
     decay: float | tuple[float, ...],
-    loss: Loss = "ce",
-    activation: Activation = "linear",
+    loss: LossName = "ce",
+    activation: ActivationName = "linear",
     layout: WeightsLayout | None = None,
     device: str = "cpu",
 ) -> CriticalPoint:

@@ -20,7 +20,7 @@ from landscape.display import aligned, table
 from landscape.errors import InputError
 from landscape.model.objective import Objective, class_logits
 from landscape.model.problem import Problem
-from landscape.points.point_file import FORMAT, TRACE_COLUMNS, PointFile, arrays_digest, factor_names, write
+from landscape.points.point_file import FORMAT, TRACE_COLUMNS, PointFile, factor_names, tensors_digest, write
 from landscape.points.point_rounding import rounding_of
 
 
@@ -174,7 +174,7 @@ class CriticalPoint:
             },
             "origin": asdict(self.origin),
             "trace_columns": TRACE_COLUMNS,
-            "sha256": arrays_digest(arrays),
+            "sha256": tensors_digest(arrays),
         }
         return header, arrays
 

@@ -73,7 +73,7 @@ class PointFile:
             if path.suffix in (".npz", ".pt", ".pth"):
                 raise InputError(f"expected a point saved by landscape, got weights in {path}: use landscape import") from error
             raise InputError(f"expected a point saved by landscape, got a damaged or foreign file {path}: {error}") from error
-        if header["sha256"] != arrays_digest(arrays):
+        if header["sha256"] != tensors_digest(arrays):
             raise InputError(f"the arrays of {path} do not match their checksum: the file is damaged")
         if seal is None:
             _say_once(
@@ -100,7 +100,7 @@ def write(path: Path, header: dict[str, Any], arrays: dict[str, Tensor]) -> None
             raise InputError(f"cannot write {path}: {error}") from error
 
 
-def arrays_digest(arrays: dict[str, Tensor]) -> str:
+def tensors_digest(arrays: dict[str, Tensor]) -> str:
     """Returns the sha256 of named arrays: names, types, shapes and bytes."""
     return digest_of_bytes(
         (name, str(array.dtype).removeprefix("torch."), tuple(array.shape), array.contiguous().numpy().tobytes())

@@ -116,7 +116,7 @@ class Box:
     __repr__ = brief
 
 
-def prepare(model: CoreModel, given: list[float]) -> Slice | Unproved:
+def prepare_slice(model: CoreModel, given: list[float]) -> Slice | Unproved:
     """Chooses slice and basis in doubles, after Newton steps there if the core is not critical to rounding."""
     with np.errstate(over="ignore", invalid="ignore"):
         return _prepared(model, given)

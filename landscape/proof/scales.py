@@ -50,7 +50,7 @@ from landscape.structures.blocks import Simplex
 from landscape.structures.kinds import Collapse, Modes, Structure, Zero, kind_of
 from landscape.structures.names import name
 
-Root = Literal["large", "small", "off"]
+GroupRoot = Literal["large", "small", "off"]
 
 BITS = (64, 128, 256, 512, 1024, 2048, 4096)  # working precisions, in the order in which they are tried
 _STEPS = 400  # Newton steps; beside a fold each only halves the distance, and 1e-16 from it that is 30 steps
@@ -69,11 +69,11 @@ class Group:
 
     size: int
     samples: int
-    root: Root
+    root: GroupRoot
 
 
 @dataclass(frozen=True)
-class Kind:
+class EnclosedGroup:
     """A group with its scale and its probabilities enclosed, at the working precision that was set when it was made.
 
     Attributes:
@@ -99,7 +99,7 @@ class Kind:
     __repr__ = brief
 
     @classmethod
-    def at(cls, problem: Problem, group: Group, scale: arb) -> "Kind":
+    def at(cls, problem: Problem, group: Group, scale: arb) -> "EnclosedGroup":
         """Evaluates the group at a scale, or at a ball of scales."""
         one = arb(1)
         if problem.loss == "mse":
@@ -160,9 +160,9 @@ def undecided() -> Unproved:
     return Unproved(f"a scale is not decided at {BITS[-1]} bits: the decay is the fold itself, or the scale below {_SMALLEST:g}")
 
 
-def enclose_all(problem: Problem, groups: Sequence[Group]) -> list[Kind] | NoPoint | None:
+def enclose_all(problem: Problem, groups: Sequence[Group]) -> list[EnclosedGroup] | NoPoint | None:
     """Returns the distinct groups, in order of appearance, enclosed at the working precision; None where it does not decide."""
-    kinds: list[Kind] = []
+    kinds: list[EnclosedGroup] = []
     doubtful = False
     for group in dict.fromkeys(groups):
         scale = arb(0) if group.root == "off" else enclose_scale(problem, group)
@@ -171,7 +171,7 @@ def enclose_all(problem: Problem, groups: Sequence[Group]) -> list[Kind] | NoPoi
         if scale is None:
             doubtful = True
         elif not doubtful:
-            kinds.append(Kind.at(problem, group, scale))
+            kinds.append(EnclosedGroup.at(problem, group, scale))
     return None if doubtful else kinds
 
 
@@ -236,10 +236,10 @@ class _Equation:
         return first * last * self.problem.total_samples**2 < self.group.samples
 
     def value(self, log_scale: arb) -> arb:
-        return Kind.at(self.problem, self.group, log_scale.exp()).pull.log() + self.power * log_scale - self.level
+        return EnclosedGroup.at(self.problem, self.group, log_scale.exp()).pull.log() + self.power * log_scale - self.level
 
     def slope(self, scale: arb) -> arb:
-        return self.power - Kind.at(self.problem, self.group, scale).stiffness
+        return self.power - EnclosedGroup.at(self.problem, self.group, scale).stiffness
 
     def peak(self) -> tuple[arb, arb] | None:
         """Returns a point beside the peak, and a ball that contains psi at the peak; None where the precision does not do."""

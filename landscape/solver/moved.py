@@ -16,7 +16,7 @@ NO_RANK = "no accepted rank"  # the same at a small gradient whose decay is smal
 
 
 @dataclass(frozen=True)
-class Place:
+class PointFacts:
     """Loss, gradient and structure of a point, by which two points are compared.
 
     Attributes:
@@ -37,7 +37,7 @@ class Place:
         return name(self.kind) if self.ranked else NO_RANK
 
     @classmethod
-    def of(cls, point: CriticalPoint) -> "Place":
+    def of(cls, point: CriticalPoint) -> "PointFacts":
         """Returns the place of a point, which is not moved."""
         if not (math.isfinite(point.loss) and math.isfinite(point.gradient_norm)):
             return cls(None, None, None)
@@ -64,15 +64,15 @@ class Move:
         length: Norm of the given parameters, with which the distance compares.
     """
 
-    before: Place
-    after: Place
+    before: PointFacts
+    after: PointFacts
     distance: float | None
     length: float
 
     @classmethod
     def of(cls, before: CriticalPoint, after: CriticalPoint) -> "Move":
         """Returns the move between two points of one problem."""
-        places = Place.of(before), Place.of(after)
+        places = PointFacts.of(before), PointFacts.of(after)
         distance = None if places[1].loss is None else float((after.theta - before.theta).norm())
         return cls(*places, distance, float(before.theta.norm()))
 

@@ -20,7 +20,7 @@ from landscape.solver.methods import BatchMethod, GradientDescent, Newton, Pseud
 from landscape.solver.rows import join, take
 from landscape.solver.run import CRITICAL, solve
 
-Batch = Flow | Descent  # what the pool holds, one row per start; each method has its own
+PoolState = Flow | Descent  # what the pool holds, one row per start; each method has its own
 
 _CACHE = 1 << 20  # bytes of one vector per start on a CPU: 4 to 16 starts of the paper's setting; more lose time to memory
 _VECTORS = 40  # of that size that a pool has at its peak on a GPU
@@ -136,7 +136,7 @@ class _Pool:
     def begin(cls, problem: Problem, starts: list[Start], method: BatchMethod) -> "_Pool":
         theta = torch.stack([start.theta for start in starts])
         objective = Objective.of(problem, theta)
-        state: Batch
+        state: PoolState
         match method:
             case PseudoTransient():
                 state = Flow.begin(objective, theta, method)
@@ -158,7 +158,7 @@ class _Pool:
 
     def look(self) -> tuple["_Pool", list[tuple[_Run, Any, Outcome]]]:
         """Writes the records, and returns the pool of those that go on and those that have arrived, with their state."""
-        state: Batch = self.state
+        state: PoolState = self.state
         norms, losses, steps = state.gradient.norm(dim=-1).tolist(), state.loss.tolist(), state.steps.tolist()
         finite, stalled = state.loss.isfinite().tolist(), state.stalled.tolist()
         outcomes: list[Outcome | None] = []
@@ -196,7 +196,7 @@ class _Pool:
         return (values > _VISIBLE * values[:, :1]).sum(-1).tolist()
 
 
-def _polished(problem: Problem, run: _Run, state: Batch, outcome: Outcome, method: BatchMethod, tolerance: float) -> Arrival:
+def _polished(problem: Problem, run: _Run, state: PoolState, outcome: Outcome, method: BatchMethod, tolerance: float) -> Arrival:
     """Makes the point; Newton may finish what descent has decided, and nothing else."""
     trace = torch.tensor([row[:3] for row in run.record], dtype=torch.float64).reshape(-1, 3)
     theta, steps = state.theta[0], int(state.steps)

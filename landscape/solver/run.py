@@ -94,7 +94,7 @@ def solve(
     return CriticalPoint.at(problem, theta, origin, outcome, steps, trace)
 
 
-def require_room(problem: Problem, methods: Sequence[Method]) -> None:
+def require_solve_memory(problem: Problem, methods: Sequence[Method]) -> None:
     """Refuses a solve that would take more main memory than is allowed, before the start is made.
 
     Raises:

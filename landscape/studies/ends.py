@@ -24,7 +24,7 @@ from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.plain_file import Damaged, file_digest
 from landscape.points.point import CriticalPoint, Origin, Outcome
-from landscape.points.point_file import arrays_digest
+from landscape.points.point_file import tensors_digest
 from landscape.solver.methods import Random
 from landscape.solver.pool import Arrival, Start, solve_batch
 from landscape.solver.starts import random_origin, random_start
@@ -296,7 +296,7 @@ def packed(
         "versions": Origin("").versions,
         **({"file": file} if file else {}),
     }
-    return {**header, "format": RECORD_FORMAT, "result": result, "provenance": provenance, "sha256": arrays_digest(arrays)}, arrays
+    return {**header, "format": RECORD_FORMAT, "result": result, "provenance": provenance, "sha256": tensors_digest(arrays)}, arrays
 
 
 def _is_number(value: object) -> bool:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from landscape.errors import InputError
-from landscape.model.problem import Activation, Loss
+from landscape.model.problem import ActivationName, LossName
 from landscape.points.foreign_weights import WeightsLayout, import_weights, read_arrays
 
 DECAY = 1e-2
@@ -146,7 +146,7 @@ def test_narrow_numbers_are_widened_exactly(tmp_path: Path, kind: type) -> None:
 
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 @pytest.mark.parametrize("activation", ["linear", "relu"])
-def test_the_loss_is_that_of_the_model_asked_for(tmp_path: Path, loss: Loss, activation: Activation) -> None:
+def test_the_loss_is_that_of_the_model_asked_for(tmp_path: Path, loss: LossName, activation: ActivationName) -> None:
     arrays = draw(depth=3)
     point = import_weights(write(tmp_path / "weights.npz", arrays), DECAY, loss, activation)
     expected = numpy_loss(arrays, np.arange(4).repeat(2), loss=loss, relu=activation == "relu")
@@ -160,7 +160,7 @@ LABELS = np.array([2, 0, 1, 0, 0, 3, 2, 0])
 
 @pytest.mark.parametrize("home", ["array", "npy", "txt"])
 @pytest.mark.parametrize("loss", ["ce", "mse"])
-def test_labels_in_any_order_leave_the_loss_as_it_is(tmp_path: Path, home: str, loss: Loss) -> None:
+def test_labels_in_any_order_leave_the_loss_as_it_is(tmp_path: Path, home: str, loss: LossName) -> None:
     arrays = draw()
     stored, name = dict(arrays), "targets"
     if home == "array":

@@ -8,15 +8,15 @@ import torch
 
 from landscape.model.logit_form import write_parameters
 from landscape.model.objective import Objective
-from landscape.model.problem import Activation, Loss, Problem
+from landscape.model.problem import ActivationName, LossName, Problem
 from landscape.points.point_rounding import rounding_of
 from landscape.solver.starts import Random, random_start
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Partition
 
 EPS = torch.finfo(torch.float64).eps
-LOSSES: tuple[Loss, ...] = ("ce", "mse")
-ACTIVATIONS: tuple[Activation, ...] = ("linear", "relu")
+LOSSES: tuple[LossName, ...] = ("ce", "mse")
+ACTIVATIONS: tuple[ActivationName, ...] = ("linear", "relu")
 PROBLEMS = [
     Problem(sizes, width, depth, decay, loss, activation)
     for sizes, width, depth, decay, loss, activation in itertools.product(

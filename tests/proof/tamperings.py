@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from landscape.model.gauge import generators
-from landscape.model.problem import Loss, Problem
+from landscape.model.problem import LossName, Problem
 from landscape.model.reduced_point import Core
-from landscape.proof.scales import Root as GroupRoot
+from landscape.proof.scales import GroupRoot as GroupRoot
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Root
 from landscape.structures.notation import parse_structure
@@ -32,7 +32,7 @@ POINTS: dict[str, tuple[str, str, Root, int, int]] = {  # problem, start, root, 
 }
 Sizes = tuple[int, ...]
 Groups = list[tuple[int, int, GroupRoot]]
-Settings = tuple[Sizes, int, int, float | tuple[float, ...], Loss, Groups]
+Settings = tuple[Sizes, int, int, float | tuple[float, ...], LossName, Groups]
 STRUCTURES: dict[str, Settings] = {  # sizes, width, depth, decay, loss, groups (size, samples, root)
     "dnc": ((2,) * 4, 6, 2, 1e-2, "ce", [(4, 2, "large")]),
     "threshold": ((2,) * 6, 8, 3, 0.058060360421295205, "ce", [(6, 2, "large")]),

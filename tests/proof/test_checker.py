@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from flint import ctx
 
-from landscape.model.problem import Loss, Problem
+from landscape.model.problem import LossName, Problem
 from landscape.proof import checker
 from landscape.proof.box import prove_point
 from landscape.proof.certificate import to_json
 from landscape.proof.checker import check
-from landscape.proof.scales import Group, Root
+from landscape.proof.scales import Group, GroupRoot
 from landscape.proof.statement import Proof
 from landscape.proof.structures import prove_structure
 from tests.proof.tamperings import EITHER, OF_POINTS, OF_STRUCTURES, POINTS, STRUCTURES, Claims, core_of, padded, scaled, tampered
@@ -92,9 +92,9 @@ def test_two_derivations_agree_on_random_structures() -> None:
     """Blocks with a row for each factor (the prover) and the reduced loss on matrices of one rank (the checker)."""
     draw, counted = Random(7), 0
     for _ in range(120):
-        losses: list[Loss] = ["ce", "ce", "mse"]
+        losses: list[LossName] = ["ce", "ce", "mse"]
         loss, depth = draw.choice(losses), draw.choice([1, 2, 3, 4])
-        roots: list[Root] = ["large"] if depth == 1 else ["large", "small"]
+        roots: list[GroupRoot] = ["large"] if depth == 1 else ["large", "small"]
         groups = [
             Group(draw.choice([1, 2, 3, 4]) if loss == "ce" else 1, draw.choice([1, 2, 3]), draw.choice(roots))
             for _ in range(draw.choice([2, 3, 4]))
@@ -131,7 +131,7 @@ def test_the_width_stands_in_the_statement(points: dict[str, str]) -> None:
         ((2, 2, 3), 0.2, "mse", 0, 9),
     ],
 )
-def test_the_zero_point_of_one_layer(sizes: tuple[int, ...], decay: float, loss: Loss, nullity: int, index: int) -> None:
+def test_the_zero_point_of_one_layer(sizes: tuple[int, ...], decay: float, loss: LossName, nullity: int, index: int) -> None:
     proof = prove_point(Problem(sizes, 3, 1, decay, loss), 0, [])
     assert isinstance(proof, Proof)
     pull = np.diag(np.sqrt(sizes)) / sum(sizes)

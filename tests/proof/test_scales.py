@@ -10,7 +10,7 @@ from mpmath import mp
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.proof.balls import precision
-from landscape.proof.scales import Group, Kind, Root
+from landscape.proof.scales import EnclosedGroup, Group, GroupRoot
 from landscape.proof.statement import NoPoint, Proof, Unproved
 from landscape.proof.structures import prove_structure
 from tests.proof.enclosures import scale_enclosures
@@ -29,7 +29,7 @@ def neighbours(value: mp.mpf) -> tuple[float, float]:
 @pytest.mark.parametrize(("classes", "samples", "depth", "decay"), CASES)
 @pytest.mark.parametrize("root", ["large", "small"])
 def test_the_slope_of_the_loss_changes_its_sign_in_every_enclosure(
-    classes: int, samples: int, depth: int, decay: float, root: Root
+    classes: int, samples: int, depth: int, decay: float, root: GroupRoot
 ) -> None:
     problem = Problem.balanced(classes, samples, classes, depth, decay)
     for size in (classes, 2):
@@ -94,7 +94,7 @@ def test_the_stiffness_increases_as_lemma_1_says() -> None:
         with precision(128):
             last = None
             for step in range(-60, 110):
-                here = Kind.at(problem, Group(size, 1, "large"), arb(2) ** (arb(step) / 10)).stiffness
+                here = EnclosedGroup.at(problem, Group(size, 1, "large"), arb(2) ** (arb(step) / 10)).stiffness
                 assert last is None or here > last
                 last = here
 

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from landscape.degeneracy.relu_kinks import kinks
+from landscape.degeneracy.relu_kinks import kinks_of
 from landscape.errors import InputError
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
@@ -85,7 +85,7 @@ def not_above_descent(problem: Problem, seed: int) -> None:
     plain = solve(problem, start, (GradientDescent(0.5, 3_000, 1e-7),))
     smooth = solve(problem, start, (SoftplusContinuation(),))
     assert smooth.loss <= plain.loss + 1e-10
-    assert kinks(problem, smooth.theta, 1e-5).residual < 1e-8
+    assert kinks_of(problem, smooth.theta, 1e-5).residual < 1e-8
     assert float(smooth.trace[-1, 0]) == smooth.steps
 
 

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.checks import require_memory, require_positive
+from landscape.curvature.checks import require_bound, require_positive
 from landscape.curvature.counting.quotient import Quotient, null_evidence
 from landscape.curvature.counting.zeros import UNDECIDED_FACTOR, Nullity
 from landscape.curvature.krylov import (
@@ -290,7 +290,7 @@ class _ExcessSearch:
         enough = most
         while True:
             steps = min(max(4, runs.steps // 4), most - runs.steps)
-            require_memory(
+            require_bound(
                 probes * (runs.steps + steps) * quotient.size * float(quotient.like.element_size()),
                 self.settings.memory,
                 "fewer probes or steps, or LowRank",

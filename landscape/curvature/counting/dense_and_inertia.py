@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from landscape.curvature.checks import require_memory
+from landscape.curvature.checks import require_bound
 from landscape.curvature.counting.zeros import UNDECIDED_FACTOR, Nullity, count_zeros
 from landscape.curvature.krylov import estimate_norm, seeded
 from landscape.curvature.operators.counted import Counted
@@ -45,7 +45,7 @@ class Dense:
     def count(self, operator: SymmetricOperator, gradient_radius: float) -> Nullity:
         """Counts from the whole spectrum."""
         needed = 3.0 * operator.size**2 * operator.like.element_size()
-        require_memory(needed, self.memory, "use Deflated or LowRank")
+        require_bound(needed, self.memory, "use Deflated or LowRank")
         counted = Counted.of(operator)
         before = counted.products
         result = count_zeros(eigenvalues(counted), gradient_radius)
@@ -79,7 +79,7 @@ class Inertia:
     def count(self, operator: SymmetricOperator, gradient_radius: float) -> Nullity:
         """Counts from the inertia at four shifts."""
         size = operator.size
-        require_memory(3.0 * size**2 * operator.like.element_size(), self.memory, "use Deflated or LowRank")
+        require_bound(3.0 * size**2 * operator.like.element_size(), self.memory, "use Deflated or LowRank")
         counted = Counted.of(operator)
         before = counted.products
         matrix = dense(counted)

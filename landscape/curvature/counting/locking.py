@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from landscape.atomic_files import atomic_write
-from landscape.curvature.checks import require_memory, require_positive
+from landscape.curvature.checks import require_bound, require_positive
 from landscape.curvature.counting.deflation import INDEPENDENT, Deflated, unsettled
 from landscape.curvature.counting.quotient import Quotient
 from landscape.curvature.counting.zeros import UNDECIDED_FACTOR, Nullity
@@ -132,7 +132,7 @@ def save(state: LockingState, path: Path, run: dict[str, str | int]) -> None:
             raise InputError(f"cannot write {path}: {error}") from error
 
 
-def load(path: Path, run: dict[str, str | int], device: torch.device) -> LockingState:
+def load_state(path: Path, run: dict[str, str | int], device: torch.device) -> LockingState:
     """Reads a state back.
 
     Raises:
@@ -172,7 +172,7 @@ class _Search:
         generator = seeded(self.settings.seed, "locking")
         identity = self._identity() if path is not None else {}
         if path is not None and path.exists():
-            state = load(path, identity, self.operator.like.device)
+            state = load_state(path, identity, self.operator.like.device)
             earlier = state.products
             generator.set_state(state.generator)
         else:
@@ -217,7 +217,7 @@ class _Search:
             if not ended:
                 columns = 2 * (basis.shape[1] + block.shape[1]) + state.locked.shape[1]
                 needed = float(columns * basis.shape[0] * basis.element_size())
-                require_memory(needed, self.settings.memory, "a smaller basis, or Deflated with a projector")
+                require_bound(needed, self.settings.memory, "a smaller basis, or Deflated with a projector")
                 basis, projected, residual = extend(quotient, basis, projected, block)
         ended = ended or basis.shape[1] >= quotient.dimension or float(residual.norm()) <= floor
         values, coordinates = eigenpairs(projected)

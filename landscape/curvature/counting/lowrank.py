@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.checks import require_memory, require_positive
+from landscape.curvature.checks import require_bound, require_positive
 from landscape.curvature.counting.zeros import Nullity, count_zeros
 from landscape.curvature.krylov import eigenpairs, estimate_norm, noise_floor, orthonormal, random_block, seeded, without
 from landscape.curvature.operators.counted import Counted
@@ -139,7 +139,7 @@ class LowRank:
         found = 0
         while found < operator.size:
             width = min(self.block, operator.size - found)
-            require_memory(
+            require_bound(
                 2.0 * (found + width) * operator.size * basis.element_size(), self.memory, "the rank is large: use Inertia"
             )
             probes = random_block(operator, width, generator)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy.special import gammaincinv
 from torch import Tensor
 
-from landscape.curvature.checks import require_memory
+from landscape.curvature.checks import require_bound
 from landscape.curvature.counting.zeros import UNDECIDED_FACTOR, Nullity
 from landscape.curvature.krylov import estimate_norm, random_block, seeded
 from landscape.curvature.operators.counted import Counted
@@ -134,7 +134,7 @@ class QuotientCholesky:
             InputError: If the memory bound is too small, a product is not finite, or the projector is none or of another rank.
         """
         size = operator.size
-        require_memory(3.0 * size**2 * operator.like.element_size(), self.memory, "use Deflated")
+        require_bound(3.0 * size**2 * operator.like.element_size(), self.memory, "use Deflated")
         counted = Counted.of(operator)
         before = counted.products
         norm = estimate_norm(counted, self.seed)
