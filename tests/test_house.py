@@ -119,7 +119,8 @@ def public_names(tree: ast.Module) -> Iterator[str]:
                     yield name
 
 
-# The checker stands alone and shares the verb; each module has its own logger. Commands are named after what they call, so the command line is left out.
+# The checker stands alone and shares the verb; each module has its own logger. Commands are named after what they call, so the
+# command line is left out.
 SAME_ON_PURPOSE = {"check", "log"}
 
 

@@ -21,8 +21,8 @@ from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.studies.starts.law import Ends, bartlett, gaussian, generator_of
 
-Part = Literal["features", "weights", "block"]
-SYMMETRIC: dict[Part, str] = {"features": "identity", "weights": "isometric", "block": "zero"}  # the limits of infinite width
+StartPart = Literal["features", "weights", "block"]
+SYMMETRIC: dict[StartPart, str] = {"features": "identity", "weights": "isometric", "block": "zero"}  # the limits of infinite width
 _ANEW = "anew"
 EXPECTED = "features:, weights: or block: with identity, isometric, zero, anew or width=150 (features: also a file), joined by +"
 
@@ -34,12 +34,12 @@ class Change:
     Attributes:
         part: Which part of the start is replaced.
         text: The change as it was typed.
-        width: Its law is that of this width, at the scale of the problem's own; None for the limit of infinite width.
-        anew: Whether it is drawn anew at the problem's own width, the placebo.
+        width: Width whose law the part is drawn from, at the scale of the problem's own; None for the limit of infinite width.
+        anew: Whether the part is drawn anew at the problem's own width, the placebo.
         gram: Given Gram matrix of the features, for `features` alone; scaled to the mean squared norm of the problem's own law.
     """
 
-    part: Part
+    part: StartPart
     text: str
     width: int | None = None
     anew: bool = False
@@ -77,7 +77,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Swap:
-    """Changes of different parts, made together."""
+    """Changes of different parts, made together.
+
+    Attributes:
+        changes: Changes of different parts of the start.
+    """
 
     changes: tuple[Change, ...]
 
@@ -129,8 +133,8 @@ class Swap:
         Args:
             problem: A linear model; deeper ones have the features' and the last layer's parts.
             scales: c_W and c_H of the start.
-            seed: Of the start.
-            theta: The start.
+            seed: Seed of the start.
+            theta: Parameters of the start.
 
         Raises:
             InputError: If the problem has no such parts.
@@ -187,9 +191,9 @@ def parse_swap(text: str) -> Swap:
 
 def _change(text: str) -> Change:
     part, separator, what = text.partition(":")
-    if part not in get_args(Part) or not separator or not what:
+    if part not in get_args(StartPart) or not separator or not what:
         raise InputError(f"expected {EXPECTED}, got {text!r}")
-    part = cast(Part, part)
+    part = cast(StartPart, part)
     if what == SYMMETRIC[part]:
         return Change(part, text)
     if what == _ANEW:
