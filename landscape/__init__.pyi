@@ -73,6 +73,16 @@ from .structures.kinds import Apex as Apex
 from .structures.kinds import Collapse as Collapse
 from .structures.kinds import Pairs as Pairs
 from .structures.kinds import Partition as Partition
+from .studies.heads.capture import head_point as head_point
+from .studies.heads.images import Images as Images
+from .studies.heads.images import cifar10 as cifar10
+from .studies.heads.images import digits as digits
+from .studies.heads.images import fashion_mnist as fashion_mnist
+from .studies.heads.images import idx_images as idx_images
+from .studies.heads.images import mnist_sample as mnist_sample
+from .studies.heads.recorder import HeadRecorder as HeadRecorder
+from .studies.heads.standing import Lines as Lines
+from .studies.heads.standing import standing as standing
 from .studies.slices import slice_between as slice_between
 from .studies.slices import slice_line as slice_line
 from .studies.slices import slice_plane as slice_plane
@@ -94,10 +104,13 @@ __all__ = [
     "Dense",
     "Extremes",
     "GradientDescent",
+    "HeadRecorder",
     "Hessian",
     "HutchPlusPlus",
+    "Images",
     "Inertia",
     "InputError",
+    "Lines",
     "LowRank",
     "Matrix",
     "ModuleGaussNewton",
@@ -119,16 +132,22 @@ __all__ = [
     "at_temperature",
     "atlas",
     "check",
+    "cifar10",
     "class_means",
     "dense",
     "density",
+    "digits",
     "eigenvalues",
     "extremes",
+    "fashion_mnist",
     "generators",
+    "head_point",
     "hessian",
+    "idx_images",
     "import_weights",
     "keywords",
     "load",
+    "mnist_sample",
     "new_figure",
     "nullity",
     "objective",
@@ -161,6 +180,7 @@ __all__ = [
     "slice_plane",
     "solve",
     "spectrum",
+    "standing",
     "to_scipy",
     "trace",
 ]
