@@ -29,9 +29,10 @@ from landscape.studies.tables import write_table
 
 DATA = Path(__file__).resolve().parent.parent / "figures" / "data"
 PER_CLASS = 50
-STEPS = 3_000
+STEPS = 2_000
+SETTLING = 1_000  # iterations of L-BFGS that follow
 RATE = 3e-3  # the largest of the one-cycle schedule
-RECORDS = 30  # rows of a training curve
+RECORDS = 40  # rows of a training curve
 SEARCHED = 100  # starts of the search for critical points without a closed form
 
 
@@ -56,7 +57,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """One run: the end of its training, and the critical point that the flow of its head leads to."""
+    """One run: where the flow of the head leads from the end of Adam, and the end of training with what its flow leads to."""
 
     data: str
     backbone: str
@@ -66,6 +67,10 @@ class Row:
     width: int
     init: float
     seed: int
+    adam_loss: float
+    adam_rank: int
+    adam_flow: str
+    adam_moved: float
     loss: float
     gradient_norm: float
     rank: int
@@ -117,15 +122,13 @@ class KnownLine:
 def runs() -> Iterator[Run]:
     """Yields the committed runs: widths by seeds, then one factor changed at a time."""
     shallow, deep = Run(depth=2, decay=1e-3), Run(depth=3, decay=5e-3)
-    for setting in (shallow, deep):
-        for width in (16, 64, 200):
-            yield from (replace(setting, width=width, seed=seed) for seed in range(5))
+    main = [replace(setting, width=width) for setting in (shallow, deep) for width in (16, 64, 200)]
     changed = [replace(shallow, data="mnist", width=width) for width in (16, 64, 200)]
     changed += [replace(deep, data="mnist")]
     changed += [replace(setting, **change) for setting in (shallow, deep) for change in ({"backbone": "cnn"}, {"init": 3.0})]
-    for setting in changed:
-        yield from (replace(setting, seed=seed) for seed in range(3))
-    yield from (Run(activation="relu", depth=4, decay=2e-3, seed=seed) for seed in range(3))
+    changed += [Run(activation="relu", depth=4, decay=2e-3)]
+    for seed in range(5):
+        yield from (replace(setting, seed=seed) for setting in (*main, *(changed if seed < 3 else ())))
 
 
 def network(run: Run, side: int) -> tuple[nn.Sequential, list[str]]:
@@ -157,47 +160,85 @@ def decays(run: Run) -> tuple[float, ...]:
     return (run.decay / PER_CLASS, *(run.decay,) * run.depth)
 
 
-def trained(run: Run, images: Images) -> tuple[nn.Sequential, list[str], list[dict[str, Any]]]:
-    """Trains a network with Adam on all images at once, and returns it, its head's layers, and the curve."""
-    net, head = network(run, images.pixels.shape[-1])
-    lambdas, first, curve = decays(run), int(head[0]), []
+def loss_of(run: Run, net: nn.Sequential, head: list[str], images: Images) -> Tensor:
+    """Returns the mean cross-entropy with the decays of the features and of the head."""
+    lambdas, first = decays(run), int(head[0])
+    features = net[:first](images.pixels)
+    loss = nn.functional.cross_entropy(net[first:](features), images.labels) + lambdas[0] / 2 * features.square().sum()
+    for layer, decay in zip(head, lambdas[1:], strict=True):
+        loss = loss + decay / 2 * net.get_parameter(f"{layer}.weight").square().sum()
+    return loss
+
+
+def trained(run: Run, net: nn.Sequential, head: list[str], images: Images) -> list[dict[str, Any]]:
+    """Trains a network with Adam on all images at once, and returns the curve."""
+    curve = []
     optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
     for step in range(STEPS):
-        features = net[:first](images.pixels)
-        loss = nn.functional.cross_entropy(net[first:](features), images.labels) + lambdas[0] / 2 * features.square().sum()
-        for layer, decay in zip(head, lambdas[1:], strict=True):
-            loss = loss + decay / 2 * net.get_parameter(f"{layer}.weight").square().sum()
         if step % (STEPS // RECORDS) == 0:
-            curve.append(recorded(net, head, images, lambdas, run, step))
+            curve.append(recorded(run, net, head, images, step))
         optimizer.zero_grad()
-        loss.backward()
+        loss_of(run, net, head, images).backward()
         optimizer.step()
         schedule.step()
-    curve.append(recorded(net, head, images, lambdas, run, STEPS))
-    return net, head, curve
+    return [*curve, recorded(run, net, head, images, STEPS)]
 
 
-def recorded(
-    net: nn.Sequential, head: list[str], images: Images, lambdas: tuple[float, ...], run: Run, step: int
-) -> dict[str, Any]:
+def settled(run: Run, net: nn.Sequential, head: list[str], images: Images) -> list[dict[str, Any]]:
+    """Goes on with L-BFGS, which a loss over all images allows, and returns the curve."""
+    curve = []
+    for part in range(1, 11):
+        optimizer = torch.optim.LBFGS(
+            net.parameters(), max_iter=SETTLING // 10, history_size=20, line_search_fn="strong_wolfe", tolerance_change=0
+        )
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()  # noqa: B023 - used before the next one is made
+            loss = loss_of(run, net, head, images)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        curve.append(recorded(run, net, head, images, STEPS + part * SETTLING // 10))
+    return curve
+
+
+def at(run: Run, net: nn.Sequential, head: list[str], images: Images) -> CriticalPoint:
+    """Returns the head of the network with its features."""
+    return head_point(net, head, images.pixels, images.labels, decays(run), run.activation)  # type: ignore[arg-type]
+
+
+def recorded(run: Run, net: nn.Sequential, head: list[str], images: Images, step: int) -> dict[str, Any]:
     """Returns a row of the curve."""
-    point = head_point(net, head, images.pixels, images.labels, lambdas, run.activation)  # type: ignore[arg-type]
+    point = at(run, net, head, images)
     values = [torch.linalg.svdvals(matrix)[:10].tolist() for matrix in (point.class_logits, point.factors()["W_1"])]
     return {"step": step, "loss": point.loss, "logits": values[0], "first_layer": values[1]}
 
 
+def moved(start: CriticalPoint, end: CriticalPoint) -> float:
+    """Returns how far a flow went, in units of the norm of the parameters."""
+    return float((end.theta - start.theta).norm() / start.theta.norm())
+
+
 def followed(run: Run, images: Images, lines: Lines, saved: Path) -> dict[str, Any]:
-    """Trains one network, saves its head as a point, and follows the flow of the head."""
+    """Trains one network, follows the flow of its head from both stages, and saves the head as a point."""
     start = process_time()
-    net, head, curve = trained(run, images)
-    net = net.double()
-    point = head_point(net, head, images.pixels.double(), images.labels, decays(run), run.activation)  # type: ignore[arg-type]
+    net, head = network(run, images.pixels.shape[-1])
+    curve = trained(run, net, head, images)
+    halfway = at(run, net, head, images)
+    rank, early = standing(halfway, lines).rank, solve(halfway.problem, halfway)
+    curve += settled(run, net, head, images)
+    point = at(run, net, head, images)
     point.save(saved)
     stands, end = standing(point, lines), solve(point.problem, point)
     report = analyse(end)
     row = Row(
         **asdict(run),
+        adam_loss=halfway.loss,
+        adam_rank=rank,
+        adam_flow=analyse(early).structure,
+        adam_moved=moved(halfway, early),
         loss=point.loss,
         gradient_norm=point.gradient_norm,
         rank=stands.rank,
@@ -211,7 +252,7 @@ def followed(run: Run, images: Images, lines: Lines, saved: Path) -> dict[str, A
         index=report.index,
         nullity=report.nullity,
         kinks=report.kinks.count if report.kinks else None,
-        moved=float((end.theta - point.theta).norm() / point.theta.norm()),
+        moved=moved(point, end),
         core_seconds=round(process_time() - start, 1),
     )
     return {"row": asdict(row), "curve": curve, "gram": gram(point).tolist()}
