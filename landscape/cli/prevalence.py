@@ -64,7 +64,7 @@ def prevalence(
     from landscape.structures.notation import parse_scales
     from landscape.studies.prediction.scores import check_scorable, scored
     from landscape.studies.prevalence import measure_prevalence
-    from landscape.studies.starts.seeds import altered
+    from landscape.studies.starts.swap import altered
 
     problem, scales = model.build(), parse_scales(init_scale)
     if scores:
