@@ -167,6 +167,44 @@ class ScoreRow:
     structure: str
 
 
+@dataclass(frozen=True)
+class DecisionRow:
+    """How well it can be told, at one time of the flow, which starts miss DNC.
+
+    Attributes:
+        time: Product of decay and time.
+        starts: Starts that were followed.
+        area: Area under the ROC curve of the smallest over the median singular value of the logits.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+    """
+
+    time: float
+    starts: int
+    area: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class WalkRow:
+    """One singular value of the class-mean logits of one start at one time of the flow.
+
+    Attributes:
+        seed: Of the start.
+        structure: Name of the end point.
+        time: Product of decay and time.
+        place: Counted from 1, the largest.
+        value: Of the centred logits.
+    """
+
+    seed: int
+    structure: str
+    time: float
+    place: int
+    value: float
+
+
 def swap_rows(result: Prevalence) -> list[SwapRow]:
     """Returns the rows of one setting."""
     problem, start, drawn = result.experiment.problem, result.experiment.start, random_of(result.experiment)
