@@ -56,6 +56,7 @@ _HOMES = {
     "network.data": ("keywords",),
     "network.operators": ("ModuleGaussNewton", "ModuleHessian"),
     "network.polishing": ("polish",),
+    "network.symmetries": ("symmetries",),
     "plot.theme": ("new_figure", "save_figure"),
     "plot.spectrum": ("plot_spectra", "plot_spectrum"),
     "plot.atlas": ("plot_atlas",),

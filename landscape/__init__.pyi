@@ -46,6 +46,7 @@ from .network.loss import own_loss as own_loss
 from .network.operators import ModuleGaussNewton as ModuleGaussNewton
 from .network.operators import ModuleHessian as ModuleHessian
 from .network.polishing import polish as polish
+from .network.symmetries import symmetries as symmetries
 from .plot.atlas import plot_atlas as plot_atlas
 from .plot.phase import plot_phase as plot_phase
 from .plot.point import plot_logits as plot_logits
@@ -183,6 +184,7 @@ __all__ = [
     "slice_plane",
     "solve",
     "spectrum",
+    "symmetries",
     "to_scipy",
     "trace",
 ]
