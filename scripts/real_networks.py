@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from landscape.atomic_files import atomic_write
 from landscape.degeneracy.analysis import analyse
-from landscape.model.problem import Problem
+from landscape.model.problem import ActivationName, Problem
 from landscape.points.point import CriticalPoint
 from landscape.solver.run import solve
 from landscape.structures.names import name
@@ -42,7 +42,7 @@ class Run:
 
     data: str = "fashion"
     backbone: str = "mlp"
-    activation: str = "linear"
+    activation: ActivationName = "linear"
     depth: int = 3
     decay: float = 5e-3
     width: int = 64
@@ -206,7 +206,7 @@ def settled(run: Run, net: nn.Sequential, head: list[str], images: Images) -> li
 
 def at(run: Run, net: nn.Sequential, head: list[str], images: Images) -> CriticalPoint:
     """Returns the head of the network with its features."""
-    return head_point(net, head, images.pixels, images.labels, decays(run), run.activation)  # type: ignore[arg-type]
+    return head_point(net, head, images.pixels, images.labels, decays(run), run.activation)
 
 
 def recorded(run: Run, net: nn.Sequential, head: list[str], images: Images, step: int) -> dict[str, Any]:
@@ -259,8 +259,8 @@ def followed(run: Run, images: Images, lines: Lines, saved: Path) -> dict[str, A
 
 
 @cache
-def _searched(width: int, activation: str, lambdas: tuple[float, ...]) -> Lines:
-    problem = Problem.balanced(10, PER_CLASS, width, len(lambdas) - 1, lambdas, "ce", activation)  # type: ignore[arg-type]
+def _searched(width: int, activation: ActivationName, lambdas: tuple[float, ...]) -> Lines:
+    problem = Problem.balanced(10, PER_CLASS, width, len(lambdas) - 1, lambdas, "ce", activation)
     return Lines.of(problem, starts=SEARCHED)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,8 @@ def head(tmp_path: Path) -> Path:
     labels = torch.arange(4).repeat_interleave(3)[order]
     np.save(tmp_path / "labels.npy", labels.numpy())
     features = arrays.pop("H_1")[:, order]
-    np.savez(tmp_path / "head.npz", embeddings=features.mT.numpy(), **{name: array.numpy() for name, array in arrays.items()})
+    saved: dict[str, Any] = {"embeddings": features.mT.numpy()} | {name: array.numpy() for name, array in arrays.items()}
+    np.savez(tmp_path / "head.npz", **saved)
     return tmp_path / "head.npz"
 
 

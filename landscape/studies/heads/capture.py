@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from landscape.errors import InputError
-from landscape.model.problem import Activation, Problem
+from landscape.model.problem import ActivationName, Problem
 from landscape.points.point import CriticalPoint, Origin
 
 _SAME_OUTPUT = 1e-3  # relative; float32 networks agree to 1e-6, and a layer that was overlooked changes far more
@@ -19,7 +19,7 @@ def head_point(
     inputs: Float[Tensor, "m ..."],
     labels: Int[Tensor, " m"],
     decay: float | tuple[float, ...],
-    activation: Activation = "linear",
+    activation: ActivationName = "linear",
     batch: int = 1024,
 ) -> CriticalPoint:
     """Returns the head of a network, with the features that it sees, as a point of a deep unconstrained features model.

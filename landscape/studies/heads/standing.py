@@ -24,7 +24,7 @@ _SEEN = 1e-2  # of the largest singular value: what is smaller is not counted in
 
 
 @dataclass(frozen=True)
-class Line:
+class Reference:
     """One critical point of the model, as a horizontal line below or above a loss curve.
 
     Attributes:
@@ -62,18 +62,18 @@ class Standing:
     problem: Problem
     loss: float
     rank: int
-    lines: tuple[Line, ...]
+    lines: tuple[Reference, ...]
     singular: tuple[tuple[float, ...], ...]
     metrics: CollapseMetrics
 
     @property
-    def nearest(self) -> Line | None:
+    def nearest(self) -> Reference | None:
         """The critical point whose logits are most like the head's; None where no cosine is known."""
         known = [line for line in self.lines if line.cosine is not None]
         return max(known, key=lambda line: line.cosine or 0.0, default=None)
 
     @property
-    def best(self) -> Line | None:
+    def best(self) -> Reference | None:
         """The known critical point of the lowest loss. That no other lies below it is not proved."""
         return self.lines[0] if self.lines else None
 
@@ -168,9 +168,9 @@ class Lines:
         return cls(problem, tuple(sorted(known, key=lambda point: point.loss)))
 
 
-def _line(known: Known, point: CriticalPoint, logits: Tensor) -> Line:
+def _line(known: Known, point: CriticalPoint, logits: Tensor) -> Reference:
     cosine = None if known.logits is None else similarity(known.kind, known.logits, logits)
-    return Line(known.kind, known.loss, cosine, point.loss - known.loss)
+    return Reference(known.kind, known.loss, cosine, point.loss - known.loss)
 
 
 def _logits(problem: Problem, kind: Kind) -> Tensor | None:

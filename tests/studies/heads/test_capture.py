@@ -1,5 +1,7 @@
 """A head is captured with the features that it sees, and its loss is that of the network with decay on features and head."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -53,9 +55,9 @@ def test_the_loss_is_that_of_the_network(rectified: bool) -> None:
         ({"labels": torch.full((13,), 3)}, "expected whole labels from 0 to 2, got torch.int64 up to 3"),
     ],
 )
-def test_a_head_that_is_none_is_refused(change: dict[str, object], words: str) -> None:
+def test_a_head_that_is_none_is_refused(change: dict[str, Any], words: str) -> None:
     inputs, labels = data()
-    given = {"layers": ["4", "5"], "labels": labels, "decay": DECAYS, "activation": "linear"} | change
+    given: dict[str, Any] = {"layers": ["4", "5"], "labels": labels, "decay": DECAYS, "activation": "linear"} | change
     with pytest.raises(InputError) as refused:
         head_point(network(), given["layers"], inputs, given["labels"], given["decay"], given["activation"])
     assert words in str(refused.value)

@@ -1,13 +1,14 @@
 """Cosines beside all relabellings, one by one."""
 
 from itertools import permutations
+from typing import cast
 
 import pytest
 import torch
 
 from landscape.model.problem import Problem
 from landscape.solver.starts import place
-from landscape.structures.kinds import Collapse, Kind, Pairs, Partition, Unnamed
+from landscape.structures.kinds import Collapse, Kind, Pairs, Partition, Structure, Unnamed
 from landscape.studies.heads.similarity import similarity
 
 
@@ -25,7 +26,7 @@ def test_the_cosine_is_the_largest_of_all_relabellings(kind: Kind, seed: int) ->
     if isinstance(kind, Unnamed):
         known = torch.randn(6, 3, generator=generator, dtype=torch.float64) @ torch.randn(3, 6, generator=generator).double()
     else:
-        known = place(Problem.balanced(6, 2, 8, 2, 2e-3), kind).class_logits
+        known = place(Problem.balanced(6, 2, 8, 2, 2e-3), cast(Structure, kind)).class_logits
     wanted = float((known - known.mean(0)).flatten() @ (given - given.mean(0)).flatten()) if kind == Collapse() else None
     found = similarity(kind, known, given)
     assert found == pytest.approx(largest(known, given), rel=1e-12)
