@@ -12,9 +12,9 @@ import time
 
 import torch
 import torch.distributed
-import torch.multiprocessing
 from torch import nn
-from torch.distributed import ProcessGroup
+from torch.distributed import FileStore, ProcessGroup  # type: ignore[attr-defined]
+from torch.multiprocessing import spawn  # type: ignore[attr-defined]
 
 from landscape.network.loss import ModuleLoss
 from landscape.network.operators import ModuleHessian
@@ -51,7 +51,7 @@ def rank_of(rank: int, folder: str, samples: int, products: int) -> None:
     """Measures on one rank and writes what it found."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    store = torch.distributed.FileStore(f"{folder}/meeting", RANKS)
+    store = FileStore(f"{folder}/meeting", RANKS)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=RANKS)
     try:
         seconds, result = measured(data(samples, 2 * RANKS)[rank::RANKS], products, torch.distributed.group.WORLD)
@@ -70,7 +70,7 @@ def main() -> None:
     alone, expected = measured(data(arguments.samples, 2 * RANKS), arguments.products, None)
     print(f"one process: {1e3 * alone:.1f} ms of CPU per product, {expected.numel()} parameters, {arguments.samples} samples")
     with tempfile.TemporaryDirectory() as folder:
-        torch.multiprocessing.spawn(rank_of, (folder, arguments.samples, arguments.products), nprocs=RANKS)
+        spawn(rank_of, (folder, arguments.samples, arguments.products), nprocs=RANKS)
         for rank in range(RANKS):
             found = torch.load(f"{folder}/{rank}.pt", weights_only=True)
             apart = float((found["result"] - expected).norm() / expected.norm())

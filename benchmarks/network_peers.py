@@ -17,6 +17,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,11 +200,11 @@ def rows(name: str, rounds: int) -> list[dict[str, Any]]:
             return sorted(session.eigenvalues(maxIter=400, tol=1e-9, top_n=TOP)[0], reverse=True)
 
         every["pyhessian"] = ({1: cached}, by_powers)
-        actions = {}
+        actions: dict[str, tuple[Callable[[], Any], int]] = {}
         for library_name, (products, _) in every.items():
             for columns, product in products.items():
                 part = block[:, :columns].contiguous()
-                actions[f"{library_name} {columns}"] = (lambda product=product, part=part: product(part), columns)
+                actions[f"{library_name} {columns}"] = (partial(product, part), columns)
         truth = double_backward if name == "ResNet-8" else quotient
         expected = truth(net, batch, block[:, 0])
         seconds = medians(actions, rounds, time.process_time)

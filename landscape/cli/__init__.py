@@ -31,8 +31,9 @@ app.command("landscape.cli.weights:import_weights", name="import", help="Turn we
 _RUNS = (
     "IT IMPORTS YOUR FILES: their code is run, so name only files that you trust. Checkpoints are read without running anything."
 )
-network = App(name="network", help="Count and draw at a network of your own.", help_format="plaintext")
+network = App(name="network", help="Count and draw at networks of one's own.", help_format="plaintext")
 network.command("landscape.cli.network:slices", name="slice", help=f"Draw the loss along directions. {_RUNS}")
+network.command("landscape.cli.network_head:network_head", name="head", help="Say where the head of a trained network stands.")
 app.command(network)
 app.command("landscape.cli.show:show", name="show", help="Print what a saved point is and where it came from.")
 app.command("landscape.cli.atlas:atlas", name="atlas", help="List every known kind of critical point of a problem.")

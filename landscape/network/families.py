@@ -56,8 +56,8 @@ class Member:
     """One slot of a family, with how its matrices act there.
 
     Attributes:
-        slot: The place.
-        factor: What the matrix is multiplied with.
+        slot: Place where the matrices act.
+        factor: Number that multiplies the matrix there.
         transposed: Whether the transpose acts, as on the other side of a product.
     """
 
@@ -91,7 +91,7 @@ class Family:
         kind: Algebra of the matrices: antisymmetric ones (rotation), those that also map (1, .., 1) to 0, all (linear map),
             diagonal ones (rescaling), or multiples of the identity (scaling).
         size: Rows of the matrices; 1 for scaling, whose matrices are numbers.
-        members: Where the matrices act.
+        members: Places where the matrices act, with their factors.
         residual: Largest relative change that fresh matrices, parameters and inputs showed.
     """
 

@@ -37,7 +37,16 @@ _ORDER: tuple[Kind, ...] = ("linear map", "rotation", "rotation that keeps the m
 
 @dataclass(frozen=True)
 class Grid:
-    """All slots of one size and stride on one axis of a tensor."""
+    """All slots of one size and stride on one axis of a tensor.
+
+    Attributes:
+        tensor: Name of the parameter.
+        mode: Axis of the tensor.
+        length: Length of the axis.
+        axes: Number of axes of the tensor.
+        size: Number of indices of a slot.
+        stride: Distance between the indices.
+    """
 
     tensor: str
     mode: int
@@ -68,7 +77,7 @@ class Search:
         kind: Algebra of the matrices.
         size: Rows of the matrices; 1 for scaling, whose matrices are numbers that multiply whole tensors.
         grids: Where the matrices may act.
-        seed: Of the matrix.
+        seed: Seed of the random matrix.
     """
 
     kind: Kind
@@ -108,8 +117,8 @@ class Gap:
     """What the singular values of one search say.
 
     Attributes:
-        kind: Of the matrices.
-        size: Of the matrices.
+        kind: Algebra of the matrices.
+        size: Number of rows of the matrices.
         unknowns: Slots that take part.
         found: Null vectors: families, those inside larger ones included.
         largest_null: Largest singular value among the null ones, relative to the largest of all; 0 if there is none.
@@ -130,7 +139,7 @@ def planned(shapes: dict[str, torch.Size], free: set[str], limit: int) -> tuple[
     """Returns the searches for parameters of given shapes, largest matrices first, and the sizes that have too many unknowns.
 
     Args:
-        shapes: By parameter name.
+        shapes: Shapes of the parameters by name.
         free: Parameters without decay.
         limit: Unknowns of one search at most; one with more keeps contiguous and evenly strided blocks, then none.
     """

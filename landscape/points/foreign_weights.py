@@ -20,7 +20,7 @@ from torch import Tensor
 from landscape.display import aligned
 from landscape.errors import InputError
 from landscape.model.objective import Objective
-from landscape.model.problem import Activation, Loss, Problem
+from landscape.model.problem import ActivationName, LossName, Problem
 from landscape.plain_file import Missing, read_ordinary
 from landscape.points.foreign_arrays import first_line, listed, read_arrays
 from landscape.points.point import CriticalPoint, Origin
@@ -37,11 +37,11 @@ _CONVENTION = {
 
 @dataclass(frozen=True)
 class WeightsLayout:
-    """What a file of weights does not say about its arrays.
+    """Names and sizes that a file of weights does not state: feature array, class sizes, labels.
 
     Attributes:
         features: Name of the feature array; None looks for H_1.
-        class_sizes: Of the samples in class order; None with no labels means those in the file, or else equal classes.
+        class_sizes: Number of samples per class in class order; None with no labels means those in the file, or else equal classes.
         labels: Name of an integer array in the file, or a path to a .npy or text file; the samples are then sorted by class.
         transpose: Whether the features are stored as samples x width; None takes what fits, and where both do the orientation of
             the smaller gradient.
@@ -133,8 +133,8 @@ class ImportedWeights:
 def import_weights(
     path: Path | str,
     decay: float | tuple[float, ...],
-    loss: Loss = "ce",
-    activation: Activation = "linear",
+    loss: LossName = "ce",
+    activation: ActivationName = "linear",
     layout: WeightsLayout | None = None,
     device: str = "cpu",
 ) -> CriticalPoint:
@@ -164,8 +164,8 @@ def import_weights(
 def read_weights(
     path: Path | str,
     decay: float | tuple[float, ...],
-    loss: Loss = "ce",
-    activation: Activation = "linear",
+    loss: LossName = "ce",
+    activation: ActivationName = "linear",
     layout: WeightsLayout | None = None,
     device: str = "cpu",
 ) -> ImportedWeights:
@@ -217,7 +217,7 @@ def _placed(
     features: Tensor,
     layers: list[Tensor],
     layout: WeightsLayout,
-    model: tuple[float | tuple[float, ...], Loss, Activation],
+    model: tuple[float | tuple[float, ...], LossName, ActivationName],
     path: Path,
 ) -> tuple[Problem, Float[Tensor, " p"], str | None]:
     """Returns the problem and the parameters of one orientation, and where its labels came from."""

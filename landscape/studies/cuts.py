@@ -22,13 +22,13 @@ class Direction:
     """A unit vector at a point.
 
     Attributes:
-        name: What it was chosen by. Of a multiple eigenvalue it is the projection of a random vector onto the eigenspace, or any
-            vector of it for a network.
-        vector: Of length 1.
-        curvature: v'Hv, the second derivative of the loss along it: the eigenvalue, 0 up to rounding for null and gauge.
+        name: Name of the choice of direction. Of a multiple eigenvalue it is the projection of a random vector onto the eigenspace,
+            or any vector of it for a network.
+        vector: Direction as a vector of length 1.
+        curvature: Curvature v'Hv, the second derivative of the loss along it: the eigenvalue, 0 up to rounding for null and gauge.
         turns: Skew matrices, one per interface, whose rotations are the orbit's curve through this tangent; gauge only.
-        quartic: w'Hw / 8, the coefficient of t^4 of the straight line; gauge only, and None where the point is so far from
-            critical that the curvature -w'gradient of the line matters beside it.
+        quartic: Coefficient w'Hw / 8 of t^4 on the straight line; gauge only, and None where the point is so far from critical that
+            the curvature -w'gradient of the line matters beside it.
     """
 
     name: Along | NetworkAlong
@@ -45,10 +45,10 @@ class Line:
     """The loss along one direction.
 
     Attributes:
-        direction: Which.
-        places: Distances from the point.
-        loss: On the straight line.
-        orbit: On the orbit's own curve at the same parameters; gauge only, constant up to rounding.
+        direction: Direction along which the loss is sampled.
+        places: Signed distances from the point.
+        loss: Losses on the straight line, with weight decay.
+        orbit: Losses on the orbit's own curve at the same parameters; gauge only, constant up to rounding.
     """
 
     direction: Direction
@@ -64,10 +64,10 @@ class Plane:
     """The loss on the plane of two directions.
 
     Attributes:
-        horizontal: The first direction.
-        vertical: The second, orthogonal to it up to rounding.
-        places: Distances from the point, of both axes.
-        loss: A row for each vertical place.
+        horizontal: Direction of the horizontal axis.
+        vertical: Direction of the vertical axis, orthogonal to the other up to rounding.
+        places: Signed distances from the point, on both axes.
+        loss: Losses, one row for each vertical place.
         shadow: Horizontal and vertical place of the orbit's own curve, which leaves the plane, where one of the directions is a
             gauge direction; the valley of the loss follows it to second order.
     """

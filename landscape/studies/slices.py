@@ -50,10 +50,10 @@ def directions(problem: Problem, theta: Float[Tensor, " p"], names: Sequence[Alo
     that no symmetry explains, which few points have; gauge is the tangent of random rotations of all interfaces together.
 
     Args:
-        problem: The model.
-        theta: The point.
+        problem: The model of the point.
+        theta: Parameters of the point.
         names: Which, all different.
-        seed: Of the rotations and of the random vector that is projected onto the eigenspaces.
+        seed: Seed of the rotations and of the random vector that is projected onto the eigenspaces.
 
     Raises:
         InputError: If a name stands twice or there is none, or the point has no such direction or no Hessian.
@@ -221,7 +221,7 @@ def slice_line(
             is a random direction whose filters have the norms of those of the weights.
         span: Distance to either side; None takes a quarter of the norm of the parameters.
         steps: Places on the line.
-        seed: Of the rotations and of the random vectors.
+        seed: Seed of the rotations and of the random vectors.
 
     Raises:
         InputError: If the point has no such direction, or span or steps are out of range.

@@ -58,7 +58,7 @@ def test_a_module_that_holds_the_network_takes_its_weights(tmp_path: Path, prefi
     torch.save(state(prefix), tmp_path / "c.pt")
     net = Wrapped()
     ls.load_checkpoint(net, tmp_path / "c.pt")
-    assert torch.equal(net.model[3].weight, state()["3.weight"])
+    assert torch.equal(net.get_parameter("model.3.weight"), state()["3.weight"])
 
 
 def test_double_weights_keep_their_digits_in_a_double_module(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_double_weights_keep_their_digits_in_a_double_module(tmp_path: Path) -> 
     torch.save(precise, tmp_path / "c.pt")
     net = network().double()
     ls.load_checkpoint(nn.DataParallel(net), tmp_path / "c.pt")
-    assert torch.equal(net[0].weight, precise["0.weight"])
+    assert torch.equal(net.get_parameter("0.weight"), precise["0.weight"])
 
 
 def test_what_does_not_fit_is_one_line_and_nothing_is_written(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def assigned(r: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
     return r
 
 
-def recurrent(kind: type[nn.RNNBase]) -> Calls:
+def recurrent(kind: Callable[..., nn.Module]) -> Calls:
     return Calls(lambda at, x: at["head"](at["rnn"](x)[0][:, -1]), rnn=kind(2, 2, batch_first=True), head=nn.Linear(2, 3))
 
 

@@ -5,12 +5,14 @@ The ranks meet at a file and talk over the loopback interface; a TCPStore would 
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 from torch import nn
+from torch.distributed import FileStore  # type: ignore[attr-defined]
+from torch.multiprocessing import spawn  # type: ignore[attr-defined]
 
 import landscape as ls
 from landscape.network.smoothness import kinks
@@ -53,7 +55,7 @@ def everything(problem: ls.ModuleLoss) -> dict[str, torch.Tensor]:
 def worker(rank: int, folder: str, work: str) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    store = torch.distributed.FileStore(f"{folder}/meeting", 2)
+    store = FileStore(f"{folder}/meeting", 2)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
     try:
         torch.save(WORK[work](rank, torch.distributed.group.WORLD), f"{folder}/{rank}.pt")
@@ -90,8 +92,7 @@ def one_rank_lies(rank, group):
 def other_weights(rank, group):
     net = network()
     with torch.no_grad():
-        net[0].bias[0] += rank * 1e-16
-        net[0].bias[1] += rank
+        net.get_parameter("0.bias")[1] += rank
     return message(lambda: ls.ModuleLoss(net, CE, shard(rank), group=group))
 
 
@@ -104,7 +105,8 @@ def at_a_kink(rank, group):
     net = network(nn.ReLU)
     x = X.clone()
     with torch.no_grad():
-        x[9, 0] -= (net[0](x)[9, 0]) / net[0].weight[0, 0]  # one pre-activation of the second rank
+        first = net.get_parameter("0.weight")[0]
+        x[9, 0] -= (x[9] @ first + net.get_parameter("0.bias")[0]) / first[0]  # one pre-activation of the second rank
     data = [(x[:7], Y[:7])] if rank == 0 else [(x[7:], Y[7:])]
     found = kinks(ls.ModuleLoss(net, CE, data, group=group))
     return {"near": found.near, "watched": found.watched, "smallest": found.smallest, "operation": found.operation}
@@ -123,8 +125,8 @@ WORK = {
 }
 
 
-def ran(folder: Path, work: str) -> list[dict]:
-    torch.multiprocessing.spawn(worker, (str(folder), work), nprocs=2)
+def ran(folder: Path, work: str) -> list[dict[str, Any]]:
+    spawn(worker, (str(folder), work), nprocs=2)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.contour import QuadContourSet
+from mpl_toolkits.mplot3d import Axes3D
 
 from landscape.errors import InputError
 from landscape.model.logit_form import write_parameters
@@ -12,7 +13,7 @@ from landscape.network.loss import ModuleLoss
 from landscape.plot.slices import draw_line, draw_plane, draw_segments, plot_slice
 from landscape.plot.theme import new_figure
 from landscape.structures.analytic import logit_form
-from landscape.structures.kinds import Collapse, Pairs, Partition
+from landscape.structures.kinds import Collapse, Pairs, Partition, Structure
 from landscape.studies.cuts import Along, spaced
 from landscape.studies.slices import between, directions, line, plane, slice_plane
 from tests.plot.test_spectrum_plot import assert_legible
@@ -45,7 +46,7 @@ def test_a_plane_has_the_losses_and_the_height_of_its_point() -> None:
     draw_plane(axes, result)
     filled, height = (part for part in axes.collections if isinstance(part, QuadContourSet))
     assert filled.get_clim() == pytest.approx((float(result.loss.min()), float(result.loss.max())))
-    assert height.levels.tolist() == [float(result.loss[5, 5])]
+    assert list(height.levels) == [float(result.loss[5, 5])]
     assert "most negative" in axes.get_xlabel()
     assert "stiffest" in axes.get_ylabel()
     assert_legible(figure)
@@ -71,10 +72,9 @@ def test_a_constant_plane_is_drawn() -> None:
 
 
 def test_the_way_between_two_points() -> None:
-    ends = [
-        write_parameters(PROBLEM, logit_form(PROBLEM, structure), gauge) for gauge, structure in enumerate((Collapse(), Pairs()))
-    ]
-    straight, aligned = between(PROBLEM, *ends, 9)
+    structures: list[Structure] = [Collapse(), Pairs()]
+    ends = [write_parameters(PROBLEM, logit_form(PROBLEM, structure), gauge) for gauge, structure in enumerate(structures)]
+    straight, aligned = between(PROBLEM, ends[0], ends[1], 9)
     figure, (axes,) = new_figure()
     draw_segments(axes, {"as saved": straight, "gauge aligned": aligned}, ("DNC", "pairs"))
     first, second, marks = axes.lines
@@ -91,9 +91,9 @@ def test_a_plane_as_a_surface() -> None:
     axes = plot_slice(result, surface=True)
     (drawn,) = axes.collections
     assert "Poly3D" in type(drawn).__name__
-    heights = axes.zz_dataLim.intervalx
-    assert heights.tolist() == [float(result.loss.min()), float(result.loss.max())]
-    assert [float(values[0]) for values in axes.lines[0].get_data_3d()] == [0, 0, float(result.loss[5, 5])]
+    assert isinstance(axes, Axes3D)
+    assert axes.zz_dataLim.intervalx.tolist() == [float(result.loss.min()), float(result.loss.max())]
+    assert axes.lines[0].get_data_3d()[2] == [float(result.loss[5, 5])]  # type: ignore[attr-defined]
     axes.figure.canvas.draw()
     with pytest.raises(InputError, match="axes of three dimensions"):
         plot_slice(result, new_figure()[1][0], surface=True)
@@ -107,4 +107,6 @@ def test_the_directions_of_a_network_are_named() -> None:
     axes = plot_slice(slice_plane(loss, ("random", "second"), steps=5))
     assert axes.get_xlabel() == "filter-normalised random direction"
     assert axes.get_ylabel().startswith("second stiffest direction, $\\mu = ")
-    assert_legible(axes.figure)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    assert_legible(figure)

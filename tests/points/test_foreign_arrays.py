@@ -1,6 +1,7 @@
 """Checkpoints as people save them: the weights are found where they stand, what is no array of numbers is refused in one line."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ def arrays() -> dict[str, torch.Tensor]:
     return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
-def optimiser() -> dict:
+def optimiser() -> dict[str, Any]:
     net = nn.Linear(2, 2)
     adam = torch.optim.Adam(net.parameters())
     net(torch.zeros(1, 2)).sum().backward()

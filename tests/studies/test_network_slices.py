@@ -51,8 +51,8 @@ def test_a_rescaled_network_has_the_same_filter_normalised_slice():
         torch.manual_seed(3)
         net = nn.Sequential(nn.Flatten(), nn.Linear(50, 4, bias=False), nn.ReLU(), nn.Linear(4, 3, bias=False)).double()
         with torch.no_grad():
-            net[1].weight *= factor
-            net[3].weight /= factor
+            for place, scale in ((1, factor), (3, 1 / factor)):
+                net.get_parameter(f"{place}.weight").mul_(scale)
         return ls.ModuleLoss(net, CE, [(X, Y)])
 
     values = []
