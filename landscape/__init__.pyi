@@ -46,6 +46,7 @@ from .network.loss import own_loss as own_loss
 from .network.operators import ModuleGaussNewton as ModuleGaussNewton
 from .network.operators import ModuleHessian as ModuleHessian
 from .network.polishing import polish as polish
+from .network.symmetries import symmetries as symmetries
 from .plot.atlas import plot_atlas as plot_atlas
 from .plot.phase import plot_phase as plot_phase
 from .plot.point import plot_logits as plot_logits
@@ -84,6 +85,16 @@ from .structures.kinds import Pairs as Pairs
 from .structures.kinds import Partition as Partition
 from .structures.kinds import Zero as Zero
 from .studies.basins import perturb as perturb
+from .studies.heads.capture import head_point as head_point
+from .studies.heads.images import Images as Images
+from .studies.heads.images import cifar10 as cifar10
+from .studies.heads.images import digits as digits
+from .studies.heads.images import fashion_mnist as fashion_mnist
+from .studies.heads.images import idx_images as idx_images
+from .studies.heads.images import mnist_sample as mnist_sample
+from .studies.heads.recorder import HeadRecorder as HeadRecorder
+from .studies.heads.standing import Lines as Lines
+from .studies.heads.standing import standing as standing
 from .studies.slices import slice_between as slice_between
 from .studies.slices import slice_line as slice_line
 from .studies.slices import slice_plane as slice_plane
@@ -110,10 +121,13 @@ __all__ = [
     "GaussNewton",
     "GradientDescent",
     "Hamming",
+    "HeadRecorder",
     "Hessian",
     "HutchPlusPlus",
+    "Images",
     "Inertia",
     "InputError",
+    "Lines",
     "LowRank",
     "Matrix",
     "ModuleGaussNewton",
@@ -140,16 +154,22 @@ __all__ = [
     "at_temperature",
     "atlas",
     "check",
+    "cifar10",
     "class_means",
     "dense",
     "density",
+    "digits",
     "eigenvalues",
     "extremes",
+    "fashion_mnist",
     "generators",
+    "head_point",
     "hessian",
+    "idx_images",
     "import_weights",
     "keywords",
     "load",
+    "mnist_sample",
     "new_figure",
     "nullity",
     "objective",
@@ -183,6 +203,8 @@ __all__ = [
     "slice_plane",
     "solve",
     "spectrum",
+    "standing",
+    "symmetries",
     "to_scipy",
     "trace",
 ]

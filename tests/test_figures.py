@@ -15,6 +15,7 @@ from figures import (
     figure5,
     figure6,
     figure_atlas,
+    figure_decision,
     figure_explanations,
     figure_nullity,
     figure_prediction,
@@ -135,7 +136,8 @@ def test_the_saddle_of_the_slices_has_lower_ground_on_both_sides_and_its_minimum
 
 def test_figures_are_as_wide_as_a_paper_and_hide_no_text(tmp_path: Path) -> None:
     """Embedded TrueType letters, one of two widths, no text over another: of the figures that are drawn in no time."""
-    for module in (figure1, figure2, figure5, figure6, figure_atlas, figure_explanations, figure_prediction, figure_spectrum):
+    quick = (figure1, figure2, figure5, figure6, figure_atlas, figure_decision, figure_explanations, figure_prediction)
+    for module in (*quick, figure_spectrum):
         figure = module.draw(module.load())
         assert figure.get_size_inches()[0] in (COLUMN_WIDTH, PAGE_WIDTH)
         assert_legible(figure)

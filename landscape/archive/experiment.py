@@ -14,6 +14,7 @@ from landscape.structures.names import name
 NUMERICS = 1  # raised by whoever changes the code so that an experiment gives other numbers: all records are then computed anew
 DTYPE = "float64"
 RANDOM = "random"
+UNSWAPPED = "none"  # among swaps: the start as drawn
 
 AnalysisName = Literal["auto", "reduction", "dense", "inertia", "quotient", "deflated", "lowrank", "lanczos"]
 _METHODS: dict[type[BatchMethod], str] = {PseudoTransient: "ptc", GradientDescent: "gd"}

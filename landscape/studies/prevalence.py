@@ -22,7 +22,7 @@ from landscape.structures.names import known_name
 from landscape.studies.ends import EndPoint, ends_of, packed, poison
 from landscape.studies.intervals import share_interval
 from landscape.studies.old_prevalence import is_old, old_ends
-from landscape.studies.starts.seeds import swap_of
+from landscape.studies.starts.swap import swap_of
 
 _FEWEST = 10  # seeds before a sequential run may stop: Wilson's interval of fewer is never narrow by more than luck
 _LINES = 3  # damaged records that are said one by one

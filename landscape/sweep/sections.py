@@ -73,7 +73,7 @@ class Problems:
 
 @dataclass(frozen=True, config=CLOSED)
 class Starts:
-    """Where descent begins: random starts have seeds and scales, known structures a root; those are analysed where they are.
+    """Where descent begins: random starts have seeds, scales and swaps, structures a root; those are analysed where they are.
 
     Attributes:
         kind: Kinds of start: "random", or names of known structures.
@@ -81,6 +81,7 @@ class Starts:
         weight_scale: Scales of the weights of random starts.
         feature_scale: Scales of the features of random starts.
         root: Roots of the scale equation that known structures take.
+        swap: Changes of the random starts, as in `landscape prevalence --swap`; None for none.
     """
 
     kind: Annotated[tuple[Annotated[str, AfterValidator(_start)], ...], Axis] = (RANDOM,)
@@ -88,6 +89,7 @@ class Starts:
     weight_scale: Annotated[tuple[Scale, ...], Axis] = (1.0,)
     feature_scale: Annotated[tuple[Scale, ...], Axis] = (1.0,)
     root: Annotated[tuple[Literal["large", "small"], ...], Axis] = ("large",)
+    swap: Annotated[tuple[str, ...], Axis] | None = None
 
 
 @dataclass(frozen=True, config=CLOSED)
