@@ -21,7 +21,7 @@ from torch import Tensor
 
 from landscape.curvature.krylov import seeded
 from landscape.display import brief
-from landscape.network.families import Family, Kind, Member, Slot, contracted, dimension, expanded
+from landscape.network.families import Family, FamilyKind, Member, Slot, contracted, dimension, expanded
 from landscape.network.probes import Probes, Slope
 
 SPARE = 24  # equations more than unknowns: a generic system then has no null vector by chance
@@ -32,11 +32,11 @@ VERIFIED = 1e-10  # relative change of the loss by a fresh matrix up to which a 
 _CHECKS = 6  # fresh matrices, parameters and inputs for every family
 _CONTAINED = 1e-8
 _SWEEPS = 3
-_ORDER: tuple[Kind, ...] = ("linear map", "rotation", "rotation that keeps the mean", "rescaling", "scaling")
+_ORDER: tuple[FamilyKind, ...] = ("linear map", "rotation", "rotation that keeps the mean", "rescaling", "scaling")
 
 
 @dataclass(frozen=True)
-class Grid:
+class SlotGrid:
     """All slots of one size and stride on one axis of a tensor.
 
     Attributes:
@@ -80,9 +80,9 @@ class Search:
         seed: Seed of the random matrix.
     """
 
-    kind: Kind
+    kind: FamilyKind
     size: int
-    grids: tuple[Grid, ...]
+    grids: tuple[SlotGrid, ...]
     seed: int = 0
 
     __repr__ = brief
@@ -126,7 +126,7 @@ class Gap:
         between: Singular values that are neither: a symmetry that is nearly one, or a loss with large rounding errors.
     """
 
-    kind: Kind
+    kind: FamilyKind
     size: int
     unknowns: int
     found: int
@@ -164,18 +164,18 @@ def planned(shapes: dict[str, torch.Size], free: set[str], limit: int) -> tuple[
                 continue
             if grids:
                 searches.append(Search(kind, size, grids))
-    whole = tuple(Grid(n, 0, s[0], len(s), s[0], 1) for n, s in shapes.items() if n in free and len(s) > 0)
+    whole = tuple(SlotGrid(n, 0, s[0], len(s), s[0], 1) for n, s in shapes.items() if n in free and len(s) > 0)
     return [*searches, *([Search("scaling", 1, whole)] if whole else [])], sorted(set(skipped))
 
 
-def _grids(shapes: dict[str, torch.Size], size: int, some: bool) -> Iterator[Grid]:
+def _grids(shapes: dict[str, torch.Size], size: int, some: bool) -> Iterator[SlotGrid]:
     for name, shape in shapes.items():
         for mode, length in enumerate(shape):
             blocks = length // size
             if length % size == 0:
                 for stride in range(1, blocks + 1):
                     if blocks % stride == 0 and not (some and stride not in (1, blocks)):
-                        yield Grid(name, mode, length, len(shape), size, stride)
+                        yield SlotGrid(name, mode, length, len(shape), size, stride)
 
 
 def moments(slope: Slope, axes: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
