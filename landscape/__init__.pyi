@@ -11,6 +11,7 @@ from .curvature.counting.interface import nullity as nullity
 from .curvature.counting.locking import BlockLanczos as BlockLanczos
 from .curvature.counting.lowrank import LowRank as LowRank
 from .curvature.counting.quotient import QuotientCholesky as QuotientCholesky
+from .curvature.counting.short_recurrence import ShortRecurrence as ShortRecurrence
 from .curvature.operators.algebra import to_scipy as to_scipy
 from .curvature.operators.operator import Hessian as Hessian
 from .curvature.operators.operator import Matrix as Matrix
@@ -23,7 +24,6 @@ from .curvature.spectra.extremes import extremes as extremes
 from .curvature.spectra.spectrum import eigenvalues as eigenvalues
 from .curvature.spectra.trace import HutchPlusPlus as HutchPlusPlus
 from .curvature.spectra.trace import trace as trace
-from .degeneracy.analysis import analyse as analyse
 from .degeneracy.analysis import spectrum as spectrum
 from .degeneracy.methods import hessian as hessian
 from .degeneracy.proved import prove as prove
@@ -36,11 +36,14 @@ from .model.gauge_projector import orbit_projector as orbit_projector
 from .model.objective import class_means as class_means
 from .model.objective import objective as objective
 from .model.problem import Problem as Problem
+from .network.analysis import analyse as analyse
 from .network.data import keywords as keywords
 from .network.loss import ModuleLoss as ModuleLoss
 from .network.loss import own_loss as own_loss
 from .network.operators import ModuleGaussNewton as ModuleGaussNewton
 from .network.operators import ModuleHessian as ModuleHessian
+from .network.point_file import load_network_point as load_network_point
+from .network.point_file import save_network_point as save_network_point
 from .network.polishing import polish as polish
 from .network.symmetries import symmetries as symmetries
 from .plot.atlas import plot_atlas as plot_atlas
@@ -114,6 +117,7 @@ __all__ = [
     "Quadrature",
     "QuotientCholesky",
     "Random",
+    "ShortRecurrence",
     "SoftplusContinuation",
     "WeightsLayout",
     "analyse",
@@ -130,6 +134,7 @@ __all__ = [
     "import_weights",
     "keywords",
     "load",
+    "load_network_point",
     "new_figure",
     "nullity",
     "objective",
@@ -156,6 +161,7 @@ __all__ = [
     "rotate",
     "run_sweep",
     "save_figure",
+    "save_network_point",
     "save_proof",
     "slice_between",
     "slice_line",
