@@ -32,6 +32,7 @@ _HOMES = {
     "catalogue.row": ("at_temperature",),
     "catalogue.phase_diagram": ("phase_diagram",),
     "studies.tables": ("prevalence",),
+    "studies.prediction.counts": ("predict", "swaps"),
     "studies.slices": ("slice_between", "slice_line", "slice_plane"),
     "sweep.grid": ("read_grid",),
     "sweep.run": ("run_sweep",),

@@ -73,6 +73,8 @@ from .structures.kinds import Apex as Apex
 from .structures.kinds import Collapse as Collapse
 from .structures.kinds import Pairs as Pairs
 from .structures.kinds import Partition as Partition
+from .studies.prediction.counts import predict as predict
+from .studies.prediction.counts import swaps as swaps
 from .studies.slices import slice_between as slice_between
 from .studies.slices import slice_line as slice_line
 from .studies.slices import slice_plane as slice_plane
@@ -148,6 +150,7 @@ __all__ = [
     "plot_spectra",
     "plot_spectrum",
     "polish",
+    "predict",
     "prevalence",
     "prove",
     "read_grid",
@@ -161,6 +164,7 @@ __all__ = [
     "slice_plane",
     "solve",
     "spectrum",
+    "swaps",
     "to_scipy",
     "trace",
 ]

@@ -67,6 +67,11 @@ class Swap:
         return "; ".join(change.describe() for change in self.changes)
 
     @property
+    def placebo(self) -> str:
+        """The swap that draws the same parts anew at the problem's own width: it must leave every share as it is."""
+        return "+".join(f"{change.part}:{_ANEW}" for change in self.changes)
+
+    @property
     def content(self) -> str:
         """The sha256 of a given Gram matrix, by its numbers; empty if none is given."""
         grams = [change.gram for change in self.changes if change.gram is not None]
