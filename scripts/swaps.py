@@ -6,6 +6,7 @@ and `other` what else a start or a loss can be. All go on where they were interr
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from landscape.archive.experiment import Experiment
 from landscape.model.problem import Problem
@@ -113,7 +114,7 @@ def table(name: str, seeds: int, folder: Path, file: Path) -> None:
         folder: Archive of the records.
         file: Of the table.
     """
-    rows = []
+    rows: list[Any] = []
     for setting in experiments(name):
         result = measure_prevalence(setting, seeds, folder, keep_points=False)
         print(result.experiment, result.counts, flush=True)

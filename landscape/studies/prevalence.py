@@ -32,12 +32,12 @@ log = logging.getLogger("landscape")
 
 @dataclass(frozen=True)
 class Prevalence:
-    """Where the first n seeds of an experiment ended.
+    """End points of the first n seeds of an experiment.
 
     Attributes:
-        experiment: What was sampled; the seed of its start says nothing.
-        ends: One per seed, in the order of the seeds.
-        labels: Of each end point: its structure, with the loss where it has no name.
+        experiment: Experiment that was repeated; the seed of its start says nothing.
+        ends: End points in the order of the seeds, one per seed.
+        labels: Labels of the end points: the name of the structure, with the loss where it has none.
     """
 
     experiment: Experiment

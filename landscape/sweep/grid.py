@@ -195,7 +195,7 @@ def _misfit(values: dict[str, Any]) -> tuple[tuple[str, ...], str] | None:
     return None
 
 
-def read_grid(path: Path) -> Grid:
+def read_grid(path: Path | str) -> Grid:
     r"""Reads a grid file.
 
     Example:
@@ -205,13 +205,14 @@ def read_grid(path: Path) -> Grid:
         >>> text = "problem = { classes = 3, samples = 1, width = [4, 5], depth = 2, decay = 0.02 }\nengine = { workers = 0 }"
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = Path(folder, "grid.toml").write_text(text)
-        ...     grid = ls.read_grid(Path(folder, "grid.toml"))
+        ...     grid = ls.read_grid(f"{folder}/grid.toml")
         >>> grid.combinations
         2
 
     Raises:
         InputError: If it cannot be read or is no grid; the message names the line and the key.
     """
+    path = Path(path)
     text = read_text(path, _LARGEST_FILE, "a grid in TOML")
     try:
         fields = tomllib.loads(text)

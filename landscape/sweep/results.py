@@ -42,7 +42,7 @@ _UNKNOWN = {  # may be
 }
 
 
-def read_results(folder: Path, provenance: bool = False, failures: bool = False) -> "tuple[DataFrame, dict[str, str]]":
+def read_results(folder: Path | str, provenance: bool = False, failures: bool = False) -> "tuple[DataFrame, dict[str, str]]":
     r"""Returns the table of all sound records, a row each in an order that depends on the jobs alone, and what the others are.
 
     Example:
@@ -54,7 +54,7 @@ def read_results(folder: Path, provenance: bool = False, failures: bool = False)
         ...     _ = Path(folder, "grid.toml").write_text(text)
         ...     grid = ls.read_grid(Path(folder, "grid.toml"))
         ...     _ = ls.run_sweep(grid, Path(folder, "sweep"))
-        ...     table, damaged = ls.read_results(Path(folder, "sweep"))
+        ...     table, damaged = ls.read_results(f"{folder}/sweep")
         >>> table[["width", "structure"]].values.tolist(), damaged
         ([[4, 'DNC'], [5, 'DNC']], {})
 
@@ -68,7 +68,7 @@ def read_results(folder: Path, provenance: bool = False, failures: bool = False)
     """
     import pandas
 
-    archive = Archive.existing(folder)
+    archive = Archive.existing(Path(folder))
     rows, damaged = [], {}
     for digest, read in _readers(archive, failures):
         try:
