@@ -18,7 +18,7 @@ from landscape.studies.prediction.tables import FeatureRow
 from landscape.studies.starts.swap import read_gram
 from landscape.studies.tables import write_table
 
-STARTS = 50
+STARTS = 40
 PROBLEM = Problem.balanced(classes=10, samples=1, width=60, depth=2, decay=2.0**-9)
 HIDDEN = 128  # units of the random and of the trained layer
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,9 +47,8 @@ def row(name: str, swap: str | None, gram: np.ndarray, starts: int) -> FeatureRo
     lengths = np.sqrt(np.diag(gram))
     cosines = (gram / np.outer(lengths, lengths))[np.triu_indices(len(gram), 1)]
     found, (low, high) = law.result.counts.get("DNC", 0), law.result.interval("DNC")
-    said = FeatureRow(
-        name, *(round(float(value), 3) for value in (cosines.min(), cosines.max())), found, starts, low, high, law.undecided
-    )
+    least, most = (round(float(value), 3) for value in (cosines.min(), cosines.max()))
+    said = FeatureRow(name, least, most, found, starts, low, high, law.undecided)
     print(said, flush=True)
     return said
 

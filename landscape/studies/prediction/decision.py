@@ -108,7 +108,7 @@ def _singular(problem: Problem, theta: Float[Tensor, " p"]) -> np.ndarray:
     return torch.linalg.svdvals(logits - logits.mean(0)).numpy()[: problem.classes - 1]
 
 
-def decided(result: Prevalence, times: Sequence[float] = TIMES) -> list[Decided]:
+def when_decided(result: Prevalence, times: Sequence[float] = TIMES) -> list[Decided]:
     """Returns how well the end of a start can be told along the flow: when it is decided which starts miss DNC.
 
     Args:

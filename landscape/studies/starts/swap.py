@@ -17,8 +17,8 @@ from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.solver.methods import Random
 
-Part = Literal["features", "weights", "block"]
-SYMMETRIC: dict[Part, str] = {"features": "identity", "weights": "isometric", "block": "zero"}  # the limits of infinite width
+StartPart = Literal["features", "weights", "block"]
+SYMMETRIC: dict[StartPart, str] = {"features": "identity", "weights": "isometric", "block": "zero"}  # the limits of infinite width
 _ANEW = "anew"
 EXPECTED = "features:, weights: or block: with identity, isometric, zero, anew or width=150 (features: also a file), joined by +"
 
@@ -35,7 +35,7 @@ class Change:
         gram: Given Gram matrix of the features, for `features` alone; scaled to the mean squared norm of the problem's own law.
     """
 
-    part: Part
+    part: StartPart
     text: str
     width: int | None = None
     anew: bool = False
@@ -91,13 +91,13 @@ class Swap:
             raise InputError(f"expected a linear model of depth >= 2 for a swap, got {problem.activation} of depth {problem.depth}")
         if problem.depth > 2 and any(change.part == "block" for change in self.changes):
             raise InputError(f"expected depth 2 to swap the block of W_1, got {problem.depth}")
-        needed = max(problem.classes, problem.total_samples)
-        if problem.width < needed:
-            raise InputError(f"expected width >= {needed} (classes and samples) for a swap, got {problem.width}")
         for change in self.changes:
             if change.gram is not None and len(change.gram) != problem.total_samples:
                 size, N = len(change.gram), problem.total_samples
                 raise InputError(f"expected features of {N} samples for the swap {change.text}, got {size}")
+        needed = max(problem.classes, problem.total_samples)
+        if problem.width < needed:
+            raise InputError(f"expected width >= {needed} (classes and samples) for a swap, got {problem.width}")
 
 
 def class_mean_problem(problem: Problem, swap: Swap | None) -> Problem:
@@ -146,9 +146,9 @@ def _is_file(part: str, what: str) -> bool:
 
 def _change(text: str) -> Change:
     part, separator, what = text.partition(":")
-    if part not in get_args(Part) or not separator or not what:
+    if part not in get_args(StartPart) or not separator or not what:
         raise InputError(f"expected {EXPECTED}, got {text!r}")
-    part = cast(Part, part)
+    part = cast(StartPart, part)
     if what == SYMMETRIC[part]:
         return Change(part, text)
     if what == _ANEW:
