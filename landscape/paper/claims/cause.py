@@ -33,10 +33,10 @@ def more_degenerate(fast: bool) -> Finding:
     plain, placebo, symmetric = (results[70, swap] for swap in (_PLAIN, _PLACEBO, _SYMMETRIC))
     numbers["chance of such a change by the swap (Fisher)"] = _chance(plain, symmetric)
     numbers["chance of such a change by the placebo (Fisher)"] = _chance(plain, placebo)
-    return Finding(numbers, verdict(plain, placebo, symmetric))
+    return Finding(numbers, verdict_of_swap(plain, placebo, symmetric))
 
 
-def verdict(plain: Prevalence, placebo: Prevalence, symmetric: Prevalence) -> Assessment:
+def verdict_of_swap(plain: Prevalence, placebo: Prevalence, symmetric: Prevalence) -> Assessment:
     """Returns what the swap says of the claim.
 
     Args:
