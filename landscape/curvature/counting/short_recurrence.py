@@ -33,6 +33,7 @@ from landscape.curvature.krylov import random_block, seeded
 from landscape.curvature.operators.counted import Counted
 from landscape.curvature.operators.operator import SymmetricOperator, require_finite
 from landscape.curvature.projection import Projector
+from landscape.display import brief
 from landscape.tolerances import MISSED
 
 ROUNDING = 64  # roundings of the norm in one step of the recurrence; products by automatic differentiation show 1 to 5
@@ -50,10 +51,10 @@ class ShortRecurrence:
 
     Attributes:
         projector: Onto the known null space; that it is null is checked with 32 products. None if nothing is null.
-        probes: Independent starts.
+        probes: Number of independent random start vectors.
         steps: Most products of one start.
         delta: The chance of a miss below which the absence counts as certified.
-        seed: Of the starts.
+        seed: Seed of the random start vectors.
 
     Example:
         >>> import landscape as ls
@@ -140,6 +141,8 @@ class Recurrence:
     before: Float[Tensor, "p b"]
     current: Float[Tensor, "p b"]
 
+    __repr__ = brief
+
     @classmethod
     def begin(cls, quotient: Quotient, probes: int, generator: torch.Generator) -> "Recurrence":
         """Returns recurrences of no steps from uniform starts on the sphere of the quotient."""
@@ -182,7 +185,7 @@ class Recurrence:
 
         Args:
             half: Below all Ritz values.
-            dimension: Of the quotient.
+            dimension: Dimension of the quotient.
             rounding: Bound on the error of one step, f.
         """
         total = 0.0
