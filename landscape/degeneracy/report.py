@@ -9,6 +9,7 @@ from landscape.degeneracy.facts import Facts, Flatness
 from landscape.degeneracy.judgement import Verdict
 from landscape.degeneracy.methods import certificate
 from landscape.degeneracy.proved import near_zero_in_words, proof_as_dict, proved_in_words
+from landscape.degeneracy.reduction import EigenvalueFamily
 from landscape.degeneracy.relu_kinks import Kinks
 from landscape.display import aligned, table
 from landscape.model.problem import Problem
@@ -37,6 +38,7 @@ class DegeneracyReport:
         kinks: What is not smooth there; None for linear models.
         stray: Distance between the given point and the critical one at which the counts were made.
         distance: Relative distance of the given point's class logits from the structure that was found; None without blocks.
+        families: All eigenvalues at the critical point by their origin, from the exact reduction; empty for other methods.
     """
 
     facts: Facts
@@ -51,6 +53,7 @@ class DegeneracyReport:
     kinks: Kinks | None = None
     stray: float = 0.0
     distance: float | None = None
+    families: tuple[EigenvalueFamily, ...] = ()
 
     def __repr__(self) -> str:
         counts = f"nullity {self.nullity}, index {self.index}" if self.resolved else self.reason

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from landscape.degeneracy.report import DegeneracyReport
 from landscape.plot.point import draw_logits, draw_singular_values, draw_trace
-from landscape.plot.spectrum import draw_spectrum
+from landscape.plot.spectrum import plot_spectrum
 from landscape.plot.theme import new_figure, style
 from landscape.points.point import CriticalPoint
 
@@ -74,14 +74,14 @@ def _has_spectrum(report: DegeneracyReport) -> bool:
 
 def _spectrum_picture(report: DegeneracyReport, caption: str) -> Picture:
     assert report.spectrum is not None
-    figure, (axes,) = new_figure(height=2.6)
-    decays = set(report.problem.decays)
-    radius = None if report.zeros is None else report.zeros.cutoff
-    draw_spectrum(axes, report.spectrum, radius, "", decays.pop() if len(decays) == 1 else None)
+    figure, (axes,) = new_figure(height=3.0)
+    plot_spectrum(report, axes, "")
     low, high = float(report.spectrum.values[0]), float(report.spectrum.values[-1])
     counts = f"{report.nullity} zero, {report.index} negative"
     if report.nullity is None:
-        counts = "counts undecided" + ("" if report.zeros is None else f", {report.zeros.count} within {radius:.1e} of zero")
+        counts = "counts undecided" + (
+            "" if report.zeros is None else f", {report.zeros.count} within {report.zeros.cutoff:.1e} of zero"
+        )
     return Picture(_svg(figure), caption, f"{report.spectrum.size} eigenvalues from {low:.3e} to {high:.3e}: {counts}")
 
 
