@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from landscape.cli import DONE
 from landscape.cli.options import DeviceText, JsonFlag, checked_device
 from landscape.cli.output import PICTURES, check_output, print_json, print_lines
+from landscape.cli.pictures import AS_IT_IS, PictureOptions
 
 if TYPE_CHECKING:
     from landscape.points.point import CriticalPoint
@@ -17,6 +18,7 @@ def show(
     point: Annotated[Path, Parameter(help="A point saved by landscape.")],
     *,
     plot: Annotated[Path | None, Parameter(help="Picture of logits, singular values and loss: .png, .pdf or .svg.")] = None,
+    look: PictureOptions = AS_IT_IS,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
@@ -26,11 +28,12 @@ def show(
 
     device = checked_device(device)
     check_output(plot, PICTURES)
+    look.inches(1.0, 1.0)
     file = PointFile.read(point)
     saved = CriticalPoint.of_file(file, device)
     origin = saved.origin
     if plot is not None:
-        _draw(saved, plot)
+        _draw(saved, plot, look)
     if json:
         print_json(
             {
@@ -54,12 +57,18 @@ def show(
     return DONE
 
 
-def _draw(point: "CriticalPoint", path: Path) -> None:
+def _draw(point: "CriticalPoint", path: Path, look: PictureOptions) -> None:
     from landscape.plot.point import draw_logits, draw_singular_values, draw_trace
-    from landscape.plot.theme import COLUMN_WIDTH, new_figure, save_figure
+    from landscape.plot.theme import PAGE_WIDTH, figure_of, new_figure, save_figure
 
-    figure, (logits, values, trace) = new_figure(columns=3, width=3 * COLUMN_WIDTH)
-    draw_logits(logits, point.class_logits, "class-mean logits")
-    draw_singular_values(values, point, title="singular values")
-    draw_trace(trace, point, "solve")
-    save_figure(figure, path)
+    recorded = len(point.trace) > 1  # imported and analytic points have no course
+    width, height = look.inches(PAGE_WIDTH if recorded else 2 / 3 * PAGE_WIDTH, 2.2)
+    _, axes = new_figure(columns=3 if recorded else 2, width=width, height=height, shares=(0.95, 1, 1.15)[: 2 + recorded])
+    draw_logits(axes[0], point.class_logits, "class-mean logits")
+    draw_singular_values(axes[1], point, title="singular values")
+    if recorded:
+        draw_trace(axes[2], point, "solve")
+    figure = figure_of(axes[0])
+    if look.title is not None:
+        figure.suptitle(look.title, fontsize="medium")
+    save_figure(figure, path, look.dark)

@@ -35,7 +35,9 @@ class SpectraOptions(PictureOptions):
         signs: Whether colours stand for signs even where origins are known.
     """
 
-    label: Annotated[list[str] | None, Parameter(help="Name of a point in picture and table; once for each point.")] = None
+    label: Annotated[
+        list[str] | None, Parameter(negative="", help="Name of a point in picture and table; once for each point.")
+    ] = None
     axis: Annotated[
         Literal["symlog", "linear"], Parameter(help="Eigenvalues on a logarithm to both sides of zero, or as they are.")
     ] = "symlog"

@@ -36,7 +36,7 @@ class Picture:
 
 
 def point_pictures(point: CriticalPoint, report: DegeneracyReport) -> list[Picture]:
-    """Returns spectrum, logits, singular values and the course of the solve; the spectrum only where there is one."""
+    """Returns spectrum, logits, singular values and the course of the solve, as far as the point has them."""
     caption = "Hessian spectrum" if report.critical else NOT_CRITICAL_SPECTRUM
     pictures = [_spectrum_picture(report, caption)] if _has_spectrum(report) else []
     problem = point.problem
@@ -48,6 +48,8 @@ def point_pictures(point: CriticalPoint, report: DegeneracyReport) -> list[Pictu
     draw_singular_values(axes, point)
     rank = "of unequal rank" if report.rank is None else f"of rank {report.rank}"
     pictures.append(Picture(_svg(figure), "Singular values of each factor", f"{problem.depth + 1} factors {rank}"))
+    if len(point.trace) < 2:  # imported and analytic points have no course
+        return pictures
     figure, (axes,) = new_figure(height=2.6)
     draw_trace(axes, point)
     words = f"{point.steps} steps to loss {point.loss:.10f} and gradient norm {point.gradient_norm:.1e}"
