@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from landscape.points.point import CriticalPoint
 
 
+_PANEL = 1.9  # inches that each part of the picture needs
+
+
 def show(
     point: Annotated[Path, Parameter(help="A point saved by landscape.")],
     *,
@@ -62,8 +65,12 @@ def _draw(point: "CriticalPoint", path: Path, look: PictureOptions) -> None:
     from landscape.plot.theme import PAGE_WIDTH, figure_of, new_figure, save_figure
 
     recorded = len(point.trace) > 1  # imported and analytic points have no course
-    width, height = look.inches(PAGE_WIDTH if recorded else 2 / 3 * PAGE_WIDTH, 2.2)
-    _, axes = new_figure(columns=3 if recorded else 2, width=width, height=height, shares=(0.95, 1, 1.15)[: 2 + recorded])
+    panels = 2 + recorded
+    width, height = look.inches(panels / 3 * PAGE_WIDTH, 0.0)
+    if width < panels * _PANEL:  # one below the other, as in a column
+        axes = new_figure(panels, width=width, height=height)[1]
+    else:
+        axes = new_figure(columns=panels, width=width, height=height, shares=(0.95, 1, 1.15)[:panels])[1]
     draw_logits(axes[0], point.class_logits, "class-mean logits")
     draw_singular_values(axes[1], point, title="singular values")
     if recorded:

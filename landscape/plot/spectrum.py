@@ -26,7 +26,7 @@ from landscape.plot.theme import COLUMN_WIDTH, axes_or_new, below, figure_of, ne
 
 Arrangement = Literal["beside", "stacked", "overlaid", "grid"]
 Axis = Literal["symlog", "linear"]
-_GRID = 4  # small multiples in a row
+_GRID, _PANEL = 4, 1.6  # small multiples in a row at most, and the inches that each needs
 _WORDS = 1.15  # inches that the name of an origin takes in a legend
 _NEGATIVE = 0.075  # inches that a letter of the count of negative eigenvalues takes
 
@@ -125,7 +125,8 @@ def plot_spectra(
 
 def _panels(count: int, arrange: Arrangement, width: float, height: float, legend: bool) -> list[Axes]:
     """Returns the axes of a new figure; those that are left over in a grid are taken away."""
-    columns = {"beside": count, "stacked": 1, "overlaid": 1, "grid": min(count, _GRID)}[arrange]
+    abreast = min(count, _GRID, int(width / _PANEL) if width else _GRID)
+    columns = {"beside": count, "stacked": 1, "overlaid": 1, "grid": max(abreast, 1)}[arrange]
     rows = math.ceil(count / columns)
     small = arrange == "grid"
     size = (width or (1.7 if small else COLUMN_WIDTH) * columns, height or (1.5 if small else 2.2) * rows + 0.35 * legend)
