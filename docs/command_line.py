@@ -46,13 +46,20 @@ EXAMPLES = {
     "[start]\nseed = [0, 1]\nEND\nlandscape sweep grid.toml --out sweep --workers 0",
     "results": "landscape results sweep --sort loss",
     "verify": 'landscape verify --fast --claim "Theorem 5"',
-    "install-completion": "",
+    "network head": "landscape network head weights.npz --decay 1e-2,1e-2,1e-2",
 }
 
 
-def commands() -> list[str]:
-    """Returns the names of the commands, in the order of the help."""
-    return [name for name in app if not name.startswith("-")]
+def commands(of: App = app, prefix: str = "") -> list[str]:
+    """Returns the names of the commands, in the order of the help; a command of a group stands behind the group's name."""
+    names: list[str] = []
+    for name in of:
+        if not name.startswith("-"):
+            inner = of[name]
+            assert isinstance(inner, App)
+            grouped = inner.default_command is None
+            names += commands(inner, f"{prefix}{name} ") if grouped else [prefix + name]
+    return names
 
 
 def page() -> str:
@@ -60,7 +67,7 @@ def page() -> str:
     computing = [name for name in commands() if any("--device" in option[0] for option in options(name))]
     rest = [name for name in commands() if name not in computing and name != "install-completion"]
     devices = f"`--device` is on {_listed(computing)}; {_listed(rest)} make no tensors on a device."
-    rows = [f"| [`{name}`](#landscape-{name}) | {_first_line(name)} |" for name in commands()]
+    rows = [f"| [`{name}`](#landscape-{name.replace(' ', '-')}) | {_first_line(name)} |" for name in commands()]
     parts = [HEAD.format(devices=devices), "| command | what it does |\n|---|---|", *rows, ""]
     return "\n".join([*parts, *(section(name) for name in commands())])
 
@@ -77,7 +84,7 @@ def section(name: str) -> str:
             for names, takes, default, words in found
         ]
         lines.append("")
-    if EXAMPLES[name]:
+    if name in EXAMPLES:
         lines += ["```bash", EXAMPLES[name], "```", ""]
     return "\n".join(lines)
 
@@ -107,8 +114,9 @@ def _first_line(name: str) -> str:
 
 
 def _command(name: str) -> App:
-    command = app[name]
-    assert isinstance(command, App)
+    command = app
+    for part in name.split():
+        command = command[part]  # type: ignore[assignment]
     return command
 
 

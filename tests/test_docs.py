@@ -83,7 +83,9 @@ def test_the_reference_of_the_command_line_is_what_the_commands_say() -> None:
         name = section.split("\n", 1)[0]
         if name != "install-completion":
             assert "| `--json` |" in section, name
-            assert re.search(rf"^landscape {name} ", section, re.MULTILINE), f"no example of {name}"
+            assert re.search(rf"^landscape {name} ", section, re.MULTILINE), (
+                f"no example of {name}: add one to docs/command_line.py"
+            )
 
 
 def test_links_between_pages_lead_somewhere() -> None:

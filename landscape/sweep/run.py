@@ -87,7 +87,7 @@ SweepWatch = Callable[[SweepProgress], None]
 
 def run_sweep(
     grid: Grid,
-    folder: Path,
+    folder: Path | str,
     settings: Settings | None = None,
     watch: SweepWatch = lambda tally: None,
     compute: Compute | None = None,
@@ -102,7 +102,7 @@ def run_sweep(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = Path(folder, "grid.toml").write_text(text)
         ...     grid = ls.read_grid(Path(folder, "grid.toml"))
-        ...     done = ls.run_sweep(grid, Path(folder, "sweep"))
+        ...     done = ls.run_sweep(grid, f"{folder}/sweep")
         >>> done.jobs, done.done, dict(done.structures)
         (2, 2, {'DNC': 2})
 
@@ -121,7 +121,7 @@ def run_sweep(
     """
     begun, settings = time.monotonic(), settings or grid.engine
     jobs = list(grid.jobs())
-    archive = Archive.create(folder.absolute())
+    archive = Archive.create(Path(folder).absolute())
     done, damaged = archive.done({job.digest for job in jobs})
     tally = SweepProgress(len(jobs), len(done), damaged=damaged, begun=begun)
     missing = [job for job in jobs if job.digest not in done]

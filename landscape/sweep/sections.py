@@ -62,13 +62,14 @@ class Problems:
 
 @dataclass(frozen=True, config=CLOSED)
 class Starts:
-    """Where descent begins: random starts have seeds and scales, known structures a root; those are analysed where they are."""
+    """Where descent begins: random starts have seeds, scales and swaps, structures a root; those are analysed where they are."""
 
     kind: Annotated[tuple[Annotated[str, AfterValidator(_start)], ...], Axis] = (RANDOM,)
     seed: Annotated[tuple[Seed, ...], Axis] = (0,)
     weight_scale: Annotated[tuple[Scale, ...], Axis] = (1.0,)
     feature_scale: Annotated[tuple[Scale, ...], Axis] = (1.0,)
     root: Annotated[tuple[Literal["large", "small"], ...], Axis] = ("large",)
+    swap: Annotated[tuple[str, ...], Axis] | None = None
 
 
 @dataclass(frozen=True, config=CLOSED)

@@ -1,11 +1,10 @@
 """Experiments with swapped and reduced starts as one table: a row per setting and structure."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from landscape.archive.experiment import Altered, Experiment
-from landscape.studies.prevalence import Prevalence, measure_prevalence, random_of
+from landscape.archive.experiment import UNSWAPPED, Altered
+from landscape.studies.intervals import share_interval
+from landscape.studies.prevalence import Prevalence, random_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,31 @@ class SwapRow:
     groups: int
     structure: str
     count: int
+    seeds: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class RankRow:
+    """How often the starts of one setting ended at the rank of collapse, whatever its name is there.
+
+    Attributes:
+        problem: The model in words.
+        weight_scale: c_W of the random starts.
+        feature_scale: c_H of the random starts.
+        swap: What was replaced in every start, or "none".
+        full: Seeds that ended at DNC, or, where it has no name, at a critical point of rank K - 1.
+        seeds: Seeds of the setting, from 0 on.
+        low: Lower end of the 95 % interval of the share.
+        high: Upper end of the 95 % interval of the share.
+    """
+
+    problem: str
+    weight_scale: float
+    feature_scale: float
+    swap: str
+    full: int
     seeds: int
     low: float
     high: float
@@ -143,6 +167,44 @@ class ScoreRow:
     structure: str
 
 
+@dataclass(frozen=True)
+class DecisionRow:
+    """How well it can be told, at one time of the flow, which starts miss DNC.
+
+    Attributes:
+        time: Product of decay and time.
+        starts: Starts that were followed.
+        area: Area under the ROC curve of the smallest over the median singular value of the logits.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+    """
+
+    time: float
+    starts: int
+    area: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class WalkRow:
+    """One singular value of the class-mean logits of one start at one time of the flow.
+
+    Attributes:
+        seed: Of the start.
+        structure: Name of the end point.
+        time: Product of decay and time.
+        place: Counted from 1, the largest.
+        value: Of the centred logits.
+    """
+
+    seed: int
+    structure: str
+    time: float
+    place: int
+    value: float
+
+
 def swap_rows(result: Prevalence) -> list[SwapRow]:
     """Returns the rows of one setting."""
     problem, start, drawn = result.experiment.problem, result.experiment.start, random_of(result.experiment)
@@ -157,7 +219,7 @@ def swap_rows(result: Prevalence) -> list[SwapRow]:
             problem.mean_decay,
             drawn.weight_scale,
             drawn.feature_scale,
-            altered.changes or "none",
+            altered.changes or UNSWAPPED,
             altered.groups or 0,
             structure,
             count,
@@ -168,18 +230,19 @@ def swap_rows(result: Prevalence) -> list[SwapRow]:
     ]
 
 
-def swap_table(settings: Sequence[Experiment], seeds: int, folder: Path, watch: Callable[[Prevalence], None]) -> list[SwapRow]:
-    """Returns the table of settings, whose records share an archive, so that an interrupted run goes on from there.
-
-    Args:
-        settings: Experiments with a random start, in the order of the table.
-        seeds: Starts of each setting.
-        folder: Of the archive; end points are not kept, only their records.
-        watch: Called with each setting when it is done.
-    """
-    table = []
-    for setting in settings:
-        result = measure_prevalence(setting, seeds, folder, keep_points=False)
-        watch(result)
-        table += swap_rows(result)
-    return table
+def rank_row(result: Prevalence) -> RankRow:
+    """Returns the row of one setting whose structures have no common name."""
+    experiment, drawn = result.experiment, random_of(result.experiment)
+    start = experiment.start
+    rank, seeds = experiment.problem.classes - 1, len(result.ends)
+    ends = zip(result.ends, result.labels, strict=True)
+    full = sum(end.converged and (label == "DNC" or end.rank == rank) for end, label in ends)
+    return RankRow(
+        str(experiment.problem),
+        drawn.weight_scale,
+        drawn.feature_scale,
+        start.changes if isinstance(start, Altered) else UNSWAPPED,
+        full,
+        seeds,
+        *share_interval(full, seeds, result.non_converged),
+    )
