@@ -17,7 +17,7 @@ from landscape.errors import InputError
 from landscape.network.loss import ModuleLoss
 from landscape.network.polishing import Polished
 from landscape.plain_file import Damaged, Missing
-from landscape.points.point_file import arrays_digest, write
+from landscape.points.point_file import tensors_digest, write
 from landscape.seal import METADATA_KEY, SEAL, canonical_json, seal_of
 from landscape.tensor_file import TensorFile
 
@@ -99,7 +99,7 @@ def save_network_point(path: Path | str, source: ModuleLoss | Polished, sources:
         ({'module': 'my_model.py:build'}, torch.Size([8]))
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         source: The loss at the point.
         sources: Where module, data and loss come from, by import path; text that is kept and never run.
 
@@ -122,7 +122,7 @@ def save_network_point(path: Path | str, source: ModuleLoss | Polished, sources:
         "gradient_norm": float(slope.norm()),
         "sources": dict(sources or {}),
         "versions": {"torch": torch.__version__, "landscape": __version__},
-        "sha256": arrays_digest(arrays),
+        "sha256": tensors_digest(arrays),
     }
     write(Path(path), header, arrays)
 
@@ -148,7 +148,7 @@ def load_network_point(path: Path | str) -> NetworkPoint:
         raise InputError(f"no such file: {path}") from error
     except Damaged as error:
         raise InputError(f"expected a network's point saved by landscape, got a damaged or foreign file {path}: {error}") from error
-    if header["sha256"] != arrays_digest(arrays):
+    if header["sha256"] != tensors_digest(arrays):
         raise InputError(f"the arrays of {path} do not match their checksum: the file is damaged")
     names = header["names"]
     if sorted(_PARAMETER + name for name in names) != sorted(name for name in arrays if name.startswith(_PARAMETER)):

@@ -35,7 +35,7 @@ class Slope:
     Attributes:
         values: The parameters by name.
         gradients: The gradient by parameter name.
-        norm: Of the whole gradient.
+        norm: Norm of the whole gradient.
     """
 
     values: dict[str, Tensor]
@@ -53,7 +53,7 @@ class Probes:
         problem: The loss; its point gives the sizes of the random parameters.
         on_data: Whether the inputs are the data, all of them, or random.
         draw: Replaces a batch's inputs by random ones; see the module for the default.
-        seed: Of parameters and inputs.
+        seed: Seed of parameters and inputs.
     """
 
     problem: ModuleLoss

@@ -10,7 +10,7 @@ import torch
 
 from landscape.display import aligned, table
 from landscape.errors import InputError
-from landscape.network.families import Family
+from landscape.network.families import SymmetryFamily
 from landscape.network.family_search import Gap, families, planned
 from landscape.network.loss import ModuleLoss
 from landscape.network.orbit import NetworkOrbit
@@ -28,8 +28,8 @@ class Inert:
     Attributes:
         reason: Why the data loss does not see them.
         where: Slices of parameters, by name.
-        decay: Their weight decay, which is their eigenvalue.
-        dimension: Their number.
+        decay: Weight decay of these directions, which is their eigenvalue.
+        dimension: Number of these directions.
         everywhere: Whether that holds for any inputs, so that it belongs to the network and not to the data.
     """
 
@@ -55,11 +55,11 @@ class Symmetries:
         gradients: Gradients that were spent, those on the data included.
         unsearched: Sizes of matrices and names of parameters that were left out because they have too many slots.
         near: Singular values that are neither null nor clearly not: symmetries that are nearly broken, or nearly hold.
-        gradient_norm: Of the loss at the point.
+        gradient_norm: Gradient norm of the loss at the point.
     """
 
     problem: ModuleLoss = field(repr=False)
-    families: tuple[Family | Shear, ...]
+    families: tuple[SymmetryFamily | Shear, ...]
     shifts: tuple[Shift, ...]
     gaps: tuple[Gap, ...] = field(repr=False)
     gradients: int
@@ -184,7 +184,7 @@ def symmetries(
         problem: The loss. Its point gives the sizes of random parameters, and the orbit's dimension is that at the point.
         limit: Unknowns of one search at most. A search takes so many gradients on 8 samples, that for shifts on the data.
         draw: Replaces the inputs of a batch by random ones, for modules that take no standard normal numbers or tokens in range.
-        seed: Of all draws.
+        seed: Seed of all draws.
         progress: Called with a line when a part of the search begins.
 
     Raises:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -64,7 +65,7 @@ def begin(grid: Path, out: Path, compute: str = "nothing", **options: object) ->
     return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(driver: subprocess.Popen[str], seconds: float = 200) -> dict[str, object]:
+def finish(driver: subprocess.Popen[str], seconds: float = 200) -> dict[str, Any]:
     try:
         out, err = driver.communicate(timeout=seconds)
     except BaseException:
@@ -267,8 +268,9 @@ def processes() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*command: str) -> subprocess.Popen[bytes]:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        started.append(subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=ENVIRONMENT, **quiet))
+        place: dict[str, Any] = {"cwd": ROOT, "env": ENVIRONMENT}
+        line = [sys.executable, "-m", *command]
+        started.append(subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **place))
         return started[-1]
 
     try:

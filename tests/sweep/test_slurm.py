@@ -55,7 +55,7 @@ def slurm(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a SLURM that is ended afterwards, with its jobs."""
     folder = tmp_path / "slurm"
     environment = {**os.environ, "SLURM_PORT": str(free_ports()), "OMP_NUM_THREADS": "1"}
-    up = [ROOT / "scripts" / "slurm", "up", folder]
+    up = [str(ROOT / "scripts" / "slurm"), "up", str(folder)]
     started = subprocess.run(up, env=environment, capture_output=True, text=True, timeout=60)
     if started.returncode != 0:
         pytest.skip(f"SLURM does not start here: {started.stderr.strip()}")
