@@ -119,9 +119,9 @@ def public_names(tree: ast.Module) -> Iterator[str]:
                     yield name
 
 
-# `network.analysis.analyse` takes points of the model too. The checker stands alone and shares the verb. Each module has its own
-# logger. Commands are named after what they call, so the command line is left out.
-SAME_ON_PURPOSE = {"analyse", "check", "log"}
+# The checker stands alone and shares the verb; each module has its own logger. Commands are named after what they call, so the
+# command line is left out.
+SAME_ON_PURPOSE = {"analyse", "check", "log"}  # `analyse` of a module hands points of the model to that of the model
 
 
 def test_no_name_stands_for_two_things() -> None:

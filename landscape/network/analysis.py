@@ -85,8 +85,8 @@ def analyse(
         (5, 5, 0)
 
     Args:
-        source: A saved or reduced point, or the loss of a module at a point.
-        method: Name of the method that counts: one of `MethodName` for the model, of `NetworkMethod` for a module.
+        source: The point to analyse.
+        method: How to count: one of `MethodName` for the model, of `NetworkMethod` for a module.
         wanted: For points of the model, which counts are proved.
 
     Raises:

@@ -57,7 +57,7 @@ class NetworkReport:
         symmetries: What leaves the loss unchanged; None where nothing could be counted.
         zeros: The count in double precision with its evidence; None where nothing was counted.
         explanation: Zeros of the count by their cause; None where nothing was counted.
-        multiplicities: Multiplicity of every positive weight decay as an eigenvalue.
+        multiplicities: How often every positive weight decay is an eigenvalue.
         spectrum: All eigenvalues; None where the method only counts.
         density: Estimated spectral density; None where the spectrum is complete or nothing was counted.
     """

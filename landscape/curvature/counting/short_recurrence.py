@@ -51,10 +51,10 @@ class ShortRecurrence:
 
     Attributes:
         projector: Onto the known null space; that it is null is checked with 32 products. None if nothing is null.
-        probes: Number of independent random start vectors.
+        probes: Number of independent starts.
         steps: Most products of one start.
         delta: The chance of a miss below which the absence counts as certified.
-        seed: Seed of the random start vectors.
+        seed: Seed of the starts.
 
     Example:
         >>> import landscape as ls
