@@ -25,7 +25,7 @@ from landscape.plot.spectrum_parts import Drawable, SpectrumParts, parts_of
 from landscape.plot.theme import COLUMN_WIDTH, axes_or_new, below, figure_of, new_figure, style, symmetric_log
 
 Arrangement = Literal["beside", "stacked", "overlaid", "grid"]
-Axis = Literal["symlog", "linear"]
+AxisScale = Literal["symlog", "linear"]
 _GRID, _PANEL = 4, 1.6  # small multiples in a row at most, and the inches that each needs
 _WORDS = 1.15  # inches that the name of an origin takes in a legend
 _NEGATIVE = 0.075  # inches that a letter of the count of negative eigenvalues takes
@@ -97,7 +97,7 @@ def plot_spectra(
         1
 
     Args:
-        spectra: By title.
+        spectra: Spectra by their title.
         ax: One for each spectrum, or one alone for overlaid spectra.
         arrange: Side by side, stacked, overlaid on one pair of axes, or small multiples in rows of four.
         axis: Scale of the eigenvalues.
@@ -183,7 +183,7 @@ def draw_overlaid(axes: Axes, parts: Sequence[SpectrumParts], axis: Axis = "syml
         _below(axes, [handle for handle, _ in named], [label for _, label in named], columns)
 
 
-def _set_scales(axes: Axes, parts: Sequence[SpectrumParts], axis: Axis, small: bool) -> None:
+def _set_scales(axes: Axes, parts: Sequence[SpectrumParts], axis: AxisScale, small: bool) -> None:
     values = [value for part in parts for value in part.values]
     values += [step * part.decay for part in parts if part.decay for step in (1, 2)]
     letters = max((len(f"{part.negative:.0f} negative") for part in parts if round(part.negative)), default=0)
