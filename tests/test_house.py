@@ -362,7 +362,9 @@ def test_lower_bounds_are_stated() -> None:
 
 
 # modules that load an extra when it is used
-ON_REQUEST = dict.fromkeys((f"landscape/sweep/{name}.py" for name in ("engine", "clusters", "run")), "batch")
+ON_REQUEST = dict.fromkeys(
+    (f"landscape/sweep/{name}.py" for name in ("clusters", "credentials", "engine", "run", "slurm")), "batch"
+)
 
 
 def test_imports_are_declared() -> None:

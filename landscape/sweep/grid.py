@@ -274,7 +274,7 @@ def _fault(error: ValidationError, fields: dict[str, Any], where: Any) -> str:
     if first["type"] == "unexpected_keyword_argument":
         return f"{where(place)}{key}: unknown key"
     if first["type"] == "string_pattern_mismatch":
-        message = f"expected {PATTERNS[str(place[-1])]}"
+        message = f"expected {PATTERNS[next(str(part) for part in reversed(place) if not isinstance(part, int))]}"
     if first["type"] == "dataclass_type":
         message = "expected a table"
     message = re.sub(r"^(Input|String) should be", "expected", message)

@@ -39,6 +39,7 @@ class SweepProgress:
         remaining: Seconds of work that the rest will take, by what was seen so far.
         workers: Connected now.
         dashboard: Where to watch the engine.
+        awaited: What is missing before work can begin; empty if nothing is.
         stopped: Why the sweep ended early; empty if it did not.
         begun: Time at which it began.
     """
@@ -53,6 +54,7 @@ class SweepProgress:
     remaining: float = 0.0
     workers: int = 0
     dashboard: str | None = None
+    awaited: str = ""
     stopped: str = ""
     begun: float = field(default_factory=time.monotonic)
 
@@ -170,6 +172,7 @@ def _run(
             losses = losses + 1 if finished.kind in ("lost", "refused") else 0
             _settle(finished, planner, archive, tally, losses)
         tally.workers, tally.remaining = engine.workers, planner.remaining
+        tally.awaited = engine.awaited
         watch(tally)
     if stop.is_set() and tally.left and not tally.stopped:
         tally.stopped = "interrupted"
