@@ -2,6 +2,7 @@
 
     DIR/sweep.json                           whose folder this is
     DIR/records/ab/abcd...safetensors        the existence of a record says that its job is done
+    DIR/lease                                who computes now
     DIR/failures/abcd...json                 why a job has no record; tried again by the next run
 
 A record is written under another name and renamed, and carries checksums of its header and its arrays. Reading one needs neither

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from landscape.archive.experiment import Experiment
+from landscape.archive.lease import leased
 from landscape.archive.records import Archive
 from landscape.atomic_files import check_writable
 from landscape.errors import InputError
@@ -119,7 +121,7 @@ def run_sweep(
         compute: From jobs of one family to their ends, in place of the solver.
 
     Raises:
-        InputError: If the folder or the engine cannot be used.
+        InputError: If the folder or the engine cannot be used, or another process computes into the folder.
     """
     begun, settings = time.monotonic(), settings or grid.engine
     jobs = list(grid.jobs())
@@ -129,6 +131,25 @@ def run_sweep(
     missing = [job for job in jobs if job.digest not in done]
     if missing:
         check_writable(archive.folder / "probe")
+        with leased(archive.folder):
+            _compute(grid, settings, archive, tally, missing, watch, compute)
+    watch(tally)
+    return tally
+
+
+def _compute(
+    grid: Grid,
+    settings: Settings,
+    archive: Archive,
+    tally: SweepProgress,
+    jobs: list[Experiment],
+    watch: SweepWatch,
+    compute: Compute | None,
+) -> None:
+    """Computes what no other driver has computed since it was found missing."""
+    missing = [job for job in jobs if not archive.has(job.digest)]
+    tally.found += len(jobs) - len(missing)
+    if missing:
         order = _order(grid, settings, archive.folder, compute)
         planner = Planner(missing, order, settings.seconds, {failure.digest: failure.kind for failure in archive.failures()})
         engine = open_engine(settings, archive.folder)
@@ -142,8 +163,6 @@ def run_sweep(
         if tally.left or tally.failed:  # workers may have written more than could be heard of
             tally.failed = {digest: reason for digest, reason in tally.failed.items() if not archive.has(digest)}
             tally.done = sum(archive.has(job.digest) for job in missing)
-    watch(tally)
-    return tally
 
 
 def _order(grid: Grid, settings: Settings, folder: Path, compute: Compute | None) -> RunSettings:
