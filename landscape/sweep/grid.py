@@ -79,10 +79,14 @@ class Grid:
     def jobs(self) -> Iterator[Experiment]:
         """Yields the jobs, each once."""
         seen: set[str] = set()
-        for job in itertools.chain(map(_job, _combined(self._groups())) if self.problem else (), self._saved_jobs()):
+        for job in self.candidates():
             if job.digest not in seen:
                 seen.add(job.digest)
                 yield job
+
+    def candidates(self) -> Iterator[Experiment]:
+        """Yields the job of every combination, those that are the same more than once; starts of one family follow each other."""
+        yield from itertools.chain(map(_job, _combined(self._groups())) if self.problem else (), self._saved_jobs())
 
     def _saved_jobs(self) -> Iterator[Experiment]:
         if isinstance(self.points, Points):
@@ -104,10 +108,11 @@ class Grid:
         yield from _combined(groups)
 
     def _groups(self) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
-        """Settings that advance together, with their rows; a setting that is in no group is one of its own."""
+        """Settings that advance together, with their rows; a setting that is in no group is one of its own. Seeds come last."""
         axes = self.axes
         grouped = {name for group in self.zip for name in group}
         groups = [*self.zip, *((name,) for name in axes if name not in grouped)]
+        groups.sort(key=lambda group: "start.seed" in group)
         return [(group, list(zip(*(axes[name] for name in group), strict=True))) for group in groups]
 
 
