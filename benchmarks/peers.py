@@ -17,6 +17,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def products(problem: Problem, theta: Tensor, compile_too: bool) -> dict[str, fl
         for name, operator in ("hand-derived", written), ("torch.func", traced):
             program = compiled(operator)
             print(f"{name}: compiled for {BLOCK} columns in {program.seconds:.1f} s, relative difference {program.difference:.1e}")
-            actions[f"{name}, compiled"] = (lambda program=program: program @ block, BLOCK)
+            actions[f"{name}, compiled"] = (partial(program.__matmul__, block), BLOCK)
     if importlib.util.find_spec("curvlinops"):
         from curvlinops import HessianLinearOperator
 

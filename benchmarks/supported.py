@@ -107,7 +107,7 @@ def errors(operator: ModuleHessian, expected: Tensor) -> Iterator[float]:
 def row(module: str, criterion: str) -> tuple[str, str, str, str, str, str]:
     """Returns the row of one pair: right, wrong, refused or crash."""
     net, inputs, targets, loss = made(module, criterion)
-    trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    trained: list[Tensor] = [parameter for parameter in net.parameters() if parameter.requires_grad]
     size = str(sum(parameter.numel() for parameter in trained))
     by_differences = module in BY_DIFFERENCES
     try:

@@ -12,14 +12,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from landscape.archive.experiment import Experiment
 from landscape.sweep.grid import parse_grid
 from landscape.sweep.run import run_sweep
 from landscape.sweep.settings import EngineSettings
 
+if TYPE_CHECKING:
+    from landscape.studies.ends import EndPoint
 
-def nothing(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Iterator[tuple[Experiment, object, None]]:
+
+def nothing(jobs: tuple[Experiment, ...], device: str, size: int | None) -> "Iterator[tuple[Experiment, EndPoint, None]]":
     """Ends every job at once."""
     from landscape.studies.ends import EndPoint
 

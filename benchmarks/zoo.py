@@ -84,7 +84,7 @@ def _recurrent(cell: nn.Module, width: int = 2) -> nn.Module:
     return Branches(lambda self, x: self.head(self.cell(x)[0][:, -1]), cell=cell, head=nn.Linear(width, OUTPUTS))
 
 
-def _cells(kind: type[nn.RNNCellBase]) -> nn.Module:
+def _cells(kind: Callable[[int, int], nn.RNNCellBase]) -> nn.Module:
     def forward(self: Any, x: Tensor) -> Tensor:
         state = None
         for step in x.unbind(1):
@@ -140,8 +140,8 @@ def _attention(**settings: Any) -> nn.Module:
 
 def _causal() -> nn.Module:
     def forward(self: Any, x: Tensor) -> Tensor:
-        parts = self.qkv(x).unflatten(-1, (3, 2, 2)).movedim(2, 0).transpose(2, 3)
-        mixed = functional.scaled_dot_product_attention(*parts, is_causal=True)
+        query, key, value = self.qkv(x).unflatten(-1, (3, 2, 2)).movedim(2, 0).transpose(2, 3)
+        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.head(mixed.transpose(1, 2).flatten(2)[:, -1])
 
     return Branches(forward, qkv=nn.Linear(2, 12), head=nn.Linear(4, OUTPUTS))
@@ -213,7 +213,7 @@ def _parameter_list() -> nn.Module:
 
         def forward(self, x: Tensor) -> Tensor:
             for weight in self.weights:
-                x = torch.einsum("bi,ij->bj", x, weight).mul(self.scale).tanh()
+                x = torch.einsum("bi,ij->bj", x, weight).mul(self.get_buffer("scale")).tanh()
             return x
 
     return Stack()

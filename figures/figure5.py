@@ -1,6 +1,6 @@
 """Fig. 5: the ranks of the end points, against the width and against the decay; the area of a disc is the share of starts."""
 
-from collections import Counter
+from collections import defaultdict
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ def _panel(axes: Axes, data: list[PrevalenceRow], name: str) -> None:
     for side, (scale, (color, _, line)) in zip((-1, 1), STYLES.items(), strict=True):
         rows = [row for row in data if row.feature_scale == scale and on_panel(row, name)]
         seeds = {getattr(row, name): row.seeds for row in rows}
-        shares: Counter[tuple[float, int]] = Counter()
+        shares: defaultdict[tuple[float, int], float] = defaultdict(float)
         for row in rows:
             shares[getattr(row, name), row.rank] += row.count / row.seeds
         beside = {place: place * 1.07**side if name == "decay" else place + 2.5 * side for place in seeds}

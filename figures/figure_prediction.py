@@ -74,8 +74,8 @@ def _bars(
     axes: Axes, places: list[float], rows: "list[PrevalenceRow] | list[SwapRow] | list[LawRow]", shares: list[float], **look: Any
 ) -> None:
     errors = [
-        [max(0.0, s - r.low) for s, r in zip(shares, rows, strict=True)],
-        [max(0.0, r.high - s) for s, r in zip(shares, rows, strict=True)],
+        [max(0.0, share - low) for share, low in zip(shares, [row.low for row in rows], strict=True)],
+        [max(0.0, high - share) for share, high in zip(shares, [row.high for row in rows], strict=True)],
     ]
     axes.errorbar(places, shares, errors, linestyle="none", capsize=2, markersize=3, **look)
 

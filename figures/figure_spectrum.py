@@ -16,7 +16,7 @@ from landscape.structures.kinds import Collapse, Pairs, Structure
 
 PAPER = Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2.0**-10)
 POINTS: dict[str, Structure] = {"DNC": Collapse(), "pairs": Pairs()}
-FAMILIES: dict[str, tuple[str, dict[str, Any], bool]] = {  # words, look, whether its multiplicities are written out
+FAMILIES: dict[EigenvalueKind, tuple[str, dict[str, Any], bool]] = {  # words, look, whether its multiplicities are written out
     EigenvalueKind.GAUGE: ("gauge rotations, 0", {"color": ORANGE, "marker": "D"}, True),
     EigenvalueKind.PARTNER: (r"their partners, $\lambda_i + \lambda_{i+1}$", {"color": PURPLE, "marker": "s"}, True),
     EigenvalueKind.DECAY: (r"weight-decay bulk, $\lambda$", {"color": "0.5", "marker": "^"}, True),

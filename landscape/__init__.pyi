@@ -11,7 +11,11 @@ from .curvature.counting.interface import nullity as nullity
 from .curvature.counting.locking import BlockLanczos as BlockLanczos
 from .curvature.counting.lowrank import LowRank as LowRank
 from .curvature.counting.quotient import QuotientCholesky as QuotientCholesky
+from .curvature.operators.algebra import Affine as Affine
+from .curvature.operators.algebra import Compression as Compression
+from .curvature.operators.algebra import Sum as Sum
 from .curvature.operators.algebra import to_scipy as to_scipy
+from .curvature.operators.gauss_newton import GaussNewton as GaussNewton
 from .curvature.operators.operator import Hessian as Hessian
 from .curvature.operators.operator import Matrix as Matrix
 from .curvature.operators.operator import dense as dense
@@ -42,6 +46,7 @@ from .network.loss import own_loss as own_loss
 from .network.operators import ModuleGaussNewton as ModuleGaussNewton
 from .network.operators import ModuleHessian as ModuleHessian
 from .network.polishing import polish as polish
+from .network.symmetries import symmetries as symmetries
 from .plot.atlas import plot_atlas as plot_atlas
 from .plot.phase import plot_phase as plot_phase
 from .plot.point import plot_logits as plot_logits
@@ -69,10 +74,27 @@ from .solver.methods import SoftplusContinuation as SoftplusContinuation
 from .solver.run import solve as solve
 from .solver.starts import place as place
 from .solver.starts import place_reduced as place_reduced
+from .structures.blocks import Hamming as Hamming
+from .structures.blocks import Polygon as Polygon
+from .structures.blocks import Simplex as Simplex
+from .structures.blocks import Triangular as Triangular
 from .structures.kinds import Apex as Apex
+from .structures.kinds import Blocks as Blocks
 from .structures.kinds import Collapse as Collapse
 from .structures.kinds import Pairs as Pairs
 from .structures.kinds import Partition as Partition
+from .structures.kinds import Zero as Zero
+from .studies.basins import perturb as perturb
+from .studies.heads.capture import head_point as head_point
+from .studies.heads.images import Images as Images
+from .studies.heads.images import cifar10 as cifar10
+from .studies.heads.images import digits as digits
+from .studies.heads.images import fashion_mnist as fashion_mnist
+from .studies.heads.images import idx_images as idx_images
+from .studies.heads.images import mnist_sample as mnist_sample
+from .studies.heads.recorder import HeadRecorder as HeadRecorder
+from .studies.heads.standing import Lines as Lines
+from .studies.heads.standing import standing as standing
 from .studies.slices import slice_between as slice_between
 from .studies.slices import slice_line as slice_line
 from .studies.slices import slice_plane as slice_plane
@@ -84,20 +106,28 @@ from .sweep.run import run_sweep as run_sweep
 __version__: str
 __all__ = [
     "LBFGS",
+    "Affine",
     "Apex",
     "AtlasOptions",
     "BasisProjector",
     "BlockLanczos",
+    "Blocks",
     "Collapse",
+    "Compression",
     "CriticalPoint",
     "Deflated",
     "Dense",
     "Extremes",
+    "GaussNewton",
     "GradientDescent",
+    "Hamming",
+    "HeadRecorder",
     "Hessian",
     "HutchPlusPlus",
+    "Images",
     "Inertia",
     "InputError",
+    "Lines",
     "LowRank",
     "Matrix",
     "ModuleGaussNewton",
@@ -108,27 +138,38 @@ __all__ = [
     "Outcome",
     "Pairs",
     "Partition",
+    "Polygon",
     "Problem",
     "PseudoTransient",
     "Quadrature",
     "QuotientCholesky",
     "Random",
+    "Simplex",
     "SoftplusContinuation",
+    "Sum",
+    "Triangular",
     "WeightsLayout",
+    "Zero",
     "analyse",
     "at_temperature",
     "atlas",
     "check",
+    "cifar10",
     "class_means",
     "dense",
     "density",
+    "digits",
     "eigenvalues",
     "extremes",
+    "fashion_mnist",
     "generators",
+    "head_point",
     "hessian",
+    "idx_images",
     "import_weights",
     "keywords",
     "load",
+    "mnist_sample",
     "new_figure",
     "nullity",
     "objective",
@@ -136,6 +177,7 @@ __all__ = [
     "orbit_projector",
     "own_loss",
     "paper_dimension",
+    "perturb",
     "phase_diagram",
     "place",
     "place_reduced",
@@ -161,6 +203,8 @@ __all__ = [
     "slice_plane",
     "solve",
     "spectrum",
+    "standing",
+    "symmetries",
     "to_scipy",
     "trace",
 ]

@@ -29,7 +29,7 @@ def ordinary(path: Path, follow: bool = True) -> Iterator[BinaryIO]:
     """Yields an ordinary file, open for reading. It neither waits for a pipe nor opens a device or a folder.
 
     Args:
-        path: The file.
+        path: Path of the file.
         follow: Whether it may be a symbolic link.
 
     Raises:

@@ -41,13 +41,13 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Layout:
-    """What the header says of one array.
+    """Type, shape and place of one array, as the header has them.
 
     Attributes:
-        dtype: As torch names it, without the module: float64.
-        shape: Of the array, row by row.
-        start: Of its bytes, from the end of the header.
-        stop: Of its bytes.
+        dtype: Name of the dtype as torch has it, without the module: float64.
+        shape: Shape of the array, stored row by row.
+        start: First byte of the array, counted from the end of the header.
+        stop: End of the array's bytes, counted from the end of the header.
     """
 
     dtype: str
@@ -61,8 +61,8 @@ class TensorFile:
     """An open file whose header was read and fits its length.
 
     Attributes:
-        metadata: Texts by key.
-        layouts: Of all arrays, by name, in the order of the names.
+        metadata: Texts of the header by their key.
+        layouts: Layouts of all arrays by name, in the order of the names.
     """
 
     metadata: dict[str, str]
@@ -76,7 +76,7 @@ class TensorFile:
         """Yields the file with its header read; the arrays are read on request, while the context lasts.
 
         Args:
-            path: The file.
+            path: Path of the file.
             follow: Whether it may be a symbolic link.
 
         Raises:

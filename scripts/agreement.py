@@ -12,10 +12,9 @@ from pathlib import Path
 
 import mpmath
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "catalogue"))
-from test_agreement import check, every_place
-
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from landscape.atomic_files import atomic_write
+from tests.catalogue.test_agreement import check, every_place
 
 TABLE = Path(__file__).resolve().parent.parent / "figures" / "data" / "agreement.csv"
 

@@ -12,7 +12,7 @@ from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint, Origin, Outcome
 from landscape.solver.methods import GradientDescent, Newton
-from landscape.solver.moved import Place
+from landscape.solver.moved import PointFacts
 from landscape.solver.run import solve
 from landscape.solver.starts import Random, random_start
 from landscape.studies.tables import read_table, write_table
@@ -63,10 +63,10 @@ def row(problem: Problem, seed: int, steps: int, theta: torch.Tensor, descent: C
     """Follows the flow from the weights, and names its end and that of the descent."""
     start = CriticalPoint.at(problem, theta, Origin("plain float32 descent", seed=seed))
     polished = solve(problem, theta)
-    after, end = Place.of(polished), Place.of(descent)
+    after, end = PointFacts.of(polished), PointFacts.of(descent)
     moved = float((polished.theta - theta).norm())
     return Row(
-        seed, steps, start.loss, start.gradient_norm, Place.of(start).structure, after.structure, polished.loss,
+        seed, steps, start.loss, start.gradient_norm, PointFacts.of(start).structure, after.structure, polished.loss,
         polished.outcome.name.lower(), moved, end.structure, descent.loss,
     )  # fmt: skip
 

@@ -78,8 +78,8 @@ def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
         case ast.BinOp(left, how, right) if type(how) in COMPUTED:
             yield f"{type(how).__name__} -> {COMPUTED[type(how)].__name__}", ast.BinOp(left, COMPUTED[type(how)](), right)
         case ast.BoolOp(how, values):
-            other = ast.Or if isinstance(how, ast.And) else ast.And
-            yield f"{type(how).__name__} -> {other.__name__}", ast.BoolOp(other(), values)
+            word = ast.Or if isinstance(how, ast.And) else ast.And
+            yield f"{type(how).__name__} -> {word.__name__}", ast.BoolOp(word(), values)
             yield f"without {ast.unparse(values[-1])[:40]}", values[0] if len(values) == 2 else ast.BoolOp(how, values[:-1])
         case ast.UnaryOp(ast.Not() | ast.USub() as how, operand):
             yield f"without {type(how).__name__}", operand
@@ -93,6 +93,8 @@ def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             yield f"dropped {ast.unparse(call)[:50]}", ast.Pass()
         case ast.Call():
             yield from other_calls(node)
+        case _:
+            pass
 
 
 def other_calls(node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
@@ -104,6 +106,8 @@ def other_calls(node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
         case ast.Call(ast.Attribute(ast.Name("os"), "replace"), arguments, []):
             copied = ast.Attribute(ast.Call(ast.Name("__import__", ast.Load()), [ast.Constant("shutil")], []), "copy", ast.Load())
             yield "os.replace -> shutil.copy", ast.Call(copied, arguments, [])
+        case _:
+            pass
 
 
 def mutants(text: str) -> list[tuple[int, str, str]]:
@@ -122,7 +126,7 @@ def mutants(text: str) -> list[tuple[int, str, str]]:
                         setattr(parent, field, replacement)
                     elif isinstance(value, list):
                         setattr(parent, field, [replacement if each is target else each for each in value])
-            found.append((node.lineno, name, ast.unparse(ast.fix_missing_locations(other))))
+            found.append((getattr(node, "lineno", 0), name, ast.unparse(ast.fix_missing_locations(other))))
     return found
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,6 +23,7 @@ from landscape.cli.options import ProblemOptions
 from landscape.cli.prove import check, prove
 from landscape.degeneracy.analysis import analyse
 from landscape.degeneracy.proved import Wanted, named_groups
+from landscape.degeneracy.report import DegeneracyReport
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.points.point import CriticalPoint, Origin
@@ -80,7 +82,7 @@ def named(problem_text: str, start: str, folder: Path) -> Row:
     source = Core.from_form(problem, form)
     report = None if large else analyse(source, wanted=Wanted("doubtful", named_groups(problem, structure)))
     facts = _proved(folder, model=ProblemOptions(problem=problem_text), start=start)
-    counts = (facts["nullity"], facts["index"]) if report is None else (report.nullity, report.index)
+    counts = (facts["nullity"], facts["index"]) if report is None else _stated(report)
     return _row("named", problem, start, form.rank, counts, facts)
 
 
@@ -104,11 +106,14 @@ def saved(source: str, point: CriticalPoint, folder: Path) -> Row:
     path.unlink(missing_ok=True)
     point.save(path)
     report = analyse(point)
-    counts = (-1 if report.nullity is None else report.nullity, -1 if report.index is None else report.index)
-    return _row(source, point.problem, report.structure, report.rank or 0, counts, _proved(folder, point=path))
+    return _row(source, point.problem, report.structure, report.rank or 0, _stated(report), _proved(folder, point=path))
 
 
-def _row(source: str, problem: Problem, structure: str, rank: int, counts: tuple[int, int], facts: dict) -> Row:
+def _stated(report: DegeneracyReport) -> tuple[int, int]:
+    return (-1 if report.nullity is None else report.nullity, -1 if report.index is None else report.index)
+
+
+def _row(source: str, problem: Problem, structure: str, rank: int, counts: tuple[int, int], facts: dict[str, Any]) -> Row:
     decays = "decays " + " ".join(f"{decay:g}" for decay in problem.decays)
     words = f"{problem.loss} {'+'.join(map(str, problem.class_sizes))} d={problem.width} L={problem.depth} {decays}"
     if problem.classes > 100:
@@ -119,7 +124,7 @@ def _row(source: str, problem: Problem, structure: str, rank: int, counts: tuple
     )  # fmt: skip
 
 
-def _proved(folder: Path, **asked: object) -> dict:
+def _proved(folder: Path, **asked: object) -> dict[str, Any]:
     """Runs both commands in this process, which has started already."""
     out = folder / "proof.json"
     out.unlink(missing_ok=True)
@@ -129,7 +134,7 @@ def _proved(folder: Path, **asked: object) -> dict:
     return proving | {"accepted": checking["proved"], "prove_seconds": proving["seconds"], "check_seconds": checking["seconds"]}
 
 
-def _run(command: Callable[..., int], *arguments: object, **settings: object) -> dict:
+def _run(command: Callable[..., int], *arguments: object, **settings: object) -> dict[str, Any]:
     text, began = io.StringIO(), time.process_time()
     with contextlib.redirect_stdout(text):
         command(*arguments, json=True, **settings)
@@ -139,8 +144,8 @@ def _run(command: Callable[..., int], *arguments: object, **settings: object) ->
 def all_rows(folder: Path) -> Iterator[Row]:
     """Yields the whole table."""
     named("K=2,n=1,d=1,L=1,decay=0.01", "dnc", folder)  # what is imported at the first call
-    for problem, start in NAMED:
-        yield named(problem, start, folder)
+    for text, start in NAMED:
+        yield named(text, start, folder)
     for name, point in (*points(range(SEEDS)), *minima(PAPER, 10)):
         yield saved(f"paper {name}", point, folder)
     left = FOUND

@@ -29,10 +29,10 @@ from landscape.degeneracy.judgement import Verdict
 from landscape.degeneracy.proved import Wanted
 from landscape.errors import InputError
 from landscape.model.logit_form import LogitForm, write_parameters
-from landscape.model.problem import Problem
+from landscape.model.problem import LossName, Problem
 from landscape.model.reduced_point import Core
 from landscape.points.point import CriticalPoint, Origin
-from landscape.proof.scales import Group
+from landscape.proof.scales import Group, GroupRoot
 from landscape.structures.analytic import block_form
 from landscape.structures.blocks import Simplex
 from landscape.structures.scale_equation import mode_equation, simplex_equation
@@ -98,7 +98,7 @@ def draw(seed: int) -> Case:
     """Returns the case of a seed."""
     dice = random.Random(seed)
     while True:
-        loss = dice.choice(("ce", "ce", "mse"))
+        loss: LossName = dice.choice(("ce", "ce", "mse"))
         depth = dice.randint(1, 4)
         groups = _groups(dice, loss, depth)
         sizes = tuple(group.samples for group in groups for _ in range(group.size))
@@ -114,8 +114,8 @@ def _groups(dice: random.Random, loss: str, depth: int) -> tuple[Group, ...]:
     left, groups = dice.randint(2, 6), []
     while left:
         size = 1 if loss == "mse" else dice.randint(1, left)
-        on = ("large",) if depth == 1 else ("large", "large", "small")
-        root = dice.choice((*on, "off") if loss == "mse" else on) if size > 1 or loss == "mse" else "off"
+        on: tuple[GroupRoot, ...] = ("large",) if depth == 1 else ("large", "large", "small")
+        root: GroupRoot = dice.choice((*on, "off") if loss == "mse" else on) if size > 1 or loss == "mse" else "off"
         groups.append(Group(size, dice.choice((1, 1, 2, 3)), root))
         left -= size
     if all(group.root == "off" for group in groups):

@@ -78,7 +78,24 @@ TEXTS = (
     b"null",
     b"true",
 )
-VALUES = (None, True, -1, 0, 1 << 70, 1e300, -0.5, "", "x" * 50, [], {}, [[]], "nan", "../../etc", [1, "a"], {"kind": []})
+VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    1 << 70,
+    1e300,
+    -0.5,
+    "",
+    "x" * 50,
+    [],
+    {},
+    [[]],
+    "nan",
+    "../../etc",
+    [1, "a"],
+    {"kind": []},
+)
 
 
 def flipped(data: bytes, draw: random.Random) -> bytes:
@@ -217,18 +234,20 @@ def corpus(folder: Path) -> dict[str, Reader]:
     (job,) = ls.read_grid(folder / "jobs.toml").jobs()
     other = job.with_seed(1)
     archive.fail(other, "error", "no reason", "run")
-    factors = {name: np.asarray(value) for name, value in point.factors().items()}
+    factors: dict[str, Any] = {name: np.asarray(value) for name, value in point.factors().items()}
     np.savez(folder / "weights.npz", **factors)
     torch.save(point.factors(), folder / "weights.pt")
     save_file({name: value.contiguous() for name, value in point.factors().items()}, folder / "weights.safetensors")
     np.save(folder / "labels.npy", np.array([0, 1, 2]))
-    ls.save_proof(ls.prove(point), folder / "proof.json")
+    proof: Any = ls.prove(point)
+    ls.save_proof(proof, folder / "proof.json")
     (folder / "old").mkdir()
     (folder / "old" / "study.json").write_text(
         json.dumps({"format": 1, "problem": SMALL.as_dict(), "seeds": 3, "scales": [1.0, 1.0]})
     )
     (folder / "words").write_text("partition:6,2,2*small")
-    state = locking.LockingState(*(torch.eye(3, dtype=torch.float64) for _ in range(4)), torch.Generator().get_state(), 1, 2, False)
+    square = torch.eye(3, dtype=torch.float64)
+    state = locking.LockingState(square, square, square, square, torch.Generator().get_state(), 1, 2, False)
     locking.save(state, folder / "state.safetensors", {"size": 3})
 
     def labelled(path: Path) -> object:
@@ -248,7 +267,7 @@ def corpus(folder: Path) -> dict[str, Reader]:
         "labels": Reader(folder / "labels.npy", labelled),
         "proof": Reader(folder / "proof.json", checked),
         "old study": Reader(folder / "old" / "study.json", lambda path: old_header(path.parent)),
-        "checkpoint": Reader(folder / "state.safetensors", lambda path: locking.load(path, {"size": 3}, torch.device("cpu"))),
+        "checkpoint": Reader(folder / "state.safetensors", lambda path: locking.load_state(path, {"size": 3}, torch.device("cpu"))),
         "words": Reader(folder / "words", read_words),
     }
 

@@ -8,7 +8,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from landscape.model.objective import Objective, class_means
-from landscape.model.problem import Problem
+from landscape.model.problem import ActivationName, LossName, Problem
 from landscape.model.reduced_point import Core
 from landscape.solver.flow import Flow, _try_step
 from landscape.solver.methods import PseudoTransient
@@ -16,10 +16,11 @@ from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Collapse
 from landscape.studies.slices import Direction, line, plane
 
+LOSSES: tuple[LossName, ...] = ("ce", "mse")
+ACTIVATIONS: tuple[ActivationName, ...] = ("linear", "relu")
 PROBLEMS = [
-    Problem((2, 1, 3), 4, depth, decay, loss, activation)
-    for depth, decay, loss, activation in itertools.product((1, 3), (1e-3, None), ("ce", "mse"), ("linear", "relu"))
-    for decay in [decay or tuple(1e-3 * (i + 1) for i in range(depth + 1))]
+    Problem((2, 1, 3), 4, depth, decay or tuple(1e-3 * (i + 1) for i in range(depth + 1)), loss, activation)
+    for depth, decay, loss, activation in itertools.product((1, 3), (1e-3, None), LOSSES, ACTIVATIONS)
 ]
 
 

@@ -54,7 +54,8 @@ def report(broken: list[str], rule: str) -> None:
     ("tool", "arguments"),
     [
         ("ruff", ("-m", "ruff", "check", "--quiet", "--output-format", "concise", ".")),
-        ("mypy", ("-m", "mypy", "--no-error-summary", "landscape")),
+        ("ruff format", ("-m", "ruff", "format", "--check", "--quiet", ".")),
+        ("mypy", ("-m", "mypy", "--no-error-summary", *CODE, "tests")),
         ("import-linter", ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-logo")),
     ],
 )
@@ -107,6 +108,35 @@ def test_names_say_something() -> None:
     assert banned_name(Path("landscape/utils.py"))
     assert banned_name(Path("landscape/core/operator.py"))
     assert not banned_name(Path("landscape/baseline.py"))
+
+
+def public_names(tree: ast.Module) -> Iterator[str]:
+    """Yields the classes, functions and types that a module defines for others; constants are in capitals."""
+    for node in tree.body:
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.Assign(targets=[ast.Name(id=name)]):
+                if not name.startswith("_") and not name.isupper():
+                    yield name
+
+
+# The checker stands alone and shares the verb; each module has its own logger. Commands are named after what they call, so the
+# command line is left out.
+SAME_ON_PURPOSE = {"check", "log"}
+
+
+def test_no_name_stands_for_two_things() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in sources("landscape"):
+        if "cli" not in path.parts:
+            for name in public_names(ast.parse(path.read_text())):
+                homes.setdefault(name, []).append(named(path))
+    assert len(homes) > 500
+    report([f"{name}: {places}" for name, places in homes.items() if len(places) > 1 and name not in SAME_ON_PURPOSE], "two homes")
+
+
+def test_the_sight_of_names() -> None:
+    source = "LIMIT = 3\n_hidden = 1\nLoss = str\nclass Row: pass\ndef solve(): pass\ndef _solve(): pass"
+    assert list(public_names(ast.parse(source))) == ["Loss", "Row", "solve"]
 
 
 # ---------------------------------------------------------------------------------------------------------- banned calls
@@ -305,7 +335,7 @@ def requirements(text: str) -> list[Requirement]:
 
 
 def pins() -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for requirement in requirements((ROOT / "constraints.txt").read_text()):
         (specifier,) = requirement.specifier
         assert specifier.operator == "==", f"constraints.txt: expected an exact version, got {requirement}"
@@ -365,6 +395,7 @@ def test_lower_bounds_are_stated() -> None:
 ON_REQUEST = dict.fromkeys(
     (f"landscape/sweep/{name}.py" for name in ("clusters", "credentials", "engine", "run", "slurm")), "batch"
 )
+ON_REQUEST["landscape/studies/heads/images.py"] = "images"
 
 
 def test_imports_are_declared() -> None:

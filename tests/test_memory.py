@@ -11,7 +11,7 @@ from landscape.errors import InputError
 from landscape.memory import allowed_memory, require_memory
 from landscape.model.problem import Problem
 from landscape.solver.methods import LBFGS, GradientDescent, Newton, PseudoTransient
-from landscape.solver.run import require_room
+from landscape.solver.run import require_solve_memory
 from landscape.sweep.grid import parse_grid
 from landscape.sweep.run import run_sweep
 from landscape.sweep.settings import EngineSettings
@@ -46,7 +46,7 @@ def test_more_than_is_allowed_is_refused_with_the_number(needed: float) -> None:
 
 def test_a_solve_is_refused_before_its_start_is_made() -> None:
     with pytest.raises(InputError, match="the method ptc on 1801800000 parameters, which takes about 577 GB"):
-        require_room(Problem.balanced(10, 5, 30_000, 3, 1e-3), (PseudoTransient(), Newton()))
+        require_solve_memory(Problem.balanced(10, 5, 30_000, 3, 1e-3), (PseudoTransient(), Newton()))
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """`import landscape as ls`: the public names are there, typed, shown by an example, light to import, and all that pages use."""
 
-# mypy: disable-error-code="union-attr, arg-type, no-untyped-def, no-any-return, attr-defined"
 import ast
 import doctest
 import os
@@ -14,13 +13,16 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from pkgutil import iter_modules, walk_packages
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 import landscape as ls
+from landscape.proof.statement import NoPoint, Proof, Unproved
 from tests.test_readme import blocks
 
 ROOT = Path(__file__).resolve().parent.parent
+HOME_OF: dict[str, str] = vars(ls)["_HOME_OF"]  # the stub hides it
 STUB = ROOT / "landscape" / "__init__.pyi"
 HEAVY = ("numpy", "torch", "scipy", "pandas", "matplotlib", "flint", "cyclopts", "jaxtyping")
 WANTED = """
@@ -54,13 +56,13 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_name_that_was_asked_for_is_there() -> None:
     assert set(ls.__all__) >= set(WANTED.split())
-    assert len(ls.__all__) == len(set(ls.__all__)) == sum(map(len, ls._HOMES.values()))
+    assert len(ls.__all__) == len(set(ls.__all__)) == sum(map(len, vars(ls)["_HOMES"].values()))
 
 
 @pytest.mark.parametrize("name", ls.__all__)
 def test_a_name_is_what_its_module_defines_and_stays_it(name: str) -> None:
     """Defined where the table says, under the same name: no re-export of a re-export, no second name."""
-    module = import_module(f"landscape.{ls._HOME_OF[name]}")
+    module = import_module(f"landscape.{HOME_OF[name]}")
     value = getattr(ls, name)
     assert callable(value)
     assert value is getattr(module, name) is getattr(ls, name)
@@ -102,7 +104,7 @@ def test_a_star_import_and_a_listing_have_the_contract() -> None:
 
 def test_an_unknown_name_says_where_the_names_are() -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'analyze'.*landscape\.__all__"):
-        ls.analyze  # noqa: B018
+        ls.analyze  # type: ignore[attr-defined]  # noqa: B018
     assert run("from landscape import analyze").returncode != 0
 
 
@@ -146,7 +148,7 @@ def test_the_stub_says_what_the_package_does() -> None:
     """Read as a type checker does, without the code that made it."""
     tree = ast.parse(STUB.read_text())
     found = {alias.asname: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert found == ls._HOME_OF
+    assert found == HOME_OF
     (listed,) = [node for node in tree.body if isinstance(node, ast.Assign)]
     assert sorted(ast.literal_eval(listed.value)) == ls.__all__
 
@@ -210,7 +212,7 @@ def test_the_examples_are_collected() -> None:
         text=True,
         timeout=300,
     )
-    missing = [name for name in ls.__all__ if f"::landscape.{ls._HOME_OF[name]}.{name}\n" not in done.stdout]
+    missing = [name for name in ls.__all__ if f"::landscape.{HOME_OF[name]}.{name}\n" not in done.stdout]
     assert not missing, done.stdout[-2000:]
 
 
@@ -279,13 +281,21 @@ def test_a_placed_point_is_critical_in_every_gauge_and_saved(tmp_path: Path) -> 
         assert ls.load(str(tmp_path / "point.safetensors")).theta.equal(turned.theta)
 
 
+def proved(*of: Any) -> Proof:
+    proof = ls.prove(*of)
+    assert isinstance(proof, Proof)
+    return proof
+
+
 def test_a_proof_of_a_point_is_that_of_its_structure() -> None:
-    by_name, by_box = ls.prove(problem(), ls.Collapse()), ls.prove(ls.place(problem(), ls.Collapse(), gauge=2))
+    by_name, by_box = proved(problem(), ls.Collapse()), proved(ls.place(problem(), ls.Collapse(), gauge=2))
     assert (by_name.nullity, by_name.index, by_name.rank) == (by_box.nullity, by_box.index, by_box.rank) == (24, 0, 3)
-    assert ls.prove(ls.place_reduced(problem(), ls.Collapse())).nullity == 24
+    assert proved(ls.place_reduced(problem(), ls.Collapse())).nullity == 24
     apex = ls.Problem.balanced(classes=5, samples=2, width=8, depth=2, decay=2e-3)
-    assert ls.prove(apex, ls.Apex()).nullity == ls.analyse(ls.place(apex, ls.Apex())).nullity
-    assert "no root" in ls.prove(ls.Problem.balanced(4, 2, 6, 2, 0.5), ls.Collapse()).reason
+    assert proved(apex, ls.Apex()).nullity == ls.analyse(ls.place(apex, ls.Apex())).nullity
+    absent = ls.prove(ls.Problem.balanced(4, 2, 6, 2, 0.5), ls.Collapse())
+    assert isinstance(absent, NoPoint)
+    assert "no root" in absent.reason
 
 
 @pytest.mark.parametrize(
@@ -304,11 +314,13 @@ def test_what_cannot_be_proved_is_refused(arguments, words: str) -> None:
 
 def test_a_point_that_is_not_critical_has_no_proof() -> None:
     blurred = ls.place(problem(), ls.Pairs()).theta + 0.05
-    assert ls.prove(ls.CriticalPoint.at(problem(), blurred, ls.Origin("blurred"))).reason
+    refused = ls.prove(ls.CriticalPoint.at(problem(), blurred, ls.Origin("blurred")))
+    assert isinstance(refused, Unproved)
+    assert refused.reason
 
 
 def test_a_proof_is_checked_as_value_text_and_file(tmp_path: Path) -> None:
-    proof, path = ls.prove(problem(), ls.Pairs()), tmp_path / "pairs.json"
+    proof, path = proved(problem(), ls.Pairs()), tmp_path / "pairs.json"
     ls.save_proof(proof, path)
     text = path.read_text()
     assert ls.check(proof) == ls.check(text) == ls.check(path) == ls.check(str(path))

@@ -14,6 +14,7 @@ from landscape.structures.names import name
 NUMERICS = 1  # raised by whoever changes the code so that an experiment gives other numbers: all records are then computed anew
 DTYPE = "float64"
 RANDOM = "random"
+UNSWAPPED = "none"  # among swaps: the start as drawn
 
 AnalysisName = Literal["auto", "reduction", "dense", "inertia", "quotient", "deflated", "lowrank", "lanczos"]
 _METHODS: dict[type[BatchMethod], str] = {PseudoTransient: "ptc", GradientDescent: "gd"}
@@ -41,8 +42,8 @@ class Altered:
     """A random start with one part replaced, or in the few directions that descent reaches; `studies.starts` makes it.
 
     Attributes:
-        random: The start as drawn.
-        swap: What is replaced, as typed; empty for nothing.
+        random: The random start as it is drawn, before any change.
+        swap: Change of the start, as typed; empty for none.
         groups: Groups of directions that are kept (T); None for a full start.
         content: The sha256 of given features, which is part of the identity in place of their file; empty without any.
     """
@@ -87,10 +88,10 @@ class Experiment:
     from large to small. A rectified model is counted by "auto", since the reduction is for linear models.
 
     Attributes:
-        problem: The model.
+        problem: The model whose loss is minimised.
         start: Where descent begins, or what is analysed.
-        method: What follows a random start; None for the other starts.
-        analysis: What is computed at the end.
+        method: Method that follows a random start; None for the other starts.
+        analysis: What is computed at the end point.
     """
 
     problem: Problem

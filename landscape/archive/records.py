@@ -39,14 +39,14 @@ _DIGEST_LENGTH = 64
 
 @dataclass(frozen=True)
 class Record:
-    """What a job gave.
+    """Result of a job, as its file has it.
 
     Attributes:
-        digest: Of the job.
-        job: Its identity.
-        result: Where it ended, what that is and how degenerate.
+        digest: Digest of the job, which is also the name of the record.
+        job: Settings that identify the job, in JSON types.
+        result: End point of the job: outcome, structure, counts.
         provenance: Seconds, host, time and versions: what may differ between two records of one job.
-        arrays: Checksum of the arrays.
+        arrays: Checksum of the arrays that stand beside the header.
     """
 
     digest: str
@@ -63,14 +63,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job has no record.
+    """Failure of a job, with the reason why it has no record.
 
     Attributes:
-        digest: Of the job.
-        job: Its identity.
+        digest: Digest of the job, which is also the name of the failure.
+        job: Settings that identify the job, in JSON types.
         kind: error, timeout, memory, poisoned or worker; hung if its batch had to be ended and it has not been tried alone.
-        reason: In one line.
-        run: Of the sweep that saw it; another run tries again.
+        reason: Why the job failed, in one line.
+        run: Name of the sweep run that saw the failure; another run tries the job again.
     """
 
     digest: str
@@ -82,7 +82,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Archive:
-    """The folder of a sweep, shared by all that compute into it."""
+    """The folder of a sweep, shared by all that compute into it.
+
+    Attributes:
+        folder: Folder that holds the records, the failures and the points.
+    """
 
     folder: Path
 
@@ -241,7 +245,7 @@ class Archive:
 
         Args:
             job: Whose it is.
-            header: With format, result, provenance and the sha256 of the arrays, as `point.CriticalPoint.contents` makes it.
+            header: Header with format, result, provenance and the sha256 of the arrays, as `point.CriticalPoint.contents` makes it.
             arrays: float64 tensors by name.
 
         Raises:

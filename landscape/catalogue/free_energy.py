@@ -133,11 +133,11 @@ def free_energy(loss: float, temperature: float, transverse: int, log_copies: fl
 
     Args:
         loss: On the manifold.
-        temperature: T.
+        temperature: Temperature T of the Boltzmann distribution.
         transverse: P - D, the directions in which the loss rises.
-        log_copies: Of the number of relabelled copies.
-        log_volume: Of one copy's volume.
-        log_pdet: Of the product of the non-zero Hessian eigenvalues.
+        log_copies: Logarithm of the number of relabelled copies.
+        log_volume: Logarithm of the volume of one copy.
+        log_pdet: Logarithm of the product of the non-zero Hessian eigenvalues.
 
     Raises:
         InputError: If the temperature is not positive.

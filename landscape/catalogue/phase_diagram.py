@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from landscape.degeneracy.facts import Facts
 from landscape.degeneracy.judgement import Doubt
-from landscape.degeneracy.partition_spectrum import Group, group_loss, partition_reduction
+from landscape.degeneracy.partition_spectrum import ScaledGroup, group_loss, partition_reduction
 from landscape.degeneracy.proved import judge_partition, partition_group
 from landscape.errors import InputError
 from landscape.model.dimensions import orbit_dimension
@@ -43,15 +43,15 @@ _SAME = 1e-12  # relative: a rival this close is DNC itself, as at K = 2 and 3
 
 @dataclass(frozen=True)
 class PhaseCell:
-    """DNC at one problem.
+    """State of the DNC point at one problem: absent, saddle, minimum or best known.
 
     Attributes:
-        problem: Which.
-        state: One of `STATES`.
-        facts: What every table states of the DNC point; None where there is none.
-        alpha: Scale of the logits.
-        rival: A structure that lies lower, the first that was found; at a saddle none is looked for.
-        rival_loss: Loss of the rival.
+        problem: The model at this place of the diagram.
+        state: Verdict on the DNC point, one of `STATES`.
+        facts: Facts of the DNC point, as every table states them; None where it does not exist.
+        alpha: Scale of the logits alpha S_K; None where DNC does not exist.
+        rival: Structure of lower loss, the first that was found; at a saddle none is looked for.
+        rival_loss: Loss of the rival, with weight decay.
     """
 
     problem: Problem
@@ -102,10 +102,10 @@ class PhaseDiagram:
     """A grid of cells.
 
     Attributes:
-        over: The horizontal and the vertical setting.
-        horizontal: Values of the first.
-        vertical: Values of the second.
-        cells: One row for each vertical value.
+        over: Names of the horizontal and the vertical setting.
+        horizontal: Values of the horizontal setting, left to right.
+        vertical: Values of the vertical setting, one for each row of cells.
+        cells: Rows of cells, one for each vertical value.
     """
 
     over: tuple[Setting, Setting]
@@ -158,7 +158,7 @@ def cell(problem: Problem) -> PhaseCell:
     alpha = None if problem.width < K - 1 else simplex_equation(problem, K, n).root("large")
     if alpha is None:
         return PhaseCell(problem, "no DNC point")
-    collapse = Group(K, n, alpha)
+    collapse = ScaledGroup(K, n, alpha)
     loss = group_loss(problem, collapse)
     verdict = judge_partition(problem, [partition_group(K, n, "large")], partition_reduction(problem, [collapse]).spectrum)
     if verdict.doubt is Doubt.NO_POINT:  # above the fold by less than double precision sees
@@ -195,7 +195,7 @@ def _pairs(problem: Problem) -> Iterator[tuple[Structure, float]]:
     K, n = problem.classes, problem.class_sizes[0]
     groups = (3,) * (K % 2) + (2,) * ((K - 3 * (K % 2)) // 2)
     scales = {g: simplex_equation(problem, g, n).root("large") for g in set(groups)}
-    losses = [group_loss(problem, Group(g, n, scale)) for g in groups if (scale := scales[g]) is not None]
+    losses = [group_loss(problem, ScaledGroup(g, n, scale)) for g in groups if (scale := scales[g]) is not None]
     if len(losses) == len(groups):
         yield kind_of([(Simplex(g), n, "large") for g in groups]), math.fsum(losses)
 
@@ -203,11 +203,11 @@ def _pairs(problem: Problem) -> Iterator[tuple[Structure, float]]:
 def best_partition(problem: Problem) -> tuple[Structure, float]:
     """Returns the partition of lowest loss other than DNC, groups of one class (zero logits) included, and that loss."""
     K, n = problem.classes, problem.class_sizes[0]
-    costs = {1: group_loss(problem, Group(1, n, 0.0))}
+    costs = {1: group_loss(problem, ScaledGroup(1, n, 0.0))}
     for g in range(2, K):
         scale = simplex_equation(problem, g, n).root("large")
         if scale is not None:
-            costs[g] = group_loss(problem, Group(g, n, scale))
+            costs[g] = group_loss(problem, ScaledGroup(g, n, scale))
     best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
     for total in range(1, K + 1):
         options = ((best[total - g][0] + cost, g) for g, cost in costs.items() if g <= total)

@@ -12,9 +12,9 @@ from landscape.catalogue.free_energy import free_energy, log_orbit_volume, log_p
 from landscape.curvature.counting.zeros import Nullity
 from landscape.curvature.spectra.spectrum import Spectrum
 from landscape.degeneracy.analysis import analyse
-from landscape.degeneracy.facts import Facts, Flatness
+from landscape.degeneracy.facts import Facts, Flatness, StatesFacts
 from landscape.degeneracy.judgement import Verdict, counted, known_smallest_positive
-from landscape.degeneracy.partition_spectrum import Group, group_loss, partition_reduction
+from landscape.degeneracy.partition_spectrum import ScaledGroup, group_loss, partition_reduction
 from landscape.degeneracy.proved import Effort, Wanted, judge_partition, partition_group, proof_as_dict
 from landscape.errors import InputError
 from landscape.model.dimensions import paper_dimension_at
@@ -32,18 +32,18 @@ _LARGEST_COPIES = 20  # classes up to which the relabellings of a point without 
 
 
 @dataclass(frozen=True)
-class AtlasRow:
+class AtlasRow(StatesFacts):
     """One kind of critical point.
 
     Attributes:
-        facts: What every table states of the point.
-        most_negative: Eigenvalue; None at index 0, and as for the smallest positive.
+        facts: Facts of the point, as every table states them.
+        most_negative: Most negative Hessian eigenvalue; None at index 0, and where double precision does not see it.
         copies: Distinct relabellings; None where they were not counted.
         log_volume: Log volume of one copy, the whole orbit of its symmetries.
         log_pdet: Log of the product of the sizes of the non-zero eigenvalues.
-        free_energy: At the temperature asked for; None without one, at saddles, and where the excess is not 0.
+        free_energy: Free energy at the temperature asked for; None without one, at saddles, and where the excess is not 0.
         found: How many starts of the search ended here; None without a search.
-        fingerprint: What tells it from the others.
+        fingerprint: Invariants that tell this point from the others.
     """
 
     facts: Facts
@@ -62,34 +62,9 @@ class AtlasRow:
         return self.facts.kind
 
     @property
-    def structure(self) -> str:
-        """The name of the structure."""
-        return self.facts.structure
-
-    @property
     def rank(self) -> int:
         """Rank of the logits."""
         return self.fingerprint.rank
-
-    @property
-    def loss(self) -> float:
-        """Loss with weight decay."""
-        return self.facts.loss
-
-    @property
-    def verdict(self) -> Verdict:
-        """Index and nullity, or the doubt that forbids them, with the proof if there is one."""
-        return self.facts.verdict
-
-    @property
-    def index(self) -> int | None:
-        """Negative eigenvalues; None where that is not certain."""
-        return self.facts.index
-
-    @property
-    def nullity(self) -> int | None:
-        """Zero eigenvalues; None where that is not certain."""
-        return self.facts.nullity
 
     @property
     def orbit_dimension(self) -> int:
@@ -98,35 +73,10 @@ class AtlasRow:
         return self.facts.orbit_dimension
 
     @property
-    def paper_dimension(self) -> int | None:
-        """What Theorem 5 of the paper counts; None below width K."""
-        return self.facts.paper_dimension
-
-    @property
-    def excess(self) -> int | None:
-        """Nullity minus orbit dimension."""
-        return self.facts.excess
-
-    @property
-    def smallest_positive(self) -> float | None:
-        """Smallest positive eigenvalue; None where double precision does not see it apart from the zeros."""
-        return self.facts.smallest_positive
-
-    @property
     def flatness(self) -> Flatness:
         """Norms of the Hessian."""
         assert self.facts.flatness is not None
         return self.facts.flatness
-
-    @property
-    def learning_coefficient(self) -> float | None:
-        """(P - nullity) / 2; None at saddles and where zeros are unexplained."""
-        return self.facts.learning_coefficient
-
-    @property
-    def reason(self) -> str:
-        """Why the counts are undecided; empty where they are not."""
-        return self.facts.reason
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the row of a table."""
@@ -155,7 +105,12 @@ class AtlasRow:
 
 @dataclass(frozen=True)
 class Scales:
-    """The scales of blocks of one problem, each solved once."""
+    """The scales of blocks of one problem, each solved once.
+
+    Attributes:
+        problem: The model whose scale equations are solved.
+        known: Scales already solved, by block, class size and root; None where no scale exists.
+    """
 
     problem: Problem
     known: dict[tuple[Block, int, Root], float | None] = field(default_factory=dict)
@@ -171,9 +126,9 @@ class Scales:
         """Whether every block has a critical scale."""
         return all(self.of(*marked) is not None for marked in blocks)
 
-    def groups(self, blocks: Sequence[Marked]) -> list[Group]:
+    def groups(self, blocks: Sequence[Marked]) -> list[ScaledGroup]:
         """Returns simplex blocks with their scales."""
-        return [Group(size_of(block), n, cast(float, self.of(block, n, root))) for block, n, root in blocks]
+        return [ScaledGroup(size_of(block), n, cast(float, self.of(block, n, root))) for block, n, root in blocks]
 
 
 def partition_row(
@@ -182,7 +137,7 @@ def partition_row(
     """Returns the row of a partition point, from its symmetry blocks; doubtful counts are proved.
 
     Args:
-        problem: Linear, cross-entropy.
+        problem: The model, linear and under cross-entropy.
         blocks: Simplex blocks; all have a scale.
         scales: Those that are known already.
         effort: Which counts are to be proved.

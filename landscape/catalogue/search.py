@@ -25,13 +25,13 @@ _GAP = 1e-6  # singular values of the logits below this part of the largest belo
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundPoint:
     """A critical point that the search ended at.
 
     Attributes:
-        core: Polished.
-        fingerprint: What tells it from the others.
-        times: How many starts ended there; a frequency at width K from these starts, no statement about other widths.
+        core: Critical point in its smallest form, polished to rounding.
+        fingerprint: Invariants that tell this point from the others.
+        times: Number of starts that ended there; a frequency at width K from these starts, no statement about other widths.
     """
 
     core: Core
@@ -41,15 +41,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Search:
-    """What a search brought home.
+    """Result of a search: the critical points found, and the starts that found them.
 
     Attributes:
-        found: Distinct critical points, by loss.
-        starts: How many starts were made.
-        lost: Starts that reached no critical point within the steps; what they would have found is not known.
+        found: Distinct critical points, in the order of their loss.
+        starts: Number of starts that were made.
+        lost: Number of starts that reached no critical point within the steps; what they would have found is not known.
     """
 
-    found: tuple[Found, ...]
+    found: tuple[FoundPoint, ...]
     starts: int
     lost: int
 
@@ -63,8 +63,8 @@ def search(problem: Problem, starts: int, seed: int = 0, settings: PseudoTransie
     Args:
         problem: Linear; its width and samples do not matter for the cost.
         starts: Number of random starts.
-        seed: Of the first.
-        settings: Of the descent.
+        seed: Seed of the first start.
+        settings: Settings of the descent that follows the starts.
         device: Where the starts are followed; their few ends are polished on the CPU.
 
     Raises:
@@ -75,7 +75,7 @@ def search(problem: Problem, starts: int, seed: int = 0, settings: PseudoTransie
     if starts < 0:
         raise InputError(f"expected a number of starts >= 0, got {starts}")
     settings = settings or PseudoTransient(max_steps=1_000, tolerance=_LOOSE)
-    found: list[Found] = []
+    found: list[FoundPoint] = []
     lost = 0
     for first in range(0, starts, _BATCH):
         thetas = torch.stack([_start(problem, seed + i) for i in range(first, min(first + _BATCH, starts))])
@@ -133,15 +133,15 @@ def _critical(problem: Problem, theta: Tensor) -> Core | None:
     return core if kept == rank else None
 
 
-def fingerprint(core: Core) -> Fingerprint:
+def fingerprint_of(core: Core) -> Fingerprint:
     """Returns what tells a core from others."""
     return Fingerprint.of(core.loss, core.class_logits, core.problem.class_sizes, core.rank)
 
 
-def _merge(found: list[Found], core: Core) -> None:
-    print_ = fingerprint(core)
+def _merge(found: list[FoundPoint], core: Core) -> None:
+    print_ = fingerprint_of(core)
     for place, known in enumerate(found):
         if known.fingerprint.matches(print_):
-            found[place] = Found(known.core, known.fingerprint, known.times + 1)
+            found[place] = FoundPoint(known.core, known.fingerprint, known.times + 1)
             return
-    found.append(Found(core, print_, 1))
+    found.append(FoundPoint(core, print_, 1))

@@ -24,7 +24,7 @@ from landscape.structures.kinds import Marked, Root
 from landscape.structures.pairs_apex import find_apex
 from landscape.structures.scale_equation import scale_equation
 
-Roots = Literal["large", "both"]
+RootsTaken = Literal["large", "both"]
 _SLACK = 1e-9  # of the decay: what the screen lets pass for the full count to judge
 _MOST_PROVED = 150  # partitions that are proved unasked: 2 ms each, beside the 2 s of the command
 _MOST_BLOCKS = 60  # polygon and code structures: each takes a dense core, a tenth of a second at K = 10
@@ -32,14 +32,14 @@ _MOST_BLOCKS = 60  # polygon and code structures: each takes a dense core, a ten
 
 @dataclass(frozen=True)
 class Atlas:
-    """The table.
+    """The known critical points of a problem, in the order of their loss.
 
     Attributes:
-        problem: Whose landscape it is.
-        entries: By loss.
-        starts: Of the search.
-        lost: Starts of it that reached nothing.
-        omitted: Families that were left out because they are too many, in words.
+        problem: The model whose critical points are listed.
+        entries: Critical points, in the order of their loss.
+        starts: Number of starts that the search made; 0 without a search.
+        lost: Number of starts of the search that reached no critical point.
+        omitted: Families of structures left out because they are too many, in words.
     """
 
     problem: Problem
@@ -55,17 +55,17 @@ class Atlas:
 
 @dataclass(frozen=True)
 class AtlasOptions:
-    """What to put into an atlas.
+    """Settings of an atlas: which structures are listed, how many starts search for others, and what is proved.
 
     Attributes:
-        roots: "large", or "both" to take each group at its small root too (saddles).
-        groups: These partitions instead of all of them.
-        index: Only points of this index.
-        starts: Of the search at width K; 0 is none.
-        seed: Of its first start.
-        temperature: Of the free energies; None is none.
+        roots: Roots of the scale equation that are taken: "large", or "both" to take each group at its small root too (saddles).
+        groups: Partitions to list, by their group sizes; empty for all of them.
+        index: Morse index that a point must have to be listed; None lists all.
+        starts: Number of starts of the search at width K; 0 makes no search.
+        seed: Seed of the first start of the search.
+        temperature: Temperature T of the free energies; None computes none.
         effort: Which counts are proved; "named" proves partitions up to 150 of them.
-        device: Where the search follows its starts.
+        device: Device on which the search follows its starts: cpu or cuda.
 
     Example:
         >>> import landscape as ls
@@ -75,7 +75,7 @@ class AtlasOptions:
         ['pairs', 'DNC']
     """
 
-    roots: Roots = "large"
+    roots: RootsTaken = "large"
     groups: tuple[tuple[int, ...], ...] = ()
     index: int | None = None
     starts: int = 0
@@ -85,7 +85,7 @@ class AtlasOptions:
     device: str = "cpu"
 
 
-def atlas(problem: Problem, survey: AtlasOptions | None = None) -> Atlas:
+def atlas(problem: Problem, options: AtlasOptions | None = None) -> Atlas:
     """Returns all known kinds of critical points of a problem, each with its loss, index, nullity, copies and orbit volume.
 
     Example:
@@ -94,29 +94,33 @@ def atlas(problem: Problem, survey: AtlasOptions | None = None) -> Atlas:
         >>> [(row.structure, row.nullity) for row in ls.atlas(problem, ls.AtlasOptions(index=0)).entries]
         [('pairs', 18), ('DNC', 24), ('zero', 0)]
 
+    Args:
+        problem: The model, linear and under cross-entropy.
+        options: Settings of the atlas; None lists all partitions at their large root, without a search.
+
     Raises:
         InputError: If the model is not linear with cross-entropy, a family that was asked for is too large, no group has a
             critical scale at this decay, or the temperature is not positive.
     """
-    survey = survey or AtlasOptions()
+    options = options or AtlasOptions()
     if not problem.is_linear or problem.loss != "ce":
         raise InputError(f"expected linear layers and loss ce for an atlas, got {problem.activation} and {problem.loss}")
-    if survey.temperature is not None:
-        free_energy(0.0, survey.temperature, 0, 0.0, 0.0, 0.0)  # refuses bad temperatures before the work
-    lists = [_assigned(problem, groups, "large") for groups in survey.groups] or list(partitions(problem, survey.roots))
+    if options.temperature is not None:
+        free_energy(0.0, options.temperature, 0, 0.0, 0.0, 0.0)  # refuses bad temperatures before the work
+    lists = [_assigned(problem, groups, "large") for groups in options.groups] or list(partitions(problem, options.roots))
     scales = Scales(problem)
     missing = [blocks for blocks in lists if not scales.all_exist(blocks)]
     known = [blocks for blocks in lists if blocks not in missing]
-    if survey.index == 0:
+    if options.index == 0:
         screen, slack = Screen(problem), _SLACK * min(problem.decays)
         known = [blocks for blocks in known if screen.passes(scales.groups(blocks), slack)]
-    effort: Effort = "doubtful" if survey.effort == "named" and len(known) > _MOST_PROVED else survey.effort
+    effort: Effort = "doubtful" if options.effort == "named" and len(known) > _MOST_PROVED else options.effort
     rows = [(blocks, partition_row(problem, blocks, scales, effort)) for blocks in known]
     missing += [blocks for blocks, entry in rows if entry.verdict.doubt is Doubt.NO_POINT]  # above the fold by the last places
     entries = [entry for _, entry in rows if entry.verdict.doubt is not Doubt.NO_POINT]
     omitted: list[str] = []
-    if not survey.groups:
-        entries += [*_coded(problem, survey, scales, omitted), *_apex(problem, survey), _zero(problem)]
+    if not options.groups:
+        entries += [*_coded(problem, options, scales, omitted), *_apex(problem, options), _zero(problem)]
         if len(missing) == len(lists) and len(entries) == 1:
             largest = max(scale_equation(problem, Simplex(g), n).largest_decay for g, n in _group_sizes(problem))
             raise InputError(
@@ -124,11 +128,11 @@ def atlas(problem: Problem, survey: AtlasOptions | None = None) -> Atlas:
             )
     elif missing:
         raise InputError(_no_scale(problem, missing[0]))
-    ended = search(problem, survey.starts, survey.seed, device=survey.device)
-    entries = _with_found(entries, ended, survey) if survey.starts else entries
-    chosen = [entry for entry in entries if survey.index is None or entry.index == survey.index]
-    if survey.temperature is not None:
-        chosen = [at_temperature(problem, entry, survey.temperature) for entry in chosen]
+    ended = search(problem, options.starts, options.seed, device=options.device)
+    entries = _with_found(entries, ended, options) if options.starts else entries
+    chosen = [entry for entry in entries if options.index is None or entry.index == options.index]
+    if options.temperature is not None:
+        chosen = [at_temperature(problem, entry, options.temperature) for entry in chosen]
     ordered = tuple(sorted(chosen, key=lambda entry: (entry.loss, -entry.rank)))
     return Atlas(problem, ordered, ended.starts, ended.lost, tuple(omitted))
 
@@ -162,32 +166,32 @@ def _no_scale(problem: Problem, blocks: Sequence[Marked]) -> str:
     )
 
 
-def _coded(problem: Problem, survey: AtlasOptions, scales: Scales, omitted: list[str]) -> Iterable[AtlasRow]:
+def _coded(problem: Problem, options: AtlasOptions, scales: Scales, omitted: list[str]) -> Iterable[AtlasRow]:
     """Polygon structures and whole-K codes, of balanced problems."""
     if not problem.is_balanced:
         omitted.append("polygons and codes (classes of unequal size)")
         return
-    samples, chosen = problem.class_sizes[0], ("large", "small") if survey.roots == "both" else ("large",)
+    samples, chosen = problem.class_sizes[0], ("large", "small") if options.roots == "both" else ("large",)
     lists = [[(code, samples, cast(Root, root))] for code in codes_of_size(problem.classes) for root in chosen]
     lists += block_lists(problem.classes, samples, _MOST_BLOCKS, omitted)
     for blocks in lists:
         if scales.all_exist(blocks):
             form = block_form(problem, [b for b, _, _ in blocks], [cast(float, scales.of(*b)) for b in blocks])
             if form.rank <= problem.width:
-                yield core_row(Core.from_form(problem, form), relabellings(blocks), effort=survey.effort)
+                yield core_row(Core.from_form(problem, form), relabellings(blocks), effort=options.effort)
 
 
-def _apex(problem: Problem, survey: AtlasOptions) -> Iterable[AtlasRow]:
+def _apex(problem: Problem, options: AtlasOptions) -> Iterable[AtlasRow]:
     form = find_apex(problem)
     if form is not None and form.rank <= problem.width:
-        yield core_row(Core.from_form(problem, form), effort=survey.effort)
+        yield core_row(Core.from_form(problem, form), effort=options.effort)
 
 
 def _zero(problem: Problem) -> AtlasRow:
     return partition_row(problem, [(Simplex(1), n, "large") for n in problem.class_sizes])
 
 
-def _with_found(entries: list[AtlasRow], ended: Search, survey: AtlasOptions) -> list[AtlasRow]:
+def _with_found(entries: list[AtlasRow], ended: Search, options: AtlasOptions) -> list[AtlasRow]:
     """Marks the entries that the search ended at and adds those that it alone has found."""
     entries = [replace(entry, found=0) for entry in entries]
     for item in ended.found:
@@ -195,5 +199,5 @@ def _with_found(entries: list[AtlasRow], ended: Search, survey: AtlasOptions) ->
         if places:
             entries[places[0]] = replace(entries[places[0]], found=item.times)
         else:
-            entries.append(core_row(item.core, found=item.times, effort=survey.effort))
+            entries.append(core_row(item.core, found=item.times, effort=options.effort))
     return entries

@@ -37,6 +37,9 @@ app.command("landscape.cli.report:report", name="report", help="Write a page of 
 app.command("landscape.cli.sweep:sweep", name="sweep", help="Compute the jobs of a grid, here, on workers or on SLURM.")
 app.command("landscape.cli.results:results", name="results", help="Print or write what a sweep has found.")
 app.command("landscape.cli.verify:verify", name="verify", help="Check the claims of the paper, with numbers computed now.")
+network = App(name="network", help="Networks of one's own.", help_format="plaintext")
+network.command("landscape.cli.network_head:network_head", name="head", help="Say where the head of a trained network stands.")
+app.command(network)
 app.register_install_completion_command(name="install-completion")
 
 

@@ -44,8 +44,7 @@ def predict(
     from landscape.structures.notation import parse_scales
     from landscape.studies.prediction.counts import predict_by_law
     from landscape.studies.prediction.formula import predict_by_formula
-    from landscape.studies.starts.seeds import altered
-    from landscape.studies.starts.swap import class_mean_problem, parse_swap
+    from landscape.studies.starts.swap import altered, class_mean_problem, parse_swap
 
     problem, device = model.build(), checked_device(device)
     scales = parse_scales(init_scale)

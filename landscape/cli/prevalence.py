@@ -55,16 +55,18 @@ def prevalence(
     """Follow many random starts to critical points, name each and count.
 
     With --swap one part of every start is replaced and everything else stays bit for bit: features:anew is the placebo of
-    features:identity or features:width=150. OUT is an archive as landscape sweep makes it: a record for every seed, which is a
+    features:identity or features:width=150. With --scores the start is scored at time 0, and followed to say when its end is
+    decided. OUT is an archive as landscape sweep makes it: a record for every seed, which is a
     saved point too. The same command with more seeds goes on where the last one stopped. Exit code 1 if seeds did not converge or
     it was interrupted.
     """
     from landscape.archive.experiment import Experiment
     from landscape.solver.methods import Random
     from landscape.structures.notation import parse_scales
+    from landscape.studies.prediction.decision import decided, decided_as_dict
     from landscape.studies.prediction.scores import check_scorable, scored
     from landscape.studies.prevalence import measure_prevalence
-    from landscape.studies.starts.seeds import altered
+    from landscape.studies.starts.swap import altered
 
     problem, scales = model.build(), parse_scales(init_scale)
     if scores:
@@ -82,7 +84,7 @@ def prevalence(
         except KeyboardInterrupt:
             warn(f"interrupted: the seeds that had arrived are in {out}, and the same command goes on from there")
             return NOT_AS_ASKED
-    known = scored(result) if scores else None
+    known = {**scored(result), "along_the_flow": decided_as_dict(decided(result))} if scores else None
     if json:
         print_json({**result.as_dict(), **({} if known is None else {"scores": known}), "out": str(out)})
     else:
@@ -138,6 +140,10 @@ def _print_scores(known: dict[str, Any]) -> None:
     else:
         low, high = known["auc_interval"]
         print(f"area under the ROC curve of missing DNC: {known['auc']:.3f} ({low:.3f} .. {high:.3f})")
+        print("the same of the smallest over the median singular value of the logits, along the flow:")
+        for row in known["along_the_flow"]:
+            low, high = row["auc_interval"]
+            print(f"  lambda t = {row['lambda_t']:g}  {row['auc']:.3f}  ({low:.3f} .. {high:.3f})")
 
 
 def _outcomes(result: "Prevalence") -> str:

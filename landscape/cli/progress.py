@@ -23,7 +23,7 @@ _DECADES = 15.0  # of the gradient norm of a descent, from 10 to 1e-14
 
 @dataclass
 class Report:
-    """What a command tells about its progress.
+    """Progress of a command: a bar on a terminal, a line a minute elsewhere.
 
     Attributes:
         label: The work in a few words.

@@ -1,6 +1,5 @@
 """`landscape prove` and `landscape check`: a theorem about a critical point, and the verification of a proof file."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,17 +14,12 @@ from landscape.cli.sources import check_source, loaded
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from landscape.model.problem import Problem
+    from landscape.model.reduced_point import Core
     from landscape.points.point import CriticalPoint
-    from landscape.proof.scales import Group
     from landscape.proof.statement import NoPoint, Proof, Unproved
-    from landscape.structures.kinds import Structure
 
-_OUTSIDE = 1e-6  # of the norm of a saved point: what it may have outside its core, which the proof is about
-_SAME = 1e-6  # relative distance of class logits up to which a structure is worth a line, and a point is that of a proof
-_COUPLINGS = (1e-6, 1e-9, 1e-12)  # of the largest logit: what is smaller does not join two classes into a group
+_SAME = 1e-6  # relative distance of class logits up to which a point is that of a proof
 
 
 def prove(
@@ -155,147 +149,49 @@ def _another(claimed: dict[str, Any], wanted: "Problem") -> str:
 
 
 def _of_structure(options: ProblemOptions, start: str, root: Any) -> "Proof | Unproved | NoPoint":
-    from landscape.model.reduced_point import Core
-    from landscape.proof.box import prove_point
-    from landscape.proof.structures import prove_structure
-    from landscape.structures.analytic import logit_form
+    from landscape.degeneracy.proved import prove as proved
     from landscape.structures.notation import parse_structure
 
-    model, structure = options.build(), parse_structure(start, root)
-    groups = _groups(model, structure)
-    if groups is not None:
-        return prove_structure(model, groups)
-    core = Core.from_form(model, logit_form(model, structure))
-    return prove_point(model, core.rank, core.theta.tolist())
+    return proved(options.build(), parse_structure(start, root))
 
 
-def _groups(problem: "Problem", structure: "Structure") -> "list[Group] | None":
-    """The groups of a partition structure in class order, or None for any other structure."""
-    from landscape.proof.scales import Group
-    from landscape.structures.kinds import Collapse, Pairs, Partition, Root, Zero
-
-    sizes: tuple[int, ...]
-    roots: tuple[Root, ...]
-    match structure:
-        case Collapse(root):
-            sizes = (problem.classes,) if problem.loss == "ce" else (1,) * problem.classes
-            roots = (root,) * len(sizes)
-        case Pairs(root) if problem.classes % 2 == 0 and problem.loss == "ce":
-            sizes, roots = (2,) * (problem.classes // 2), (root,) * (problem.classes // 2)
-        case Partition(sizes) if problem.loss == "ce":
-            roots = structure.roots
-        case Zero() if problem.loss == "ce":
-            sizes = (1,) * problem.classes
-            roots = Partition(sizes).roots
-        case _:
-            return None
-    if min(sizes) < 1 or sum(sizes) != problem.classes:
-        listed = ",".join(map(str, sizes))
-        raise InputError(f"expected groups of at least 1 that sum to {problem.classes} classes, got {listed}")
-    places = [sum(sizes[:i]) for i in range(len(sizes))]
-    return [Group(g, problem.class_sizes[place], root) for g, place, root in zip(sizes, places, roots, strict=True)]
-
-
-def _of_point(saved: "CriticalPoint", notes: list[str]) -> "Proof | Unproved":
+def _of_point(saved: "CriticalPoint", notes: list[str]) -> "Proof | Unproved | NoPoint":
     """The box theorem about a saved point; the notes say how far it is from the file, and from a structure that has a name."""
-    from landscape.model.reduced_point import compress
-    from landscape.proof.box import prove_point
+    from landscape.degeneracy.proved import core_of
+    from landscape.degeneracy.proved import prove as proved
     from landscape.proof.statement import Proof, Unproved
-    from landscape.solver.newton import rank_tolerance
 
-    if not saved.problem.is_linear:
-        raise InputError(f"expected linear layers for a proof, got {saved.problem.activation}: no proof is known for a rectifier")
-    try:
-        core, frames = compress(saved.problem, saved.theta, rank_tolerance(saved.problem, saved.theta, saved.gradient_norm))
-    except InputError as error:
-        return Unproved(f"the point has no core ({error})")
-    outside = float((core.embed(frames) - saved.theta).norm())
-    if not outside <= _OUTSIDE * float(saved.theta.norm()):
-        return Unproved(
-            f"the point is not critical: {outside:.1e} of it lies outside its core (solve --start FILE goes on from it)"
-        )
-    found = prove_point(saved.problem, core.rank, core.theta.tolist())
+    compressed = core_of(saved)
+    if isinstance(compressed, Unproved):
+        return compressed
+    core, outside = compressed
+    found = proved(core)
     if isinstance(found, Proof):
         away = outside + (found.distance or 0.0)
         notes.append(
             f"The critical point is about {away:.1e} from the saved one, of which {outside:.1e} is the distance of the core."
         )
-        notes += _named_structure(saved.problem, core.class_logits)
+        notes += _named_structure(core)
     return found
 
 
-def _named_structure(problem: "Problem", logits: "Tensor") -> list[str]:
-    """One line about the partition structure that class logits match, where its blocks prove it, and how far they are from it."""
-    from dataclasses import replace
-
-    import torch
-
+def _named_structure(core: "Core") -> list[str]:
+    """One line about the partition structure that a core's logits match, where its blocks prove it, and how far it is from it."""
+    from landscape.degeneracy.proved import named_proof
     from landscape.proof.certificate import to_json
     from landscape.proof.checker import check as verified
-    from landscape.proof.statement import Proof
-    from landscape.proof.structures import prove_structure
 
-    for coupling in _COUPLINGS:
-        members = _components((logits.abs() > coupling * logits.abs().max()).tolist())
-        groups = [_group(problem, logits, classes) for classes in members]
-        if any(group is None for group in groups):
-            continue
-        sizes = tuple(problem.class_sizes[c] for classes in members for c in classes)
-        proof = prove_structure(replace(problem, class_sizes=sizes), [group for group in groups if group is not None])
-        if not isinstance(proof, Proof) or proof.rank == 0:
-            continue
-        exact = torch.zeros_like(logits)
-        for classes, payload in zip(members, proof.data["groups"], strict=True):
-            low, high = (float.fromhex(end) for end in payload["scale"])
-            shape = torch.eye(len(classes), dtype=logits.dtype) - (1 / len(classes) if problem.loss == "ce" else 0)
-            exact[torch.tensor(classes)[:, None], torch.tensor(classes)] = (low + high) / 2 * shape
-        apart = float((exact - logits).norm())
-        if apart <= _SAME * float(logits.norm()):
-            try:
-                verified(to_json(proof))
-            except ValueError:
-                return []
-            counts = f"{proof.nullity} zero and {proof.index} negative eigenvalues"
-            return [
-                f"Its class logits are {apart:.1e} from those of the critical point {proof.name}, which is proved to have {counts}."
-            ]
-    return []
-
-
-def _components(linked: list[list[bool]]) -> list[list[int]]:
-    """Connected components of the classes, each ascending, the largest first."""
-    left, found = set(range(len(linked))), []
-    while left:
-        reached = [left.pop()]
-        for node in reached:
-            new = {other for other in left if linked[node][other] or linked[other][node]}
-            left -= new
-            reached += sorted(new)
-        found.append(sorted(reached))
-    return sorted(found, key=lambda classes: (-len(classes), classes))
-
-
-def _group(problem: "Problem", logits: "Tensor", classes: list[int]) -> "Group | None":
-    """The group that some classes form, at the root that is closest to their scale; None if it has none."""
-    from landscape.proof.scales import Group
-    from landscape.structures.blocks import Simplex
-    from landscape.structures.scale_equation import mode_equation, scale_equation
-
-    g, samples = len(classes), {problem.class_sizes[c] for c in classes}
-    modes = problem.loss == "mse"
-    if len(samples) > 1 or (modes and g > 1):
-        return None
-    n = samples.pop()
-    scale = float(sum(logits[c, c] for c in classes)) / (g if modes else max(g - 1, 1))
-    if g == 1 and (not modes or abs(scale) <= _SAME * float(logits.abs().max())):
-        return Group(1, n, "off")
-    equation = mode_equation(problem, n) if modes else scale_equation(problem, Simplex(g), n)
-    large = equation.root("large")
-    small = equation.root("small")
-    if large is None:
-        return None
-    nearer = small is not None and abs(math.log(max(scale, 1e-300) / small)) < abs(math.log(max(scale, 1e-300) / large))
-    return Group(g, n, "small" if nearer else "large")
+    named = named_proof(core)
+    if named is None:
+        return []
+    proof, apart = named
+    try:
+        verified(to_json(proof))
+    except ValueError:
+        return []
+    counts = f"{proof.nullity} zero and {proof.index} negative eigenvalues"
+    away = f"Its class logits are {apart:.1e} (relative) from those of the critical point {proof.name}"
+    return [f"{away}, which is proved to have {counts}."]
 
 
 def _core_distance(saved: "CriticalPoint", text: str) -> float:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from landscape.points.point import CriticalPoint, Origin
     from landscape.solver.methods import Method
 
-MethodChoice = Literal["ptc", "gd", "lbfgs", "softplus", "newton"]
+SolveMethod = Literal["ptc", "gd", "lbfgs", "softplus", "newton"]
 
 
 def solve(
@@ -41,7 +41,7 @@ def solve(
     start: Annotated[str, Parameter(help="random, DNC, pairs, apex, partition:6,2,2, or a saved point to go on from.")] = "random",
     root: OptionalRoot = None,
     init_scale: Annotated[str | None, Parameter(help="c_W,c_H of the random start (default 1,1).")] = None,
-    method: Annotated[MethodChoice | None, Parameter(help="Default: ptc, and newton at analytic starts.")] = None,
+    method: Annotated[SolveMethod | None, Parameter(help="Default: ptc, and newton at analytic starts.")] = None,
     learning_rate: LearningRate = 0.5,
     max_steps: StepsLimit = None,
     tolerance: Annotated[
@@ -58,7 +58,7 @@ def solve(
     """
     from landscape.atomic_files import check_writable
     from landscape.points.point import Origin, Outcome
-    from landscape.solver.run import CRITICAL, require_room
+    from landscape.solver.run import CRITICAL, require_solve_memory
     from landscape.solver.run import solve as run
 
     check_writable(out)
@@ -74,7 +74,7 @@ def solve(
     else:
         problem = model.build()
         methods = _methods(method or ("ptc" if start == "random" else "newton"), learning_rate, max_steps)
-        require_room(problem, methods)
+        require_solve_memory(problem, methods)
         theta, origin = _start(problem, start, root, init_scale, seed)
     theta = theta.to(checked_device(device))
     with descent_progress(f"{start} seed {seed}") as watch:
@@ -109,7 +109,7 @@ def _start(problem: "Problem", start: str, root: RootChoice | None, init_scale: 
     return write_parameters(problem, logit_form(problem, structure), seed), Origin(f"analytic {name(structure)}", seed=seed)
 
 
-def _methods(method: MethodChoice, learning_rate: float, max_steps: int | None) -> "tuple[Method, ...]":
+def _methods(method: SolveMethod, learning_rate: float, max_steps: int | None) -> "tuple[Method, ...]":
     from dataclasses import replace
 
     from landscape.solver.methods import LBFGS, GradientDescent, Newton, PseudoTransient, SoftplusContinuation

@@ -13,7 +13,7 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from landscape.paper.claims.finding import Verified
 
-_WIDTHS = (24, 25)  # of the columns claim and verdict; rows are printed as they are computed
+_WIDTHS = (45, 25)  # of the columns claim and verdict; rows are printed as they are computed
 
 
 def verify(

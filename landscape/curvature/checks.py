@@ -67,7 +67,7 @@ def require_positive(**settings: int | None) -> None:
             raise InputError(f"expected {name} >= 1, got {value}")
 
 
-def require_memory(needed: float, bound: float | None, remedy: str) -> None:
+def require_bound(needed: float, bound: float | None, remedy: str) -> None:
     """Refuses a method that needs more bytes than its settings allow; a bound of None allows any number.
 
     Raises:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.curvature.krylov import random_block, seeded
-from landscape.curvature.operators.operator import CHUNK, SymmetricOperator
+from landscape.curvature.operators.operator import CHUNK, LikeItsOperator, SymmetricOperator
 from landscape.display import brief
 from landscape.errors import InputError
 
@@ -17,7 +17,7 @@ _AGREEMENT = 1e3  # times eps: a compiled sum adds in another order, and may dif
 
 
 @dataclass(frozen=True)
-class Compiled:
+class Compiled(LikeItsOperator):
     """The same matrix, multiplied by compiled code; off unless you ask for it, since compiling takes seconds to minutes.
 
     The program is for blocks of exactly `columns` columns: a wider block is multiplied in such parts, and what is left over by the
@@ -26,11 +26,11 @@ class Compiled:
     product first and compares.
 
     Attributes:
-        operator: What was compiled.
-        columns: The width that the program is for.
-        seconds: What compiling took.
+        operator: The operator that was compiled.
+        columns: Number of columns that the program is compiled for.
+        seconds: Time that compiling took, in seconds.
         difference: Norm of the difference of both products of a random block, over the norm of the product.
-        program: The compiled product.
+        program: The compiled product with one block.
     """
 
     operator: SymmetricOperator
@@ -40,16 +40,6 @@ class Compiled:
     program: Callable[[Tensor], Tensor]
 
     __repr__ = brief
-
-    @property
-    def size(self) -> int:
-        """The number of rows."""
-        return self.operator.size
-
-    @property
-    def like(self) -> Tensor:
-        """A tensor of the operator's dtype and device."""
-        return self.operator.like
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
         parts = block.split(self.columns, dim=1)
@@ -64,7 +54,8 @@ def compiled(
     """Compiles an operator's product and compares it with the operator's own on a random block.
 
     Args:
-        operator: Its product must be pure torch, as that of `Product` is; products on a kept graph stay as they are.
+        operator: Operator to compile. Its product must be pure torch, as that of `Product` is; products on a kept graph stay as
+            they are.
         columns: The width of the block.
         compiler: Makes the program from the product.
 

@@ -83,12 +83,12 @@ def eigenpairs(form: Float[Tensor, "k k"]) -> tuple[Float[Tensor, " k"], Float[T
 
 @dataclass(frozen=True)
 class Lanczos:
-    """How to build a Krylov space.
+    """Size and seed of a block Krylov space.
 
     Attributes:
-        steps: Block products.
+        steps: Number of block products.
         block: Columns of the start block; an eigenvalue is seen at most this often.
-        seed: Of the start block and of the fresh directions after an early end.
+        seed: Seed of the start block and of the fresh directions after an early end.
     """
 
     steps: int
@@ -101,10 +101,10 @@ class Factorization:
     """A V = V T + R E', with V'V = I, T symmetric and E the last `residual.shape[1]` columns of the identity.
 
     Attributes:
-        basis: V.
-        projected: T = V'AV.
-        residual: R, orthogonal to V.
-        products: Products with one vector.
+        basis: Orthonormal basis V of the Krylov space.
+        projected: The projected operator T = V'AV.
+        residual: The remainder R, orthogonal to V.
+        products: Products of the operator with one vector.
         restarts: How often the space ended early and went on from fresh random directions.
     """
 
@@ -115,13 +115,6 @@ class Factorization:
     restarts: int
 
     __repr__ = brief
-
-    def ritz(self) -> tuple[Float[Tensor, " j"], Float[Tensor, "j j"], Float[Tensor, " j"]]:
-        """Returns ascending Ritz values, their coordinates in the basis, and the norms of their residuals."""
-        values, coordinates = eigenpairs(self.projected)
-        tail = self.residual.shape[1]
-        norms = (self.residual @ coordinates[coordinates.shape[0] - tail :]).norm(dim=0)
-        return values, coordinates, norms
 
 
 def lanczos(operator: SymmetricOperator, settings: Lanczos) -> Factorization:
@@ -188,10 +181,10 @@ class LanczosRuns:
 
     Attributes:
         alpha: Diagonals of the tridiagonal matrices.
-        beta: Norms of the remainders; the last is what couples the space to the rest.
+        beta: Norms of the remainders; the last couples the space to the rest.
         alive: Whether the remainder was above the noise.
-        basis: The vectors.
-        following: The next vectors.
+        basis: Lanczos vectors of every run, in order.
+        following: The next Lanczos vector of every run.
         scale: The largest entry of a tridiagonal matrix so far, which noise is relative to.
     """
 
@@ -256,8 +249,8 @@ class RitzRun:
         values: Ritz values, ascending.
         weights: Squared first coordinates: the Gauss quadrature weights of the start vector's spectral measure.
         residuals: How far each Ritz pair is from an eigenpair.
-        coordinates: Of the Ritz vectors in the run's basis.
-        betas: The remainders.
+        coordinates: Ritz vectors in coordinates of the run's basis.
+        betas: Norms of the remainders at every step.
         ended: Whether the Krylov space is invariant up to rounding.
     """
 

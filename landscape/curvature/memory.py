@@ -19,7 +19,7 @@ def require_room(needed: float, device: torch.device, remedy: str, bound: float 
     """Refuses what needs more memory than a bound allows, before anything is allocated.
 
     Args:
-        needed: Predicted bytes.
+        needed: Predicted need, in bytes.
         device: Where they would be allocated.
         remedy: What to do instead; ends the message.
         bound: Bytes that may be used; None for half of the device's memory.

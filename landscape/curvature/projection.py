@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.checks import require_memory, require_orthonormal
+from landscape.curvature.checks import require_bound, require_orthonormal
 from landscape.curvature.krylov import eigenpairs, random_block, seeded
 from landscape.curvature.operators.operator import CHUNK, SymmetricOperator
 from landscape.display import brief
@@ -62,7 +62,7 @@ class BasisProjector:
     """The projector onto the span of orthonormal columns.
 
     Attributes:
-        basis: Orthonormal; `require_projector` checks that.
+        basis: Orthonormal columns that span the range; `require_projector` checks that they are.
 
     Example:
         >>> import landscape as ls
@@ -96,9 +96,9 @@ def require_projector(projector: Projector, operator: SymmetricOperator, seed: i
     Symmetry and idempotence are measured on 32 random vectors, the rank as the module says.
 
     Args:
-        projector: The map.
+        projector: The map that should be a projector.
         operator: Gives size, dtype and device.
-        seed: Of the random vectors.
+        seed: Seed of the random vectors.
 
     Raises:
         InputError: If it is no orthogonal projector, or one of another rank, or the columns of a `BasisProjector` are not
@@ -133,7 +133,7 @@ def measured_trace(projector: Projector, operator: SymmetricOperator, seed: int)
     if isinstance(projector, Traced):
         return projector.trace
     needed = 2.0 * columns * operator.size * operator.like.element_size()
-    require_memory(needed, _SKETCH_BYTES, "give the projector a property `trace`, from its own factors")
+    require_bound(needed, _SKETCH_BYTES, "give the projector a property `trace`, from its own factors")
     probes = random_block(operator, columns, seeded(seed, "rank"))
     inside = torch.cat([projector.apply(part) for part in probes.split(CHUNK, dim=1)], dim=1)
     squares = eigenpairs(inside.mT @ inside)[0]

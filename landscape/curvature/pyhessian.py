@@ -50,8 +50,8 @@ class PyHessian:
     """PyHessian 0.1 on a loss. Weight decay and batches are handled as in `ModuleLoss`, reduction "mean".
 
     Attributes:
-        module: What PyHessian sees: one whose output is the loss itself.
-        seed: Of its random vectors.
+        module: Module as PyHessian sees it: one whose output is the loss itself.
+        seed: Seed of PyHessian's random vectors.
     """
 
     module: nn.Module

@@ -17,7 +17,7 @@ from landscape.degeneracy.judgement import Verdict, known_smallest_positive
 from landscape.degeneracy.locate import Located, locate
 from landscape.degeneracy.methods import LARGEST_DENSE, MethodName, choose, hessian_at
 from landscape.degeneracy.proved import Wanted
-from landscape.degeneracy.reduction import require_room
+from landscape.degeneracy.reduction import require_reduction_memory
 from landscape.degeneracy.report import DegeneracyReport
 from landscape.errors import InputError
 from landscape.model.reduced_point import Core
@@ -43,8 +43,8 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto", wanted: W
         ('pairs', 18, 0, 0)
 
     Args:
-        source: The point.
-        method: Of the count.
+        source: A saved point, or a core that was never written out.
+        method: Name of the method that counts; "auto" takes one or two that fit the point.
         wanted: Which counts are proved, and what the point was written from; by default doubtful counts alone.
 
     Raises:
@@ -53,7 +53,7 @@ def analyse(source: CriticalPoint | Core, method: MethodName = "auto", wanted: W
     if isinstance(source, Core) and method not in ("auto", "reduction"):
         raise InputError(f"expected a saved point for the method {method}, got one without parameters: write it with solve --out")
     if isinstance(source, Core):
-        require_room(source)
+        require_reduction_memory(source)
     plan = choose(source.problem, method, device=source.theta.device)
     place = locate(source)
     found = count(place, plan)
@@ -78,7 +78,7 @@ def spectrum(source: CriticalPoint | Core | SymmetricOperator, method: MethodNam
 
     Args:
         source: A saved or reduced point, or an operator.
-        method: Of a point: `reduction`, `dense` or `lowrank`; None takes the one that fits the model.
+        method: Method for a point: `reduction`, `dense` or `lowrank`; None takes the one that fits the model.
 
     Raises:
         InputError: If the point is not critical enough, the method only counts, or it cannot be used for the model or its size.

@@ -16,7 +16,7 @@ def confirm(place: Located, found: Count | None, verdict: Verdict, plan: Plan) -
         place: Where the count was made.
         found: The first count.
         verdict: The verdict on it.
-        plan: The methods.
+        plan: Methods that count first and second.
     """
     if plan.second is None or not verdict.certain or found is None or place.orbital is None:
         return verdict, None

@@ -12,7 +12,7 @@ from landscape.degeneracy.reduction import Reduction, reduce
 
 @dataclass(frozen=True)
 class Count:
-    """What the first method counts, with what it was counted from.
+    """Count of the first method, with the spectrum or the reduction that it came from.
 
     Attributes:
         zeros: Count with its evidence, which still has to be judged.

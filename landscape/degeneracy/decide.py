@@ -16,7 +16,7 @@ _STRAY = 10  # the polished point may be this many times (gradient norm / smalle
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided on a count.
+    """Verdict on a count, with the distance from the structure that it is about.
 
     Attributes:
         verdict: The counts, or the doubt that keeps them from being stated.

@@ -26,11 +26,11 @@ class SpectrumEstimate:
     """Stochastic Lanczos quadrature of the Hessian at a point.
 
     Attributes:
-        problem: The model.
+        problem: The model of the point.
         atoms: Clusters of Ritz mass narrower than the resolution, ascending, as fractions of all eigenvalues.
         nullity: How many eigenvalues lie within its cutoff of zero, with an error bar.
         trace: The mean eigenvalue times the number of parameters; exact quadrature, so its error is that of the probes alone.
-        products: Hessian products spent.
+        products: Number of Hessian products spent.
     """
 
     problem: Problem
@@ -56,10 +56,10 @@ class PyHessianComparison:
     """One quantity by PyHessian and by us.
 
     Attributes:
-        name: The quantity.
-        pyhessian: Its value, a mean over probes where it is stochastic.
-        error: Its standard error over the probes; None where PyHessian gives no more than a number.
-        ours: From all eigenvalues; None if the spectrum is not known.
+        name: Name of the quantity that is compared.
+        pyhessian: Value by PyHessian, a mean over probes where it is stochastic.
+        error: Standard error over PyHessian's probes; None where PyHessian gives no more than a number.
+        ours: Value from all eigenvalues; None if the spectrum is not known.
     """
 
     name: str

@@ -14,11 +14,11 @@ class Flatness:
     """Norms of the Hessian, and of the data part of its Gauss-Newton matrix, which weight decay does not swamp.
 
     Attributes:
-        spectral: Largest eigenvalue in size.
-        frobenius: Square root of the sum of squares.
-        trace: Sum of the eigenvalues.
-        gauss_newton_frobenius: Square root of the sum of squares, of J^T (d^2 g/dZ^2) J.
-        gauss_newton_trace: Sum of the eigenvalues, of J^T (d^2 g/dZ^2) J.
+        spectral: Spectral norm, the largest eigenvalue in size.
+        frobenius: Frobenius norm, the square root of the sum of squared eigenvalues.
+        trace: Trace, the sum of the eigenvalues.
+        gauss_newton_frobenius: Frobenius norm of the data part J^T (d^2 g/dZ^2) J.
+        gauss_newton_trace: Trace of the data part J^T (d^2 g/dZ^2) J.
     """
 
     spectral: float
@@ -36,10 +36,10 @@ class Facts:
         problem: Model whose critical point it is.
         kind: Kind of the structure, in its normal form; None where the point is not critical.
         rank: Rank of every factor; None without a core, as for ReLU models.
-        loss: Loss with weight decay.
+        loss: Loss at the point, with weight decay.
         verdict: Nullity and index, or the doubt that forbids them, with the proof if there is one.
         orbit_dimension: Zeros that symmetry explains; None where no symmetry was measured.
-        paper_dimension: What Theorem 5 of the paper counts; None below width K and without a core.
+        paper_dimension: Dimension that Theorem 5 of the paper counts; None below width K and without a core.
         smallest_positive: Smallest positive eigenvalue; None where double precision does not see it apart from the zeros.
         flatness: Norms of the Hessian; None without a complete spectrum.
     """
@@ -92,3 +92,84 @@ class Facts:
         if self.nullity is None or self.index != 0 or self.excess != 0:
             return None
         return (self.problem.parameters - self.nullity) / 2
+
+
+class StatesFacts:
+    """What holds the facts of a critical point states them as its own."""
+
+    facts: Facts
+
+    @property
+    def problem(self) -> Problem:
+        """Model whose critical point it is."""
+        return self.facts.problem
+
+    @property
+    def kind(self) -> Kind | None:
+        """Kind of the structure, in its normal form; None where the point is not critical."""
+        return self.facts.kind
+
+    @property
+    def structure(self) -> str:
+        """Name of the structure."""
+        return self.facts.structure
+
+    @property
+    def rank(self) -> int | None:
+        """Rank of every factor; None without a core, as away from critical points and for ReLU models."""
+        return self.facts.rank
+
+    @property
+    def loss(self) -> float:
+        """Loss at the point, with weight decay."""
+        return self.facts.loss
+
+    @property
+    def verdict(self) -> Verdict:
+        """Nullity and index, or the doubt that forbids them, with the proof if there is one."""
+        return self.facts.verdict
+
+    @property
+    def nullity(self) -> int | None:
+        """Number of zero eigenvalues; None where that is not certain."""
+        return self.facts.nullity
+
+    @property
+    def index(self) -> int | None:
+        """Number of negative eigenvalues; None where that is not certain."""
+        return self.facts.index
+
+    @property
+    def reason(self) -> str:
+        """Why the counts are not stated and what to run; empty where they are stated."""
+        return self.facts.reason
+
+    @property
+    def orbit_dimension(self) -> int | None:
+        """Number of zeros that symmetry explains: the rank of the generators of the gauge group and of the data symmetry."""
+        return self.facts.orbit_dimension
+
+    @property
+    def paper_dimension(self) -> int | None:
+        """Dimension that Theorem 5 of the paper counts; linear models with width >= classes."""
+        return self.facts.paper_dimension
+
+    @property
+    def excess(self) -> int | None:
+        """Number of zeros that the orbit does not explain: nullity minus orbit dimension."""
+        return self.facts.excess
+
+    @property
+    def smallest_positive(self) -> float | None:
+        """Smallest positive eigenvalue; None where double precision does not see it apart from the zeros."""
+        return self.facts.smallest_positive
+
+    @property
+    def flatness(self) -> Flatness | None:
+        """Norms of the Hessian; None without a complete spectrum."""
+        return self.facts.flatness
+
+    @property
+    def learning_coefficient(self) -> float | None:
+        """(P - nullity) / 2; None at saddles and where zeros are unexplained, as in `Facts`."""
+        return self.facts.learning_coefficient

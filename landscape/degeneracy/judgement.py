@@ -95,7 +95,7 @@ def judge(
         zeros: The count with its evidence.
         explained: Zeros that symmetries explain, measured at the point; None where no symmetry is known and nothing is compared.
         formula: Zeros that theory says they explain; None where there is no theory, as for ReLU models.
-        gradient_norm: Of the point, for the words of the doubt.
+        gradient_norm: Gradient norm of the point, for the words of the doubt.
         smallest: Smallest size among the non-zero eigenvalues, where the count itself has only a bound.
     """
     detail, doubt = _doubt(zeros, explained, formula, smallest)
@@ -162,9 +162,9 @@ def confirmed(verdict: Verdict, zeros: Nullity, name: str, second: Nullity) -> V
     """Returns the verdict, or a doubt if a second count contradicts it; a second one that is undecided contradicts nothing.
 
     Args:
-        verdict: Certain.
+        verdict: Verdict on the first count, without a doubt.
         zeros: The first count.
-        name: Of the first method.
+        name: Name of the first method.
         second: The count of another method.
     """
     indices = {zeros.negative, second.negative} - {None}

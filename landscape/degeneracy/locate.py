@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.degeneracy.judgement import Doubt, Verdict, not_critical
-from landscape.degeneracy.relu_kinks import Kinks, kinks
+from landscape.degeneracy.relu_kinks import ReluKinks, kinks_of
 from landscape.display import brief
 from landscape.model.dimensions import paper_dimension_at
 from landscape.model.gauge import Orbit, orbit
@@ -34,12 +34,12 @@ class Located:
         theta: Parameters of the given point; None for a core that was never written out.
         logits: Class-mean logits of the given point.
         tolerance: Singular values of the factors up to this count as zero (absolute).
-        found: What the critical point was recognised as; None where the point is not critical.
+        found: Structure that the critical point was recognised as; None where the point is not critical.
         core: Core of the critical point; None where there is none, as for ReLU models.
         nearest: Parameters of the critical point; None for a core that was never written out.
         orbital: Symmetry orbit of the critical point; None where nothing can be counted.
         formula: Dimension that the orbit must have by theory; None for ReLU models.
-        paper_dimension: What Theorem 5 of the paper counts; None without a core and below width K.
+        paper_dimension: Dimension that Theorem 5 of the paper counts; None without a core and below width K.
         bent: What is not smooth at a ReLU point; None for linear models.
         stray: Distance between the given point and the critical one.
         rounding: Distance up to which the two are one point, rounded.
@@ -58,7 +58,7 @@ class Located:
     orbital: Orbit | None = None
     formula: int | None = None
     paper_dimension: int | None = None
-    bent: Kinks | None = None
+    bent: ReluKinks | None = None
     stray: float = 0.0
     rounding: float = 0.0
     doubt: Verdict | None = None
@@ -130,7 +130,7 @@ def _rectified(source: CriticalPoint) -> Located:
     if not tolerance <= _FAR * float(theta.norm()):
         doubt = not_critical(norm, f"features below {tolerance:.1e} cannot be told from zero")
         return Located(problem, source.loss, norm, theta, logits, tolerance, nearest=theta, doubt=doubt)
-    bent, found = kinks(problem, theta, tolerance), recognise(problem, logits, rank_of_logits(logits))
+    bent, found = kinks_of(problem, theta, tolerance), recognise(problem, logits, rank_of_logits(logits))
     words = f"{bent.count} pre-activations lie within {tolerance:.1e} of a ReLU kink, where there is no Hessian"
     smooth = not bent.count
     return Located(

@@ -44,11 +44,11 @@ _SECOND_STEPS = 120  # of Lanczos: the budget of a second route; one that needs 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run at a point.
+    """Methods that count at a point: one states the counts, another confirms them.
 
     Attributes:
-        first: States the counts.
-        second: Must not contradict it; None where it is not affordable or not wanted.
+        first: Method whose counts are stated.
+        second: Independent method that must not contradict the first; None where it is not affordable or not wanted.
     """
 
     first: Route
@@ -57,12 +57,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a method brings home.
+    """Result of one method: a spectrum, a count, or both.
 
     Attributes:
-        spectrum: Complete, or None if the method only counts.
+        spectrum: Complete spectrum, or None if the method only counts.
         gauss_newton: Frobenius norm and trace of the data part of the Gauss-Newton matrix, with the spectrum.
-        zeros: The count; None if it is to be taken from the spectrum.
+        zeros: Count of zeros with its evidence; None if it is to be taken from the spectrum.
     """
 
     spectrum: Spectrum | None
@@ -81,7 +81,7 @@ def choose(problem: Problem, method: MethodName, memory: float | None = None, de
     - larger, several decays: inertia if 3 P^2 numbers fit, else the deflated count alone.
 
     Args:
-        problem: The model.
+        problem: The model of the point.
         method: What was asked for.
         memory: Bytes that may be used; None for half of what the device has.
         device: Where the point is.
@@ -146,7 +146,7 @@ def measure(problem: Problem, theta: Float[Tensor, " p"], route: Route, toleranc
     """Runs a method on the full Hessian at a point.
 
     Args:
-        problem: The model.
+        problem: The model of the point.
         theta: The point; for ReLU one without a kink.
         route: Any but the reduction, which works on a core.
         tolerance: Singular values of the factors up to this count as zero (absolute).

@@ -27,17 +27,17 @@ from landscape.degeneracy.reduction import EigenvalueFamily, EigenvalueKind, Red
 from landscape.display import brief
 from landscape.model.problem import Problem
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Doubles = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
-class Group:
+class ScaledGroup:
     """Classes that share logits scale * S_g.
 
     Attributes:
-        size: g; a group of one class has zero logits.
-        samples: n of each of its classes.
-        scale: alpha; 0 for a group of one.
+        size: Number g of classes; a group of one class has zero logits.
+        samples: Number n of samples of each of its classes.
+        scale: Scale alpha of the logits; 0 for a group of one.
     """
 
     size: int
@@ -45,7 +45,7 @@ class Group:
     scale: float
 
 
-def group_loss(problem: Problem, group: Group) -> float:
+def group_loss(problem: Problem, group: ScaledGroup) -> float:
     """Returns what a group adds to the loss of a partition point, decay included."""
     g, L = group.size, problem.depth
     near, far = math.exp(-group.scale), math.exp(-group.scale * (1 - 1 / g))
@@ -61,22 +61,22 @@ class Screen:
     Such blocks depend on the groups alone, so each is computed once. What passes is not yet known to be a minimum.
 
     Attributes:
-        problem: Linear, cross-entropy.
+        problem: The model, linear and under cross-entropy.
         smallest: Smallest eigenvalue of the blocks of one group or of a pair, as far as they were asked for.
     """
 
     problem: Problem
-    smallest: dict[tuple[Group, ...], float] = field(default_factory=dict)
+    smallest: dict[tuple[ScaledGroup, ...], float] = field(default_factory=dict)
 
-    def passes(self, groups: Iterable[Group], tolerance: float) -> bool:
+    def passes(self, groups: Iterable[ScaledGroup], tolerance: float) -> bool:
         """Whether no such block has an eigenvalue below -tolerance."""
         counts = Counter(groups)
         kinds = list(counts)
-        keys: list[tuple[Group, ...]] = [(kind,) for kind in kinds]
+        keys: list[tuple[ScaledGroup, ...]] = [(kind,) for kind in kinds]
         keys += [(one, other) for i, one in enumerate(kinds) for other in kinds[i:] if one is not other or counts[one] > 1]
         return all(self._smallest(key) >= -tolerance for key in keys)
 
-    def _smallest(self, key: tuple[Group, ...]) -> float:
+    def _smallest(self, key: tuple[ScaledGroup, ...]) -> float:
         if key not in self.smallest:
             kinds = [_Kind.of(self.problem, group) for group in key]
             if any(kind.group.size == 1 for kind in kinds):
@@ -94,21 +94,21 @@ class Sector:
     """One block of the core Hessian.
 
     Attributes:
-        name: Its representation.
-        data: The Gauss-Newton part.
-        rest: Decay and the pull of the data on second-order changes; the Hessian is the sum.
-        multiplicity: How often it occurs.
+        name: Name of the symmetry's representation.
+        data: Gauss-Newton part of the block.
+        rest: Rest of the block, from the decay and from second-order changes; the Hessian is the sum of both parts.
+        multiplicity: How often the block occurs in the core Hessian.
     """
 
     name: str
-    data: Array
-    rest: Array
+    data: Doubles
+    rest: Doubles
     multiplicity: int
 
     __repr__ = brief
 
     @property
-    def eigenvalues(self) -> Array:
+    def eigenvalues(self) -> Doubles:
         """Of the Hessian block."""
         return np.asarray(np.linalg.eigvalsh(self.data + self.rest), dtype=np.float64)
 
@@ -127,8 +127,8 @@ class _Kind:
         pull: Eigenvalue of dg/dZ (core scaling) on the standard representation, negative.
     """
 
-    group: Group
-    values: Array
+    group: ScaledGroup
+    values: Doubles
     same: float
     near: float
     far: float
@@ -136,7 +136,7 @@ class _Kind:
     pull: float
 
     @classmethod
-    def of(cls, problem: Problem, group: Group) -> "_Kind":
+    def of(cls, problem: Problem, group: ScaledGroup) -> "_Kind":
         g, scale = group.size, group.scale
         near, far = math.exp(-scale), math.exp(-scale * (1 - 1 / g))
         total = 1 + (g - 1) * near + (problem.classes - g) * far
@@ -146,16 +146,16 @@ class _Kind:
         return cls(group, values, 1 / total, near / total, far / total, 1 / problem.total_samples, pull)
 
     @property
-    def above(self) -> Array:
+    def above(self) -> Doubles:
         """Entry l: the product of the values of the factors above factor l."""
         return np.append(np.cumprod(self.values[:0:-1])[::-1], 1.0)
 
     @property
-    def below(self) -> Array:
+    def below(self) -> Doubles:
         """Entry l: the product of the values of the factors below factor l."""
         return np.append(1.0, np.cumprod(self.values[:-1]))
 
-    def between(self) -> Array:
+    def between(self) -> Doubles:
         """Entry (a, b): the product of the values strictly between factors b < a; only that triangle is meant."""
         depth = len(self.values)
         table = np.ones((depth, depth))
@@ -180,11 +180,11 @@ class _Kind:
         return math.sqrt(self.group.samples) * self.unit * self.far
 
 
-def partition_reduction(problem: Problem, groups: Iterable[Group]) -> Reduction:
+def partition_reduction(problem: Problem, groups: Iterable[ScaledGroup]) -> Reduction:
     """Returns the spectrum of the full Hessian at a partition point, as `landscape.degeneracy.reduction.reduce` does from the core.
 
     Args:
-        problem: Linear, cross-entropy.
+        problem: The model, linear and under cross-entropy.
         groups: Their sizes sum to the classes; scales solve the groups' equations. Groups of size 1 may occur.
     """
     counts = Counter(groups)
@@ -212,7 +212,7 @@ def partition_reduction(problem: Problem, groups: Iterable[Group]) -> Reduction:
     return Reduction(tuple(blocks), tuple(newton), rounding_radius(max(largest, depth * 8), norm))
 
 
-def _block(kind: EigenvalueKind, values: Iterable[float] | Array, multiplicity: int, sector: str = "") -> EigenvalueFamily:
+def _block(kind: EigenvalueKind, values: Iterable[float] | Doubles, multiplicity: int, sector: str = "") -> EigenvalueFamily:
     return EigenvalueFamily(kind, torch.tensor(np.asarray(list(values)), dtype=torch.float64), multiplicity, sector)
 
 
@@ -324,7 +324,7 @@ def _standard_differences(problem: Problem, kind: _Kind, other: _Kind, multiplic
     return Sector("standard, differences", data, rest, multiplicity)
 
 
-def _complement(problem: Problem, kinds: list[tuple[_Kind, int]]) -> Array:
+def _complement(problem: Problem, kinds: list[tuple[_Kind, int]]) -> Doubles:
     """One layer only: eigenvalues of what couples W_1 and H_1 in unused directions (see `landscape.degeneracy.reduction`)."""
     groups = [kind for kind, times in kinds for _ in range(times)]
     sizes = np.array([kind.group.size for kind in groups])

@@ -24,7 +24,7 @@ from landscape.solver.newton import rank_tolerance
 from landscape.structures.analytic import logit_form
 from landscape.structures.blocks import Simplex, size_of
 from landscape.structures.kinds import Blocks, Collapse, Pairs, Partition, Root, Structure, Zero
-from landscape.structures.recognition import Part, Recognised
+from landscape.structures.recognition import Part, Recognised, recognise
 
 Effort = Literal["doubtful", "named", "small", "any"]  # what is proved: doubtful counts; named structures too; small cores too; all
 LARGEST_DOUBTFUL = 300  # core parameters up to which a doubtful count is proved unasked: half a second at 53 bits
@@ -39,7 +39,7 @@ class Wanted:
     """How much is to be proved at a point, and what is known of its name.
 
     Attributes:
-        effort: Which counts are to be proved.
+        effort: Effort of the proofs: which counts are to be proved.
         groups: The partition structure that the point was written from; None where only its logits can tell.
     """
 
@@ -52,8 +52,8 @@ class Named:
     """A partition structure that a point is taken for.
 
     Attributes:
-        groups: With the root of each.
-        members: The classes of each group.
+        groups: Groups of the partition, each with its root.
+        members: Class labels of each group.
         logits: Class-mean logits that were recognised, to be compared with the proved ones; None where the point was written so.
     """
 
@@ -117,6 +117,10 @@ def named_groups(problem: Problem, structure: Structure) -> tuple[Group, ...] | 
         listed = ",".join(map(str, sizes))
         raise InputError(f"expected groups of at least 1 that sum to {problem.classes} classes, got {listed}")
     places = [sum(sizes[:i]) for i in range(len(sizes))]
+    for size, place in zip(sizes, places, strict=True):
+        if len(set(problem.class_sizes[place : place + size])) > 1:
+            listed = ",".join(map(str, problem.class_sizes[place : place + size]))
+            raise InputError(f"expected classes of equal size in each group, got a group with {listed} samples")
     return tuple(partition_group(*one) for one in zip(sizes, (problem.class_sizes[place] for place in places), roots, strict=True))
 
 
@@ -139,7 +143,7 @@ def prove(source: CriticalPoint | Core | Problem, structure: Structure | None = 
 
     Args:
         source: A saved or reduced point, or the problem of a structure.
-        structure: Of a problem; None with a point.
+        structure: Structure of the problem; None with a point.
 
     Returns:
         The proof; `Unproved` with the step that failed, which says neither for nor against; or `NoPoint`, where it is proved that
@@ -151,39 +155,71 @@ def prove(source: CriticalPoint | Core | Problem, structure: Structure | None = 
     if isinstance(source, Problem) != (structure is not None):
         raise InputError("expected a point alone, or a problem together with a structure such as Collapse()")
     problem = source if isinstance(source, Problem) else source.problem
-    if not problem.is_linear:
-        raise InputError(f"expected linear layers for a proof, got {problem.activation}: no proof is known for a rectifier")
+    _require_linear(problem)
     if structure is not None:
         groups = named_groups(problem, structure)
         if groups is not None:
             return structure_proof(problem, groups, nearby=False)
         return point_proof(Core.from_form(problem, logit_form(problem, structure)), nearby=False)
-    core = core_of(source) if isinstance(source, CriticalPoint) else source
-    if isinstance(core, Unproved):
-        return core
-    assert isinstance(core, Core)
-    return point_proof(core, nearby=False)
+    if isinstance(source, Core):
+        return point_proof(source, nearby=False)
+    assert isinstance(source, CriticalPoint)
+    compressed = core_of(source)
+    return compressed if isinstance(compressed, Unproved) else point_proof(compressed[0], nearby=False)
 
 
-def core_of(saved: CriticalPoint) -> Core | Unproved:
-    """Returns the core that a proof about a saved point is about, or why the point is too far from critical to have one."""
+def _require_linear(problem: Problem) -> None:
+    if not problem.is_linear:
+        raise InputError(f"expected linear layers for a proof, got {problem.activation}: no proof is known for a rectifier")
+
+
+def core_of(saved: CriticalPoint) -> tuple[Core, float] | Unproved:
+    """Returns the core that a proof about a saved point is about, and how far it is from the point (Euclidean).
+
+    Where the point is too far from critical to have a core, the answer says why.
+
+    Raises:
+        InputError: If the layers are rectified.
+    """
     problem, theta = saved.problem, saved.theta
+    _require_linear(problem)
     try:
         core, frames = compress(problem, theta, rank_tolerance(problem, theta, saved.gradient_norm))
     except InputError as error:
         return Unproved(f"the point has no core ({error})")
     outside = float((core.embed(frames) - theta).norm())
     if not outside <= _OUTSIDE * float(theta.norm()):
-        return Unproved(f"the point is not critical: {outside:.1e} of it lies outside its core: solve goes on from it")
-    return core
+        return Unproved(
+            f"the point is not critical: {outside:.1e} of it lies outside its core (solve --start FILE goes on from it)"
+        )
+    return core, outside
+
+
+def named_proof(core: Core) -> tuple[Proof, float] | None:
+    """Returns the proof of the partition structure that a core's logits match, and how far they are from it (relative).
+
+    None where they match no partition, or its blocks prove nothing.
+    """
+    problem, logits = core.problem, core.class_logits
+    named = _partition(problem, recognise(problem, logits, core.rank))
+    if named is None:
+        return None
+    proof = structure_proof(problem, named.groups, nearby=False)
+    return (proof, named.apart(proof, logits)) if isinstance(proof, Proof) and proof.rank else None
 
 
 def recognised(problem: Problem, found: Recognised, logits: Float[Tensor, "k k"]) -> Named | None:
     """Returns the partition structure that class-mean logits were recognised as and have to rounding, or None."""
-    if not all(isinstance(part.block, Simplex) for part in found.parts) or not found.distance(logits) <= _SAME_POINT:
+    named = _partition(problem, found)
+    return None if named is None or not found.distance(logits) <= _SAME_POINT else replace(named, logits=logits)
+
+
+def _partition(problem: Problem, found: Recognised) -> Named | None:
+    """Returns what was recognised as a partition structure, or None."""
+    if not found.parts or not all(isinstance(part.block, Simplex) for part in found.parts):
         return None
     groups = tuple(partition_group(len(part.members), problem.class_sizes[part.members[0]], part.root) for part in found.parts)
-    return Named(groups, tuple(part.members for part in found.parts), logits)
+    return Named(groups, tuple(part.members for part in found.parts))
 
 
 def partition_group(size: int, samples: int, root: Root | None) -> Group:
@@ -200,9 +236,9 @@ def judge_partition(problem: Problem, groups: Sequence[Group], spectrum: Spectru
     """Returns the verdict on a partition structure: the one that atlas rows, phase cells and claims state.
 
     Args:
-        problem: Linear, cross-entropy.
-        groups: The structure.
-        spectrum: Its eigenvalues in double precision (`landscape.degeneracy.partition_spectrum`).
+        problem: The model, linear and under cross-entropy.
+        groups: Groups of the structure, each with its root.
+        spectrum: Eigenvalues in double precision (`landscape.degeneracy.partition_spectrum`).
         effort: Which counts are to be proved.
     """
     rank = sum(group.size - 1 for group in groups)
@@ -217,7 +253,7 @@ def with_proof(first: Verdict, core: Core, named: Named | None, effort: Effort) 
 
     Args:
         first: What double precision says.
-        core: The point.
+        core: Core of the point that is judged.
         named: The partition structure that it is, to rounding; None for any other point.
         effort: Which counts are to be proved.
     """
@@ -245,36 +281,36 @@ def structure_proof(problem: Problem, groups: Sequence[Group], nearby: bool) -> 
 
     Args:
         problem: The model; its classes need not be in the order of the groups.
-        groups: The structure.
+        groups: Groups of the structure, each with its root.
         nearby: Whether to count too what a decay within a few last places would make zero.
     """
-    from landscape.proof.structures import Nearby, near_zero, prove_structure
+    from landscape.proof.structures import Nearby, near_zero_of_structure, prove_structure
 
     ordered = in_order_of(problem, groups)
     proof = prove_structure(ordered, groups)
     if not nearby or not isinstance(proof, Proof):
         return proof
-    close = near_zero(ordered, groups)
+    close = near_zero_of_structure(ordered, groups)
     return replace(proof, near_zero=close.count if isinstance(close, Nearby) else None)
 
 
 def smallest_positive(problem: Problem, groups: Sequence[Group]) -> float | None:
     """Returns the smallest positive eigenvalue of a named structure, from enclosures of all; None where they are not decided."""
-    from landscape.proof.eigenvalues import eigenvalues
+    from landscape.proof.eigenvalues import enclosed_eigenvalues
 
-    found = eigenvalues(in_order_of(problem, groups), groups)
+    found = enclosed_eigenvalues(in_order_of(problem, groups), groups)
     return min((value.upper for value in found if value.lower > 0), default=None) if isinstance(found, tuple) else None
 
 
 def point_proof(core: Core, nearby: bool) -> Proof | Unproved:
     """Returns the proof of the critical point next to a core by the box around it; arguments as for `structure_proof`."""
     from landscape.proof.box import prove_point
-    from landscape.proof.neighbours import near_zero
+    from landscape.proof.neighbours import near_zero_of_point
 
     proof = prove_point(core.problem, core.rank, core.theta.tolist())
     if not nearby or not isinstance(proof, Proof) or not core.rank:
         return proof
-    close = near_zero(proof)
+    close = near_zero_of_point(proof)
     return replace(proof, near_zero=close if isinstance(close, int) else None)
 
 
@@ -293,7 +329,7 @@ def proved_in_words(verdict: Verdict, command: str, apart: float | None = None) 
     """Returns one sentence on the proof of a count.
 
     Args:
-        verdict: The verdict.
+        verdict: Verdict with its proof, if there is one.
         command: What proves it, or why nothing does.
         apart: Distance from what was proved: relative, of the logits, for a structure; absolute for a critical point.
     """

@@ -35,9 +35,9 @@ class EigenvalueFamily:
     """A family of eigenvalues with a common origin.
 
     Attributes:
-        kind: Origin of these directions.
+        kind: Common origin of these directions.
         values: The distinct (or at least listed) eigenvalues.
-        multiplicity: How often each of them occurs.
+        multiplicity: How often each of the eigenvalues occurs.
         sector: Representation of the symmetry that they belong to; empty where the core is not split by symmetry.
     """
 
@@ -75,7 +75,7 @@ class Reduction:
         return spectrum.frobenius, spectrum.trace
 
 
-def require_room(core: Core) -> None:
+def require_reduction_memory(core: Core) -> None:
     """Refuses a core whose reduction would take more main memory than is allowed, before anything of it is computed.
 
     Raises:

@@ -28,13 +28,13 @@ _MOST_SLOPES = 512  # kinks whose two sides are tried; each needs a vector of al
 
 
 @dataclass(frozen=True)
-class Kinks:
-    """The non-smooth part of a point.
+class ReluKinks:
+    """Kinks of a ReLU point: pre-activations at zero, and the slopes across them.
 
     Attributes:
-        count: Hidden pre-activations within the tolerance of zero.
+        count: Number of hidden pre-activations within the tolerance of zero.
         smallest: The smallest hidden pre-activation in size.
-        residual: The shortest generalised gradient found (exact for one hidden layer, where it is a convex problem).
+        residual: Norm of the shortest generalised gradient found (exact for one hidden layer, where it is a convex problem).
         smallest_slope: The smallest one-sided derivative along a unit normal of a kink, either side; None without kinks or
             normals. A negative one is a way down, so the point is no minimum.
         manifold: Zero and negative eigenvalues of the Hessian along the manifold on which every kink stays a kink; None if the
@@ -56,12 +56,12 @@ class Kinks:
         return values
 
 
-def kinks(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> Kinks:
+def kinks_of(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> ReluKinks:
     """Returns the kinks at a point of a ReLU model.
 
     Args:
         problem: A model with at least one hidden layer.
-        theta: The point.
+        theta: Parameters of the point.
         tolerance: Pre-activations up to this are at a kink (absolute).
     """
     hidden = Objective.of(problem, theta).preactivations(theta)[:-1]
@@ -71,7 +71,7 @@ def kinks(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> Kin
     opened = [(signal > tolerance).to(theta.dtype) for signal in hidden]
     masks, residual = shortest_gradient(problem, theta, opened, places)
     if not count:
-        return Kinks(0, smallest, residual, None, None)
+        return ReluKinks(0, smallest, residual, None, None)
     normals = _normals(problem, theta, places)
     sizes = normals.norm(dim=1)
     units = (normals / sizes.clamp(min=torch.finfo(theta.dtype).tiny).unsqueeze(1))[sizes > 0][:_MOST_SLOPES]
@@ -80,7 +80,7 @@ def kinks(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> Kin
     apart = all(bool(((signal.abs() * _GAP <= tolerance) | (signal.abs() >= _GAP * tolerance)).all()) for signal in hidden)
     if apart and problem.parameters <= LARGEST_MANIFOLD:
         manifold = _along(problem, theta, _gates(opened, places, masks), normals, residual)
-    return Kinks(count, smallest, residual, float(slopes.min()) if slopes is not None else None, manifold)
+    return ReluKinks(count, smallest, residual, float(slopes.min()) if slopes is not None else None, manifold)
 
 
 def gated_loss(problem: Problem, theta: Float[Tensor, " p"], gates: list[Tensor]) -> Float[Tensor, ""]:

@@ -5,36 +5,33 @@ from typing import Any
 
 from landscape.curvature.counting.zeros import Nullity
 from landscape.curvature.spectra.spectrum import Spectrum
-from landscape.degeneracy.facts import Facts, Flatness
-from landscape.degeneracy.judgement import Verdict
+from landscape.degeneracy.facts import Facts, StatesFacts
 from landscape.degeneracy.methods import certificate
 from landscape.degeneracy.proved import near_zero_in_words, proof_as_dict, proved_in_words
-from landscape.degeneracy.relu_kinks import Kinks
+from landscape.degeneracy.relu_kinks import ReluKinks
 from landscape.display import aligned, table
-from landscape.model.problem import Problem
 from landscape.points.collapse_metrics import CollapseMetrics
-from landscape.structures.kinds import Kind
 from landscape.structures.recognition import Recognised
 
 
 @dataclass(frozen=True)
-class DegeneracyReport:
+class DegeneracyReport(StatesFacts):
     """How degenerate a critical point is, measured and predicted.
 
     Every count is exact (`resolved`) or None; `reason` then says why and what to run.
 
     Attributes:
-        facts: What every table states of the point; the loss is that of the given point.
-        gradient_norm: Of the given point.
-        found: What the logits were recognised as; None where the point is not critical.
-        collapse: Neural-collapse metrics.
-        method: What computed the spectrum.
-        orbit_formula: L (d r - r (r+1)/2), what that rank must be for linear models.
+        facts: Facts of the point, as every table states them; the loss is that of the given point.
+        gradient_norm: Gradient norm of the given point.
+        found: Structure that the logits were recognised as; None where the point is not critical.
+        collapse: Neural-collapse metrics NC1 to NC3 and the balancedness of the given point.
+        method: Name of the method that computed the spectrum or the count.
+        orbit_formula: Dimension L (d r - r (r+1)/2) that the orbit must have for linear models.
         spectrum: All eigenvalues at the critical point; where the point is not critical enough, those of the Hessian at the point
             itself; None where they are too many or the method only counts.
         zeros: The count in double precision with its evidence; None where nothing was counted.
-        second: What an independent route counted; None if there was none.
-        kinks: What is not smooth there; None for linear models.
+        second: Count of an independent route; None if there was none.
+        kinks: What is not smooth at a ReLU point; None for linear models.
         stray: Distance between the given point and the critical one at which the counts were made.
         distance: Relative distance of the given point's class logits from the structure that was found; None without blocks.
     """
@@ -48,7 +45,7 @@ class DegeneracyReport:
     spectrum: Spectrum | None = None
     zeros: Nullity | None = None
     second: Nullity | None = None
-    kinks: Kinks | None = None
+    kinks: ReluKinks | None = None
     stray: float = 0.0
     distance: float | None = None
 
@@ -64,51 +61,6 @@ class DegeneracyReport:
         return table(repr(self), self.rows())
 
     @property
-    def problem(self) -> Problem:
-        """The model."""
-        return self.facts.problem
-
-    @property
-    def kind(self) -> Kind | None:
-        """The kind of the matching structure; None where the point is not critical."""
-        return self.facts.kind
-
-    @property
-    def structure(self) -> str:
-        """The name of the matching structure."""
-        return self.facts.structure
-
-    @property
-    def rank(self) -> int | None:
-        """Rank of every factor; None without a core, as away from critical points and for ReLU models."""
-        return self.facts.rank
-
-    @property
-    def loss(self) -> float:
-        """Loss of the given point, with weight decay."""
-        return self.facts.loss
-
-    @property
-    def verdict(self) -> Verdict:
-        """Nullity and index, or the doubt that forbids them, with the proof if there is one."""
-        return self.facts.verdict
-
-    @property
-    def nullity(self) -> int | None:
-        """Zero eigenvalues; None where that is not certain."""
-        return self.facts.nullity
-
-    @property
-    def index(self) -> int | None:
-        """Negative eigenvalues; None where that is not certain."""
-        return self.facts.index
-
-    @property
-    def reason(self) -> str:
-        """Why the counts are not stated and what to run; empty where they are."""
-        return self.facts.reason
-
-    @property
     def resolved(self) -> bool:
         """Whether nullity and index are exact."""
         return self.verdict.certain
@@ -117,36 +69,6 @@ class DegeneracyReport:
     def critical(self) -> bool:
         """Whether the point is close enough to a critical one for its spectrum to be that of the critical one."""
         return self.verdict.critical
-
-    @property
-    def orbit_dimension(self) -> int | None:
-        """Rank of the generators of the gauge group and of the data symmetry at the point."""
-        return self.facts.orbit_dimension
-
-    @property
-    def paper_dimension(self) -> int | None:
-        """What Theorem 5 of the paper counts; linear models with width >= classes."""
-        return self.facts.paper_dimension
-
-    @property
-    def excess(self) -> int | None:
-        """Zeros that the gauge orbit does not explain."""
-        return self.facts.excess
-
-    @property
-    def learning_coefficient(self) -> float | None:
-        """(P - nullity) / 2, as in `Facts`."""
-        return self.facts.learning_coefficient
-
-    @property
-    def smallest_positive(self) -> float | None:
-        """The smallest eigenvalue above the zero radius; None where double precision does not see it apart from the zeros."""
-        return self.facts.smallest_positive
-
-    @property
-    def flatness(self) -> Flatness | None:
-        """Norms of the Hessian, with the spectrum of a critical point."""
-        return self.facts.flatness
 
     @property
     def proved(self) -> str:

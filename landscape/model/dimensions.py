@@ -50,9 +50,9 @@ def paper_dimension(multiplicities: Sequence[int], width: int, depth: int) -> in
         1098
 
     Args:
-        multiplicities: Of the distinct non-zero singular values of the logits; their sum is the rank.
-        width: d.
-        depth: L.
+        multiplicities: Multiplicities of the distinct non-zero singular values of the logits; their sum is the rank.
+        width: Common inner dimension d.
+        depth: Number L of weight matrices.
     """
     rank = sum(multiplicities)
     return orbit_dimension(rank, width, depth) - depth * sum(m * (m - 1) // 2 for m in multiplicities)

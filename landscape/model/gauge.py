@@ -26,13 +26,13 @@ from landscape.model.problem import Problem
 
 @dataclass(frozen=True)
 class Orbit:
-    """What the generators say at a point.
+    """Dimension of the orbit at a point, measured as the rank of the generators.
 
     Attributes:
-        dimension: The rank of the generators of the gauge group and of the data symmetry together.
-        smallest_singular: Their smallest non-zero singular value, in the basis E_jk - E_kj (infinity for dimension 0). A null
-            direction X of the loss obeys H X = A(gradient), so twice the gradient norm over this bounds how far from zero the
-            eigenvalues of the orbit can be at a point that is not exactly critical.
+        dimension: Rank of the generators of the gauge group and of the data symmetry together.
+        smallest_singular: Smallest non-zero singular value of the generators, in the basis E_jk - E_kj (infinity for dimension 0).
+            A null direction X of the loss obeys H X = A(gradient), so twice the gradient norm over this bounds how far from zero
+            the eigenvalues of the orbit can be at a point that is not exactly critical.
         data: The part of the dimension that the data symmetry adds to that of the gauge group.
     """
 
@@ -65,40 +65,6 @@ def rotate(problem: Problem, theta: Float[Tensor, " p"], generator: torch.Genera
         factors[index] = rotation @ factors[index]
         factors[index + 1] = factors[index + 1] @ rotation.mT
     return torch.cat([factor.flatten() for factor in factors])
-
-
-def rotate_classes(problem: Problem, theta: Float[Tensor, " p"], generator: torch.Generator) -> Float[Tensor, " p"]:
-    """Returns a point of the same loss, moved by a random rotation of each set of equal classes (the data symmetry).
-
-    Its logits are other ones, U Z V^T. Nothing moves where the problem has no `equal_classes`.
-    """
-    factors = Objective.of(problem, theta).split(theta)
-    means = _class_basis(problem, theta)
-    for members in equal_classes(problem):
-        chosen = list(members)
-        draw = torch.randn(len(chosen), len(chosen), dtype=theta.dtype, generator=generator)
-        turn = torch.linalg.qr(draw)[0].to(theta.device)
-        basis, change = means[:, chosen], turn.mT - torch.eye(len(chosen), dtype=theta.dtype, device=theta.device)
-        factors[0] = factors[0] + factors[0] @ basis @ change @ basis.mT
-        factors[-1] = factors[-1].index_copy(0, torch.tensor(chosen, device=theta.device), turn @ factors[-1][chosen])
-    return torch.cat([factor.flatten() for factor in factors])
-
-
-def relabel(problem: Problem, theta: Float[Tensor, " p"], order: list[int]) -> tuple[Problem, Float[Tensor, " p"]]:
-    """Returns the problem and the point with class order[i] moved to place i."""
-    factors = Objective.of(problem, theta).split(theta)
-    blocks = factors[0].split(list(problem.class_sizes), dim=1)
-    factors[0] = torch.cat([blocks[c] for c in order], dim=1)
-    factors[-1] = factors[-1][order]
-    moved = Problem(
-        tuple(problem.class_sizes[c] for c in order),
-        problem.width,
-        problem.depth,
-        problem.decay,
-        problem.loss,
-        problem.activation,
-    )
-    return moved, torch.cat([factor.flatten() for factor in factors])
 
 
 def generators(problem: Problem, theta: Float[Tensor, " p"]) -> Float[Tensor, "p m"]:
@@ -219,7 +185,7 @@ def data_tangents(problem: Problem, factors: list[Float[Tensor, "_ _"]]) -> Floa
 
     Args:
         problem: The model; without `equal_classes` there are no columns.
-        factors: From features whose first K columns are those of the classes (in a `class_frame`) to K outputs.
+        factors: Factors from features whose first K columns are those of the classes (in a `class_frame`) to K outputs.
     """
     skew = _skew(factors[0], equal_classes(problem), problem.classes)
     moves = [factor.new_zeros(len(skew), factor.numel()) for factor in factors]

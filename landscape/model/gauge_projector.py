@@ -28,12 +28,12 @@ class OrbitProjector:
     """The projector at one point; a `landscape.curvature.counting.quotient.Projector`. An application costs O(d^2 r) per column.
 
     Attributes:
-        objective: Of the problem, to split flat vectors.
+        objective: Objective of the problem, to split flat vectors.
         frames: Orthonormal columns: row space of H_1, used directions at each interface, column space of the last factor moved.
             Where equal classes can be rotated the first starts with their indicator vectors and the last is the identity.
-        rows: Of each interface, the orthonormal rows that the cross part moves along.
+        rows: Orthonormal rows of each interface that the cross part moves along.
         support: Orthonormal basis of the part inside the used directions, in the frames' coordinates.
-        rank: The dimension of the orbit; `curvature.projection.require_projector` compares it with the trace.
+        rank: Dimension of the orbit; `curvature.projection.require_projector` compares it with the trace.
     """
 
     objective: Objective
@@ -89,8 +89,8 @@ def orbit_projector(problem: Problem, theta: Float[Tensor, " p"], tolerance: flo
         24
 
     Args:
-        problem: The model.
-        theta: The point.
+        problem: The model of the point.
+        theta: Parameters of the point.
         tolerance: Singular values of factors and generators up to this count as zero (absolute).
     """
     objective = Objective.of(problem, theta)

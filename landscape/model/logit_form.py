@@ -20,6 +20,11 @@ class LogitForm:
 
     All factors share these singular vectors at a critical point; each factor's own singular values follow from
     `factor_singular_values` (Lemma 1 of the paper).
+
+    Attributes:
+        left: Left singular vectors, orthonormal columns.
+        singular: Singular values of the scaled class-mean logits.
+        right: Right singular vectors, orthonormal columns.
     """
 
     left: Float[Tensor, "k r"]
@@ -47,8 +52,8 @@ def write_parameters(problem: Problem, form: LogitForm, gauge: int | None = None
     """Returns the parameters of a point in aligned frames.
 
     Args:
-        problem: The model.
-        form: The logits.
+        problem: The model of the point.
+        form: Singular value decomposition of the class-mean logits.
         gauge: None puts every interface's frame on the first coordinates; a seed draws them uniformly (Haar).
     """
     generator = None if gauge is None else torch.Generator().manual_seed(gauge)

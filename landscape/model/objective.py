@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.display import brief
-from landscape.model.problem import Activation, Loss, Problem
+from landscape.model.problem import ActivationName, LossName, Problem
 from landscape.model.thin_product import ThinProduct
 
 
@@ -27,15 +27,15 @@ class Objective:
     the core of `reduction` has one column per class, weight n_c/N and scale 1/sqrt(n_c).
 
     Attributes:
-        shapes: Of the factors in the order H_1, W_1, .., W_L, which is also their order in the flat vector (row-major).
-        decays: One per factor.
-        targets: One-hot columns.
-        weights: Of the columns in the loss.
-        scales: Of the columns of Z on their way to the logits.
-        loss_kind: "ce" or "mse".
-        activation: "linear" or "relu".
-        sharpness: b of the softplus log(1 + e^(bx)) / b that stands for the rectifier max(x, 0), which it exceeds by at most
-            log(2) / b, at 0; infinite for the rectifier itself.
+        shapes: Shapes of the factors in the order H_1, W_1, .., W_L, which is also their order in the flat vector (row-major).
+        decays: Weight decays in the same order, one per factor.
+        targets: One-hot labels of the columns.
+        weights: Weights of the columns in the loss.
+        scales: Scales of the columns of Z on their way to the logits.
+        loss_kind: Name of the loss, "ce" or "mse".
+        activation: Name of the activation, "linear" or "relu".
+        sharpness: Sharpness b of the softplus log(1 + e^(bx)) / b that stands for the rectifier max(x, 0), which it exceeds by at
+            most log(2) / b, at 0; infinite for the rectifier itself.
     """
 
     shapes: tuple[tuple[int, int], ...]
@@ -43,8 +43,8 @@ class Objective:
     targets: Float[Tensor, "k m"]
     weights: Float[Tensor, " m"]
     scales: Float[Tensor, " m"]
-    loss_kind: Loss
-    activation: Activation
+    loss_kind: LossName
+    activation: ActivationName
     sharpness: float = math.inf
 
     __repr__ = brief
@@ -286,7 +286,7 @@ def objective(problem: Problem, like: Tensor | None = None) -> Objective:
         [(6, 8), (6, 6), (4, 6)]
 
     Args:
-        problem: The model.
+        problem: The model whose loss it is.
         like: A tensor of the device and dtype that the constants should have; None means float64 on the CPU.
     """
     return Objective.of(problem, like)

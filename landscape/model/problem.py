@@ -12,8 +12,8 @@ from landscape.display import table
 from landscape.errors import InputError
 from landscape.numbers import parse_decay, parse_sizes
 
-Loss = Literal["ce", "mse"]
-Activation = Literal["linear", "relu"]
+LossName = Literal["ce", "mse"]
+ActivationName = Literal["linear", "relu"]
 TEXT_KEYS = ("K", "n", "sizes", "d", "L", "decay", "loss", "activation")  # of a problem as one line of text
 DEEPEST = 1_000  # layers; one object per layer is made in many places, and no spectrum is computed beyond some tens
 
@@ -23,12 +23,12 @@ class Problem:
     """A DUFM: minimise g(W_L .. W_1 H_1) plus half the decay times the squared Frobenius norm of every factor.
 
     Attributes:
-        class_sizes: Samples of each class, in class order; `Problem.balanced` fills it for equal classes.
-        width: d, the common inner dimension. The theory of the paper needs width >= classes; solving does not.
-        depth: L >= 1, the number of weight matrices.
-        decay: lambda > 0, one for all factors or one per factor in the order H_1, W_1, .., W_L.
-        loss: "ce", the mean cross-entropy over samples, or "mse", half the mean squared error to the one-hot targets.
-        activation: "linear", or "relu" after every W_l with 1 <= l < L (H_1 itself is not rectified).
+        class_sizes: Number of samples of each class, in class order; `Problem.balanced` fills it for equal classes.
+        width: Common inner dimension d. The theory of the paper needs width >= classes; solving does not.
+        depth: Number L >= 1 of weight matrices.
+        decay: Weight decay lambda > 0, one for all factors or one per factor in the order H_1, W_1, .., W_L.
+        loss: Fit term g: "ce", the mean cross-entropy over samples, or "mse", half the mean squared error to the one-hot targets.
+        activation: Activation function: "linear", or "relu" after every W_l with 1 <= l < L (H_1 itself is not rectified).
 
     Example:
         >>> import landscape as ls
@@ -46,8 +46,8 @@ class Problem:
     width: int
     depth: int
     decay: float | tuple[float, ...]
-    loss: Loss = "ce"
-    activation: Activation = "linear"
+    loss: LossName = "ce"
+    activation: ActivationName = "linear"
 
     def __post_init__(self) -> None:
         _require(self.classes >= 2, f"expected at least 2 classes, got {self.classes}")
@@ -63,8 +63,10 @@ class Problem:
             not isinstance(self.decay, tuple) or len(decays) == self.depth + 1,
             f"expected one decay, or {self.depth + 1} of them (H_1, W_1 .. W_{self.depth}), got {len(decays)}",
         )
-        _require(self.loss in get_args(Loss), f"expected loss {_either(Loss)}, got {self.loss!r}")
-        _require(self.activation in get_args(Activation), f"expected activation {_either(Activation)}, got {self.activation!r}")
+        _require(self.loss in get_args(LossName), f"expected loss {_either(LossName)}, got {self.loss!r}")
+        _require(
+            self.activation in get_args(ActivationName), f"expected activation {_either(ActivationName)}, got {self.activation!r}"
+        )
 
     @classmethod
     def balanced(
@@ -74,8 +76,8 @@ class Problem:
         width: int,
         depth: int,
         decay: float | tuple[float, ...],
-        loss: Loss = "ce",
-        activation: Activation = "linear",
+        loss: LossName = "ce",
+        activation: ActivationName = "linear",
     ) -> "Problem":
         """Returns the problem whose `classes` classes have `samples` samples each."""
         _require(classes >= 2, f"expected at least 2 classes, got {classes}")
@@ -116,8 +118,8 @@ class Problem:
             _typed_whole(fields["d"], "d"),
             _typed_whole(fields["L"], "L"),
             parse_decay(fields["decay"]),
-            cast(Loss, _chosen(fields.get("loss", "ce"), Loss, "loss")),
-            cast(Activation, _chosen(fields.get("activation", "linear"), Activation, "activation")),
+            cast(LossName, _chosen(fields.get("loss", "ce"), LossName, "loss")),
+            cast(ActivationName, _chosen(fields.get("activation", "linear"), ActivationName, "activation")),
         )
         if unequal:
             return cls(parse_sizes(fields["sizes"]), *shared)

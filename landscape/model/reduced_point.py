@@ -31,9 +31,9 @@ class Core:
     """A critical point of the linear model in its smallest form.
 
     Attributes:
-        problem: The full model.
-        rank: r, the rank of every factor.
-        theta: The factors K x r, (L-1) of r x r, r x K in the order of the objective (features first), flattened.
+        problem: The full model, of any width.
+        rank: Common rank r of all factors.
+        theta: Factors K x r, (L-1) of r x r, r x K in the order of the objective (features first), flattened.
     """
 
     problem: Problem
@@ -104,8 +104,8 @@ def accepted_rank(objective: Objective, theta: Float[Tensor, " p"], tolerance: f
     Only ratios count, so small-root points, whose singular values are small as a whole, are judged alike.
 
     Args:
-        objective: Of a linear model or of a core.
-        theta: The point.
+        objective: Objective of a linear model or of a core.
+        theta: Parameters of the point.
         tolerance: Singular values of a factor up to this are zero (absolute).
 
     Raises:
@@ -168,7 +168,7 @@ def compress(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> 
 
     Args:
         problem: A linear model.
-        theta: The point.
+        theta: Parameters of the point.
         tolerance: Singular values of a factor up to this are zero (absolute).
 
     Raises:

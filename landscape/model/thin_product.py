@@ -21,9 +21,9 @@ class ThinProduct:
     """The factors of a product without activations; all of them may carry batch dimensions.
 
     Attributes:
-        features: H.
-        layers: W_1, .., W_L.
-        suffixes: B_0, .., B_{L-1}.
+        features: The feature matrix H, first factor of the product.
+        layers: The weight matrices W_1, .., W_L.
+        suffixes: The products B_0, .., B_{L-1} of the later layers.
     """
 
     features: Float[Tensor, "*b d m"]

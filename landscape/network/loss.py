@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from landscape.curvature.operators.reverse import gradient, one_line, plain_autograd, right_operations, scalar
 from landscape.display import brief
 from landscape.errors import InputError
+from landscape.network.checks import require_sound_loss
 from landscape.network.data import Adapter, Batch, batch_of, pair, require_again
 from landscape.network.functional import FlatModule, placed
 from landscape.network.trees import tensors
 
-Reduction = Literal["mean", "sum"]
+LossReduction = Literal["mean", "sum"]
 Loss = Callable[[Any, Any], Tensor]
 Decay = float | Mapping[str, float] | Callable[[str, Tensor], float]
 
@@ -69,19 +70,20 @@ class ModuleLoss:
     the data are the same at every reading.
 
     Attributes:
-        module: In the mode it is to be analysed in; batch normalisation must be in evaluation mode and dropout off. Wrappers of
-            torch.compile, data parallelism and Fabric are taken off.
+        module: Module in the mode it is to be analysed in; batch normalisation must be in evaluation mode and dropout off. Wrappers
+            of torch.compile, data parallelism and Fabric are taken off.
         loss: Maps outputs and targets to a scalar; `own_loss` takes the loss that the model returns, `on` one of its outputs.
         data: Batches of (inputs, targets), iterable again and again with the same result. Inputs that are a mapping are named
             arguments of the module, a tuple or list positional ones. Batches of another kind need an `adapter`.
         decay: lambda of the weight decay that is part of the loss: one number, numbers by parameter name (others have none), or a
             function of name and tensor.
         reduction: "mean" if `loss` averages over the samples of a batch (batches then count by their size), "sum" if it adds.
-        weight: What a batch counts in the mean, for a loss that averages over something else than samples, such as tokens that
-            are not padding: a function of the batch as the data give it. The total is the weighted mean over batches.
+        weight: Weight of a batch in the mean, for a loss that averages over something else than samples, such as tokens that are
+            not padding: a function of the batch as the data give it. The total is the weighted mean over batches.
         adapter: Maps a batch of the data to (inputs, targets); `keywords()` serves dictionaries of named arguments.
         axis: The axis of inputs and targets that counts the samples: 0, or 1 where time comes first.
-        dtype: What floating-point parameters, buffers and data are converted to; None for no conversion. A count needs float64.
+        dtype: Type that floating-point parameters, buffers and data are converted to; None for no conversion. A count needs
+            float64.
         point: The parameters to analyse; None for those of the module. See `at`.
         check: Whether the checks that call the module are made; they cost about ten gradients of one batch.
 
@@ -105,7 +107,7 @@ class ModuleLoss:
     loss: Loss
     data: Iterable[Any]
     decay: Decay = 0.0
-    reduction: Reduction = "mean"
+    reduction: LossReduction = "mean"
     weight: Callable[[Any], float | Tensor] | None = None
     adapter: Adapter = pair
     axis: int = 0
@@ -116,8 +118,6 @@ class ModuleLoss:
     __repr__ = brief
 
     def __post_init__(self) -> None:
-        from landscape.network.checks import require_sound_loss  # the checks need the class
-
         if self.reduction not in ("mean", "sum"):
             raise InputError(f'expected reduction "mean" or "sum", got {self.reduction!r}')
         if self.axis not in (0, 1):

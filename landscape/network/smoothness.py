@@ -139,10 +139,10 @@ class Kinks:
     """How near a module is to where it is not differentiable, on the data.
 
     Attributes:
-        near: How many pre-activations are nearer than the tolerance.
-        watched: How many pre-activations piecewise-linear operations were given.
+        near: Number of pre-activations nearer to a kink than the tolerance.
+        watched: Number of pre-activations of piecewise-linear operations.
         smallest: The smallest distance from a kink, relative to the root mean square of its operation; infinite if none.
-        operation: Where the smallest was seen, by the name that torch has for it.
+        operation: Operation where the smallest was seen, by the name that torch has for it.
         tolerance: Relative distance below which a pre-activation is near.
     """
 

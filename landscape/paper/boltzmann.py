@@ -30,14 +30,14 @@ _SAME = 1e-4  # difference of the losses up to which the end of a descent is a k
 
 @dataclass(frozen=True)
 class Tempering:
-    """How to sample.
+    """Settings of the sampling by parallel tempering.
 
     Attributes:
-        temperatures: The ladder, rising; neighbours must overlap, the hottest must cross the barriers.
-        ladders: Independent copies of it, from whose spread the errors come.
-        trajectories: Of every chain; the first fifth is thrown away.
-        step: Of the leapfrog.
-        seed: Of everything.
+        temperatures: Ladder of temperatures, rising; neighbours must overlap, the hottest must cross the barriers.
+        ladders: Number of independent copies of the ladder, from whose spread the errors come.
+        trajectories: Number of trajectories of every chain; the first fifth is thrown away.
+        step: Step size of the leapfrog integrator.
+        seed: Seed of all random draws.
     """
 
     temperatures: tuple[float, ...]
@@ -52,12 +52,12 @@ class Share:
     """How much of the mass lies at one minimum, predicted and sampled.
 
     Attributes:
-        decay: lambda.
-        temperature: T.
-        structure: Of the minimum, all its copies together.
-        predicted: exp(-F/T), normalised over the minima.
+        decay: Weight decay lambda of the model.
+        temperature: Temperature T of the Boltzmann distribution.
+        structure: Name of the minimum, all its copies together.
+        predicted: Share predicted by exp(-F/T), normalised over the minima.
         sampled: Share of the looks at which descent from the state ends there.
-        error: Its standard error, from the independent ladders.
+        error: Standard error of the sampled share, from the independent ladders.
     """
 
     decay: float
@@ -74,7 +74,7 @@ def chains(objective: Objective, starts: Float[Tensor, "r p"], settings: Temperi
     Args:
         objective: What exp(-loss/T) is made of.
         starts: One per ladder, for all its temperatures.
-        settings: Of the sampling.
+        settings: Settings of the sampling.
     """
     generator = torch.Generator().manual_seed(settings.seed)
     heat = torch.tensor(settings.temperatures, dtype=starts.dtype)

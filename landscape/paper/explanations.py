@@ -34,18 +34,18 @@ class Evidence:
     """One setting: what every explanation says of it, and what was seen.
 
     Attributes:
-        width: d.
-        decay: lambda.
-        feature_scale: Of the start.
-        found: Starts that ended at DNC.
-        pairs: Starts that ended at pairs.
-        seeds: All starts.
-        dimension_ratio: R(d), the dimension of DNC's manifold over that of pairs, by the orbit (measured nullity).
-        paper_ratio: The same by Theorem 5 of the paper.
+        width: Width d of the model.
+        decay: Weight decay lambda of all factors.
+        feature_scale: Scale of the features at the start.
+        found: Number of starts that ended at DNC.
+        pairs: Number of starts that ended at pairs.
+        seeds: Number of starts in all.
+        dimension_ratio: Dimension of DNC's manifold over that of pairs, R(d), by the orbit (measured nullity).
+        paper_ratio: Dimension of DNC's manifold over that of pairs by Theorem 5 of the paper.
         log_volume: Log volume of all copies of DNC's manifold minus that of pairs.
-        free_energy_1e6: -(F of DNC - F of pairs) / T at T = 1e-6: the log odds that Laplace's formula predicts.
-        free_energy_1e5: At T = 1e-5.
-        free_energy_1e4: At T = 1e-4.
+        free_energy_1e6: Log odds -(F of DNC - F of pairs) / T that Laplace's formula predicts at T = 1e-6.
+        free_energy_1e5: Log odds that Laplace's formula predicts at T = 1e-5.
+        free_energy_1e4: Log odds that Laplace's formula predicts at T = 1e-4.
         alignment: Mean over the starts of (cosine with the simplex - cosine with the best pairs).
     """
 
@@ -80,11 +80,13 @@ class Score:
     """How well one explanation does on a set of settings.
 
     Attributes:
-        explanation: Its name in `Evidence`.
-        settings: How many.
-        rank_correlation: Spearman's, with the observed shares; None where the explanation says the same of all settings.
+        explanation: Name of the explanation, a field of `Evidence`.
+        settings: Number of settings that are ranked.
+        rank_correlation: Spearman's rank correlation with the observed shares; None where the explanation says the same of all
+            settings.
         brier: Mean squared error of the predicted share per start, each setting predicted by a logistic fit to the others.
-        brier_of_mean: The same of predicting each setting by the mean share of the others: what an explanation has to beat.
+        brier_of_mean: Mean squared error of predicting each setting by the mean share of the others: what an explanation has to
+            beat.
     """
 
     explanation: str
@@ -96,7 +98,14 @@ class Score:
 
 @dataclass(frozen=True)
 class SeedRow:
-    """One start of an experiment: where it pointed, and where it ended."""
+    """One start of an experiment: where it pointed, and where it ended.
+
+    Attributes:
+        seed: Seed of the start.
+        structure: Name of the structure where descent ended.
+        simplex: Cosine of the start's class-mean logits with the simplex.
+        pairs: Cosine of the start's class-mean logits with the best pairs.
+    """
 
     seed: int
     structure: str

@@ -5,7 +5,7 @@ Derivations of everything that differs from the paper: docs/paper.md, one sectio
 
 from collections.abc import Callable, Iterator
 
-from landscape.paper.claims import curvature, frequency, optimality, rank, rectified
+from landscape.paper.claims import cause, curvature, frequency, optimality, rank, rectified
 from landscape.paper.claims.finding import Assessment, Claim, Finding, Verified
 
 
@@ -33,6 +33,7 @@ CLAIMS = (
     _claim("Figure 2", "holds", frequency.figure_2),
     _claim("Figure 5", "holds", frequency.figure_5),
     _claim("Figure 6", "holds", rectified.figure_6),
+    _claim("DNC is found because it is more degenerate", "does not hold as stated", cause.more_degenerate),
 )
 
 

@@ -79,8 +79,8 @@ def draw_segments(
     """Draws the loss on straight lines between two points, by name.
 
     Args:
-        axes: Where.
-        segments: By name; the second and later ones are dashed.
+        axes: Axes to draw on.
+        segments: Segments by name; the second and later ones are dashed.
         ends: What stands at 0 and 1.
         title: Above the axes.
     """

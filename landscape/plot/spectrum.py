@@ -49,8 +49,8 @@ def draw_spectrum(
     that holds 2 % of the non-zero ones keeps a stem of its own.
 
     Args:
-        axes: Where.
-        spectrum: What.
+        axes: Axes to draw on.
+        spectrum: Eigenvalues to draw, with multiplicities.
         zero_radius: Eigenvalues of at most this size are zeros; the rounding error of the spectrum if not given.
         title: Above the axes.
         decay: Marks lambda and 2 lambda, where weight decay alone acts.
@@ -68,8 +68,8 @@ def draw_spectra(
 
     Args:
         axes: One for each spectrum, a row or a column of `new_figure`, each about `COLUMN_WIDTH` wide.
-        spectra: By title.
-        zero_radii: By title; a missing one is the rounding error of its spectrum.
+        spectra: Spectra by their title.
+        zero_radii: Zero radii by title; a missing one is the rounding error of its spectrum.
         decay: As in `draw_spectrum`.
     """
     parts = [_lines(spectrum, (zero_radii or {}).get(name, spectrum.error)) for name, spectrum in spectra.items()]
@@ -193,7 +193,7 @@ def plot_spectra(spectra: Mapping[str, Spectrum | DegeneracyReport], ax: Sequenc
         ['DNC', 'low rank']
 
     Args:
-        spectra: By title.
+        spectra: Spectra by their title.
         ax: One for each spectrum.
 
     Raises:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.memory import require_memory
-from landscape.model.problem import Activation, Loss, Problem
+from landscape.model.problem import ActivationName, LossName, Problem
 from landscape.plain_file import Missing, ordinary, read_ordinary
 from landscape.points.point import CriticalPoint, Origin
 from landscape.tensor_file import TensorFile
@@ -34,11 +34,11 @@ _NAMED = re.compile(r"([wh])_?(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class WeightsLayout:
-    """What a file of weights does not say about its arrays.
+    """Names and sizes that a file of weights does not state: feature array, class sizes, labels.
 
     Attributes:
         features: Name of the feature array; None looks for H_1. Stored as width x samples, or samples x width if only that fits.
-        class_sizes: Of the samples in class order; None with no labels means equal classes.
+        class_sizes: Number of samples per class in class order; None with no labels means equal classes.
         labels: Name of an integer array in the file, or a path to a .npy or text file; the samples are then sorted by class.
 
     Example:
@@ -55,8 +55,8 @@ class WeightsLayout:
 def import_weights(
     path: Path | str,
     decay: float | tuple[float, ...],
-    loss: Loss = "ce",
-    activation: Activation = "linear",
+    loss: LossName = "ce",
+    activation: ActivationName = "linear",
     layout: WeightsLayout | None = None,
     device: str = "cpu",
 ) -> CriticalPoint:

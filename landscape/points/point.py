@@ -20,7 +20,7 @@ from landscape.display import aligned, table
 from landscape.errors import InputError
 from landscape.model.objective import Objective, class_logits
 from landscape.model.problem import Problem
-from landscape.points.point_file import FORMAT, TRACE_COLUMNS, PointFile, arrays_digest, factor_names, write
+from landscape.points.point_file import FORMAT, TRACE_COLUMNS, PointFile, factor_names, tensors_digest, write
 from landscape.points.point_rounding import rounding_of
 
 
@@ -43,13 +43,13 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a point came from.
+    """Provenance of a point: its start, the methods that moved it, seed and software.
 
     Attributes:
         start: The starting point in words, or the file it was imported from.
-        methods: What moved it, in order, with their settings.
-        seed: Of the start or of the gauge; None where nothing was drawn.
-        versions: Of what computed it.
+        methods: Methods that moved the point, in order, with their settings.
+        seed: Seed of the start or of the gauge; None where nothing was drawn.
+        versions: Versions of the software that computed the point, by name.
 
     Example:
         >>> import landscape as ls
@@ -71,13 +71,13 @@ class CriticalPoint:
     """Parameters with the evidence of how critical they are.
 
     Attributes:
-        problem: The model.
-        theta: H_1, W_1, .., W_L, flattened row by row in that order.
-        loss: With weight decay.
-        gradient_norm: Euclidean, of the loss at theta; recomputed when the point is made or loaded.
+        problem: The model whose parameters these are.
+        theta: Factors H_1, W_1, .., W_L, flattened row by row in that order.
+        loss: Loss at the point, with weight decay.
+        gradient_norm: Euclidean norm of the gradient at theta; recomputed when the point is made or loaded.
         outcome: Why the solve stopped.
-        steps: Steps of all methods together; a step of plain descent and one of Newton count alike.
-        origin: Provenance.
+        steps: Number of steps of all methods together; a step of plain descent and one of Newton count alike.
+        origin: Where the point came from: start, methods, seed, versions.
         trace: Rows (steps, loss, gradient norm) along the way, thinned.
 
     Example:
@@ -174,7 +174,7 @@ class CriticalPoint:
             },
             "origin": asdict(self.origin),
             "trace_columns": TRACE_COLUMNS,
-            "sha256": arrays_digest(arrays),
+            "sha256": tensors_digest(arrays),
         }
         return header, arrays
 

@@ -36,14 +36,14 @@ _said: set[str] = set()
 
 @dataclass(frozen=True)
 class PointFile:
-    """What a file of a point holds, once its checksums are right; not yet compared with what the parameters say.
+    """Content of the file of a point, after its checksums were verified and before its loss is computed again.
 
     Attributes:
-        path: Where it was read.
-        header: The JSON object, of types that were checked.
+        path: Path of the file that was read.
+        header: Header of the file, a JSON object of types that were checked.
         problem: The model that the header names.
         arrays: The factors H_1, W_1, .., W_L and the trace by name, and whatever a record holds beside them.
-        seal: The checksum of the header; None for a file of format 1, whose header nothing protects.
+        seal: Checksum of the header; None for a file of format 1, whose header nothing protects.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class PointFile:
             if path.suffix in (".npz", ".pt", ".pth"):
                 raise InputError(f"expected a point saved by landscape, got weights in {path}: use landscape import") from error
             raise InputError(f"expected a point saved by landscape, got a damaged or foreign file {path}: {error}") from error
-        if header["sha256"] != arrays_digest(arrays):
+        if header["sha256"] != tensors_digest(arrays):
             raise InputError(f"the arrays of {path} do not match their checksum: the file is damaged")
         if seal is None:
             _say_once(
@@ -100,7 +100,7 @@ def write(path: Path, header: dict[str, Any], arrays: dict[str, Tensor]) -> None
             raise InputError(f"cannot write {path}: {error}") from error
 
 
-def arrays_digest(arrays: dict[str, Tensor]) -> str:
+def tensors_digest(arrays: dict[str, Tensor]) -> str:
     """Returns the sha256 of named arrays: names, types, shapes and bytes."""
     return digest_of_bytes(
         (name, str(array.dtype).removeprefix("torch."), tuple(array.shape), array.contiguous().numpy().tobytes())

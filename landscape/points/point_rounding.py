@@ -27,8 +27,8 @@ class Rounding:
     """Bounds on what differs between two machines that evaluate one point.
 
     Attributes:
-        loss: Absolute difference of the losses.
-        gradient: Absolute difference of the gradient norms. Infinite for ReLU: at a kink the gradient jumps.
+        loss: Bound on the absolute difference of the losses.
+        gradient: Bound on the absolute difference of the gradient norms. Infinite for ReLU: at a kink the gradient jumps.
     """
 
     loss: float
@@ -39,10 +39,10 @@ def rounding_of(problem: Problem, theta: Float[Tensor, " p"], loss: float, eps: 
     """Returns by how much loss and gradient norm at a point may differ between machines.
 
     Args:
-        problem: The model.
-        theta: The point.
+        problem: The model of the point.
+        theta: Parameters of the point.
         loss: There, with weight decay.
-        eps: Of the type that the parameters are stored in.
+        eps: Machine epsilon of the type that the parameters are stored in.
     """
     sizes = [float(torch.linalg.vector_norm(factor)) for factor in Objective.of(problem, theta).split(theta)]
     samples = problem.total_samples

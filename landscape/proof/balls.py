@@ -126,7 +126,7 @@ def magnitude(balls: arb_mat) -> arb:
     return largest.upper()
 
 
-def below(value: arb, bound: float) -> bool:
+def lies_below(value: arb, bound: float) -> bool:
     """Whether every value of the ball is below the bound; False for NaN."""
     return bool(value < bound)
 
@@ -148,7 +148,7 @@ def is_regular(balls: arb_mat) -> bool:
         return False
     if not np.isfinite(inverse).all():
         return False
-    return below(magnitude(identity(rows) - matrix(inverse) * balls), 1.0)
+    return lies_below(magnitude(identity(rows) - matrix(inverse) * balls), 1.0)
 
 
 def identity(rows: int) -> arb_mat:

@@ -74,9 +74,9 @@ from flint import arb
 from landscape.display import brief
 from landscape.model.problem import Problem
 from landscape.proof.balls import exact, sign
-from landscape.proof.scales import Kind
+from landscape.proof.scales import EnclosedGroup
 
-Counted = Sequence[tuple[Kind, int]]
+CountedGroups = Sequence[tuple[EnclosedGroup, int]]
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ class Signs:
     """What is known of one block.
 
     Attributes:
-        name: Its representation.
-        size: Rows.
-        zeros: Exact zero eigenvalues.
-        negative: Negative eigenvalues; None where the precision does not decide them.
-        multiplicity: How often it occurs in the full Hessian.
+        name: Name of the block's representation.
+        size: Number of rows of the block.
+        zeros: Number of eigenvalues that are exactly zero.
+        negative: Number of negative eigenvalues; None where the precision does not decide them.
+        multiplicity: How often the block occurs in the full Hessian.
     """
 
     name: str
@@ -100,11 +100,11 @@ class Signs:
     __repr__ = brief
 
 
-def core_signs(problem: Problem, kinds: Counted) -> list[Signs]:
+def core_signs(problem: Problem, kinds: CountedGroups) -> list[Signs]:
     """Returns the blocks of the core: sizes times multiplicities sum to (L-1) r^2 + 2 K r.
 
     Args:
-        problem: The model.
+        problem: The model of the structure.
         kinds: Distinct groups with how often each occurs.
     """
     present = [(kind, times) for kind, times in kinds if kind.group.root != "off"]
@@ -113,7 +113,7 @@ def core_signs(problem: Problem, kinds: Counted) -> list[Signs]:
     return [signs for signs in found if signs.multiplicity]
 
 
-def unused_signs(problem: Problem, kinds: Counted, copies: int) -> list[Signs]:
+def unused_signs(problem: Problem, kinds: CountedGroups, copies: int) -> list[Signs]:
     """Returns the blocks of the unused directions of a single layer whose signs are not known beforehand.
 
     Args:
@@ -138,13 +138,13 @@ def unused_signs(problem: Problem, kinds: Counted, copies: int) -> list[Signs]:
     return [signs for signs in found if signs.multiplicity]
 
 
-def unused_shares(problem: Problem, kinds: Counted) -> list[arb]:
+def unused_shares(problem: Problem, kinds: CountedGroups) -> list[arb]:
     """Returns sqrt(n) far / (N lambda) of every kind, for a single layer."""
     decay = (exact(problem.decays[0]) * exact(problem.decays[1])).sqrt() * problem.total_samples
     return [arb(kind.group.samples).sqrt() * kind.far / decay for kind, _ in kinds]
 
 
-def unused(problem: Problem, kinds: Counted) -> list[list[arb]]:
+def unused(problem: Problem, kinds: CountedGroups) -> list[list[arb]]:
     """Returns [[1, G], [G', 1]] of Lemma 9, equal groups as sums: the unused rows of H_1 and columns of W_1 of a single layer."""
     table = pull(problem, [kind.group.size * times for kind, times in kinds], unused_shares(problem, kinds))
     eye = [[arb(int(i == j)) for j in range(len(kinds))] for i in range(len(kinds))]
@@ -204,7 +204,7 @@ def negatives(rows: list[list[arb]]) -> int | None:
     return found
 
 
-def _inner(problem: Problem, present: Counted) -> Iterator[Signs]:
+def _inner(problem: Problem, present: CountedGroups) -> Iterator[Signs]:
     layers = problem.depth
     for kind, times in present:
         g = kind.group.size
@@ -215,7 +215,7 @@ def _inner(problem: Problem, present: Counted) -> Iterator[Signs]:
             yield Signs("symmetric, zero diagonal", layers + 1, 0, negative(bent), times * g * (g - 3) // 2)
 
 
-def _between(problem: Problem, present: Counted) -> Iterator[Signs]:
+def _between(problem: Problem, present: CountedGroups) -> Iterator[Signs]:
     size = 2 * (problem.depth + 1)
     dimension = [kind.group.size - (problem.loss == "ce") for kind, _ in present]
     for i, (one, times) in enumerate(present):
@@ -224,11 +224,11 @@ def _between(problem: Problem, present: Counted) -> Iterator[Signs]:
             if not number:
                 continue
             symmetric = problem.loss == "mse" and i != j and one.group.samples == other.group.samples
-            below = 0 if symmetric else negative(between(problem, one, other))
+            below = 0 if symmetric else negative(between_groups(problem, one, other))
             yield Signs("between groups", size, problem.depth + symmetric, below, number * dimension[i] * dimension[j])
 
 
-def between(problem: Problem, one: Kind, other: Kind) -> arb:
+def between_groups(problem: Problem, one: EnclosedGroup, other: EnclosedGroup) -> arb:
     """Returns a ball around a positive multiple of D of Lemma 5."""
     layers = problem.depth
     if one is other:
@@ -242,7 +242,7 @@ def between(problem: Problem, one: Kind, other: Kind) -> arb:
     return 1 - total + first + second * power + first * second * (total + power)
 
 
-def _on_off(problem: Problem, kinds: Counted) -> Iterator[Signs]:
+def _on_off(problem: Problem, kinds: CountedGroups) -> Iterator[Signs]:
     for kind, times in kinds:
         for other, others in kinds:
             if kind.group.root != "off" and other.group.root == "off":
@@ -250,7 +250,7 @@ def _on_off(problem: Problem, kinds: Counted) -> Iterator[Signs]:
                 yield Signs("on and off", 2, int(difference == 0), int(difference < 0), times * others)
 
 
-def _standard(problem: Problem, kinds: Counted) -> Iterator[Signs]:
+def _standard(problem: Problem, kinds: CountedGroups) -> Iterator[Signs]:
     for kind, times in kinds:
         if kind.group.root == "off":
             continue
@@ -264,12 +264,12 @@ def _standard(problem: Problem, kinds: Counted) -> Iterator[Signs]:
                 yield Signs("standard, differences", 2, 0, _difference(problem, kind, other), number * (count - 1))
 
 
-def _difference(problem: Problem, kind: Kind, other: Kind) -> int | None:
+def _difference(problem: Problem, kind: EnclosedGroup, other: EnclosedGroup) -> int | None:
     (first, across), (_, second) = difference(problem, kind, other)
     return negative(first * second - across**2)
 
 
-def difference(problem: Problem, kind: Kind, other: Kind) -> list[list[arb]]:
+def difference(problem: Problem, kind: EnclosedGroup, other: EnclosedGroup) -> list[list[arb]]:
     """Returns the matrix of Lemma 7, in the order R, C."""
     across = -problem.classes * (arb(other.group.samples) / kind.group.samples).sqrt() * other.far / kind.pull
     return [[1 + kind.ratio * kind.far, across], [across, 1 + kind.ratio * other.far]]
@@ -284,12 +284,12 @@ def pull(problem: Problem, weights: Sequence[int], shares: Sequence[arb]) -> lis
     return table
 
 
-def standard(problem: Problem, kind: Kind, others: Counted) -> list[list[arb]]:
+def standard(problem: Problem, kind: EnclosedGroup, others: CountedGroups) -> list[list[arb]]:
     """Returns the matrix of Lemma 6 in the order Z (for g >= 3), R_i, R_t .., C_i, C_t ...
 
     Args:
-        problem: The model.
-        kind: Group i.
+        problem: The model of the structure.
+        kind: Group i with its enclosed scale.
         others: The other groups, equal ones together; the kind of i itself again, one less often.
     """
     g, layers, own = kind.group.size, problem.depth, int(kind.group.size > 2)

@@ -13,9 +13,9 @@ from flint import arb, arb_mat
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.proof.balls import LADDER, dyadic, enclosure, exact, is_regular, precision, square, upper
-from landscape.proof.existence import FINE, Box, Slice, by_diagonal, by_inverse, prepare
+from landscape.proof.existence import FINE, Box, Slice, by_diagonal, by_inverse, prepare_slice
 from landscape.proof.hessian import CoreModel, CorePoint
-from landscape.proof.inertia import inertia, rotated_inertia
+from landscape.proof.inertia import enclosed_inertia, rotated_inertia
 from landscape.proof.origin import prove_zero
 from landscape.proof.statement import Proof, Unproved
 
@@ -58,7 +58,7 @@ def prove_point(
     with precision(LADDER[0]):
         if not _has_full_rank(model.at([exact(value) for value in given])):
             return Unproved(f"the factors of the core are not of full rank {rank}")
-        place = prepare(model, given)
+        place = prepare_slice(model, given)
     if isinstance(place, Unproved):
         return place
     return _climbed(place, most_bits, seconds)
@@ -130,7 +130,7 @@ def _counted(place: Slice, box: Box, bits: int) -> Proof | Unproved:
     """Decides the signs over a box that holds exactly one critical point of that rank."""
     model = place.model
     problem, rank = model.problem, model.rank
-    negative = inertia(box.hessian)
+    negative = enclosed_inertia(box.hessian)
     if negative is None:
         return Unproved(f"the sign of an eigenvalue is not decided with {bits} bits")
     index, copies = negative, problem.width - rank

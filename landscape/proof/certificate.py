@@ -1,16 +1,14 @@
-"""A proof as JSON text and back: canonical, every double in hexadecimal, every dyadic in decimal integers, nothing rounded.
+"""A proof as JSON text: canonical, every double in hexadecimal, every dyadic in decimal integers, nothing rounded.
 
 The text is what another program checks; `near_zero`, which is not part of the theorem, is not in it.
 """
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from landscape.atomic_files import atomic_write
 from landscape.errors import InputError
-from landscape.model.problem import Problem
 from landscape.plain_file import Missing, read_ordinary
 from landscape.proof.checker import LONGEST_TEXT
 from landscape.proof.checker import check as checked
@@ -18,9 +16,6 @@ from landscape.proof.statement import Proof
 
 FORMAT = "landscape-proof/1"
 _COUNTS = ("rank", "nullity", "index", "bits")
-_OTHERS = {"format", "kind", "problem", "parameters", "loss"}
-_OWN = {"point": {"core", "distance"}, "structure": {"name", "groups"}}
-_MODEL = {"class_sizes", "width", "depth", "loss", "decays"}
 
 
 def save_proof(proof: Proof, path: Path | str) -> None:
@@ -102,60 +97,3 @@ def to_json(proof: Proof) -> str:
     else:
         fields |= {"name": proof.name, "groups": proof.data["groups"]}
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def from_json(text: str) -> Proof:
-    """Returns the proof that a text claims; whether it is one is for the checker to say.
-
-    Raises:
-        InputError: If the text is not JSON, or fields are missing, unknown, of another type or out of range.
-    """
-    try:
-        fields = json.loads(text, object_pairs_hook=_without_repeats)
-        kind = fields["kind"]
-        if fields["format"] != FORMAT or set(fields) != {*_COUNTS, *_OTHERS, *_OWN[kind]} or set(fields["problem"]) != _MODEL:
-            raise ValueError("the fields are not those of a proof")
-        problem = _problem(fields["problem"])
-        if fields["parameters"] != problem.parameters:
-            raise ValueError(f"{fields['parameters']} parameters where the problem has {problem.parameters}")
-        lower, upper = map(_double, fields["loss"])
-        rank, nullity, index, bits = (_count(fields[name]) for name in _COUNTS)
-        if kind == "point":
-            name, distance, data = None, _double(fields["distance"]), dict(fields["core"])
-        else:
-            name, distance, data = str(fields["name"]), None, {"groups": list(fields["groups"])}
-        return Proof(kind, problem, rank, nullity, index, (lower, upper), bits, name, distance, data)
-    except InputError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"expected a proof in the format {FORMAT}, got other text ({reason}): write it with prove") from error
-
-
-def _problem(fields: dict[str, Any]) -> Problem:
-    decays = tuple(_double(value) for value in fields["decays"])
-    decay = decays[0] if len(set(decays)) == 1 and len(decays) == fields["depth"] + 1 else decays
-    named = {name: fields[name] for name in ("class_sizes", "width", "depth", "loss")}
-    return Problem.from_dict(named | {"decay": decay, "activation": "linear"})
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _double(text: Any) -> float:
-    if not isinstance(text, str):
-        raise TypeError(f"{text!r} is not a hexadecimal double")
-    value = float.fromhex(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not finite")
-    return value
-
-
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise TypeError(f"{value!r} is not a count")
-    return value

@@ -14,8 +14,8 @@ from flint import acb_mat, arb, arb_mat
 
 from landscape.model.problem import Problem
 from landscape.proof.balls import enclosure, exact, precision
-from landscape.proof.blocks import Counted, difference, negatives, standard, unused, unused_shares, unused_signs, zero_signs
-from landscape.proof.scales import BITS, Group, Kind, dimension, enclose_all, normalised, undecided
+from landscape.proof.blocks import CountedGroups, difference, negatives, standard, unused, unused_shares, unused_signs, zero_signs
+from landscape.proof.scales import BITS, EnclosedGroup, Group, dimension, enclose_all, normalised, undecided
 from landscape.proof.statement import NoPoint, Unproved
 
 _WIDTH = 2.0**-40  # relative distance of the bounds of an enclosure from an approximate eigenvalue
@@ -28,10 +28,10 @@ class Eigenvalue:
     """One enclosed eigenvalue.
 
     Attributes:
-        block: Where it comes from.
-        lower: Bound from below.
-        upper: Bound from above; both are 0 for an exact zero.
-        multiplicity: How often it occurs in this way.
+        block: Name of the block that it belongs to.
+        lower: Lower bound of the eigenvalue.
+        upper: Upper bound of the eigenvalue; both bounds are 0 for an exact zero.
+        multiplicity: How often the eigenvalue occurs in this block.
     """
 
     block: str
@@ -59,7 +59,7 @@ class _Matrix:
     multiplicity: int
 
 
-def eigenvalues(problem: Problem, groups: Sequence[Group]) -> tuple[Eigenvalue, ...] | Unproved | NoPoint:
+def enclosed_eigenvalues(problem: Problem, groups: Sequence[Group]) -> tuple[Eigenvalue, ...] | Unproved | NoPoint:
     """Returns enclosures of all eigenvalues of the full Hessian; their multiplicities sum to the number of parameters.
 
     Args:
@@ -84,7 +84,7 @@ def eigenvalues(problem: Problem, groups: Sequence[Group]) -> tuple[Eigenvalue, 
     return undecided()
 
 
-def smallest_nonzero(problem: Problem, groups: Sequence[Group]) -> Eigenvalue | Unproved | NoPoint:
+def enclosed_smallest(problem: Problem, groups: Sequence[Group]) -> Eigenvalue | Unproved | NoPoint:
     """Returns the eigenvalue of the full Hessian that is smallest in size and not zero.
 
     Args:
@@ -94,13 +94,13 @@ def smallest_nonzero(problem: Problem, groups: Sequence[Group]) -> Eigenvalue | 
     Raises:
         InputError: As `landscape.proof.structures.prove_structure`.
     """
-    found = eigenvalues(problem, groups)
+    found = enclosed_eigenvalues(problem, groups)
     if not isinstance(found, tuple):
         return found
     return min((value for value in found if not value.lower == value.upper == 0), key=lambda value: abs(value.lower))
 
 
-def _all(problem: Problem, kinds: Counted) -> list[Eigenvalue] | None:
+def _all(problem: Problem, kinds: CountedGroups) -> list[Eigenvalue] | None:
     rank = sum(dimension(problem, kind.group) * times for kind, times in kinds)
     copies = problem.width - rank
     found = [Eigenvalue(name, *enclosure(value), times) for name, value, times in _scalars(problem, kinds, rank, copies) if times]
@@ -146,7 +146,7 @@ def _below(table: Rows, bound: arb) -> int | None:
     return negatives([[entry - bound if i == j else entry for j, entry in enumerate(row)] for i, row in enumerate(table)])
 
 
-def _scalars(problem: Problem, kinds: Counted, rank: int, copies: int) -> Iterator[tuple[str, arb, int]]:
+def _scalars(problem: Problem, kinds: CountedGroups, rank: int, copies: int) -> Iterator[tuple[str, arb, int]]:
     """What is no block: partners and decays of unused directions (Lemma 9), and moves within a class."""
     decays, layers = [exact(decay) for decay in problem.decays], problem.depth
     for lower, upper in pairwise(decays):
@@ -164,7 +164,7 @@ def _scalars(problem: Problem, kinds: Counted, rank: int, copies: int) -> Iterat
         )
 
 
-def _bends(problem: Problem, kind: Kind, kinds: Counted) -> Iterator[tuple[str, arb, int]]:
+def _bends(problem: Problem, kind: EnclosedGroup, kinds: CountedGroups) -> Iterator[tuple[str, arb, int]]:
     squared = problem.loss == "mse"
     for other, times in kinds:
         if other.group.root != "off":
@@ -175,7 +175,7 @@ def _bends(problem: Problem, kind: Kind, kinds: Counted) -> Iterator[tuple[str, 
         yield ", own class", kind.stiffness, 1
 
 
-def _matrices(problem: Problem, kinds: Counted, copies: int) -> Iterator[_Matrix]:
+def _matrices(problem: Problem, kinds: CountedGroups, copies: int) -> Iterator[_Matrix]:
     present = [(kind, times) for kind, times in kinds if kind.group.root != "off"]
     for kind, times in present:
         yield from _inner(problem, kind, times)
@@ -193,7 +193,7 @@ def _matrices(problem: Problem, kinds: Counted, copies: int) -> Iterator[_Matrix
             yield from _unused(problem, kinds, copies)
 
 
-def _inner(problem: Problem, kind: Kind, times: int) -> Iterator[_Matrix]:
+def _inner(problem: Problem, kind: EnclosedGroup, times: int) -> Iterator[_Matrix]:
     g, factors = kind.group.size, range(problem.depth + 1)
     cases = [("trivial", 2, kind.stiffness - 1, 0, 1)]
     if g > 2:
@@ -204,7 +204,7 @@ def _inner(problem: Problem, kind: Kind, times: int) -> Iterator[_Matrix]:
         yield _Matrix(name, [[eye * (i == j) + ones for j in factors] for i in factors], factors, zeros, times * number)
 
 
-def _between(problem: Problem, one: Kind, other: Kind, number: int) -> _Matrix:
+def _between(problem: Problem, one: EnclosedGroup, other: EnclosedGroup, number: int) -> _Matrix:
     size = problem.depth + 1
     first, second = one.scale * arb(one.group.samples).sqrt(), other.scale * arb(other.group.samples).sqrt()
     step = arb(1) if one is other else ((first / second).log() / size).exp()
@@ -225,7 +225,7 @@ def _between(problem: Problem, one: Kind, other: Kind, number: int) -> _Matrix:
     return _Matrix("between groups", rows, [*range(size), *range(size)], problem.depth + equal, number)
 
 
-def _standard(problem: Problem, kind: Kind, times: int, kinds: Counted) -> Iterator[_Matrix]:
+def _standard(problem: Problem, kind: EnclosedGroup, times: int, kinds: CountedGroups) -> Iterator[_Matrix]:
     others = [(other, count - (other is kind)) for other, count in kinds if count - (other is kind)]
     number = times * (kind.group.size - 1)
     rows, layers, count = standard(problem, kind, others), problem.depth, 1 + len(others)
@@ -242,7 +242,7 @@ def _standard(problem: Problem, kind: Kind, times: int, kinds: Counted) -> Itera
             yield _Matrix("standard, differences", difference(problem, kind, other), (layers, 0), 0, number * (many - 1))
 
 
-def _mse(problem: Problem, kinds: Counted, copies: int) -> Iterator[_Matrix]:
+def _mse(problem: Problem, kinds: CountedGroups, copies: int) -> Iterator[_Matrix]:
     for kind, times in kinds:
         for other, others in kinds:
             if kind.group.root != "off" and other.group.root == "off":
@@ -256,7 +256,7 @@ def _mse(problem: Problem, kinds: Counted, copies: int) -> Iterator[_Matrix]:
                 yield _Matrix("unused, off", [[arb(1), -share], [-share, arb(1)]], (1, 0), tie, copies * times)
 
 
-def _unused(problem: Problem, kinds: Counted, copies: int) -> Iterator[_Matrix]:
+def _unused(problem: Problem, kinds: CountedGroups, copies: int) -> Iterator[_Matrix]:
     empty = all(kind.group.root == "off" for kind, _ in kinds)
     ties = {signs.name: signs.zeros for signs in zero_signs(problem, copies)} if empty else {}
     yield _Matrix("unused, sums", unused(problem, kinds), [1] * len(kinds) + [0] * len(kinds), ties.get("unused, sums", 0), copies)

@@ -42,13 +42,13 @@ class Slice:
     """Where the box stands, in doubles; no claim rests on it.
 
     Attributes:
-        model: The core model.
-        given: The core as it came.
+        model: The core model of the point.
+        given: The core as it was given.
         start: The core after Newton in doubles.
         fixed: Coordinates held fixed, ascending, one per independent generator.
-        columns: Numbers of independent generators.
-        basis: V, approximate eigenvectors of the Hessian on the free coordinates.
-        curvatures: The eigenvalues that belong to them.
+        columns: Numbers of the generators that are independent.
+        basis: Approximate eigenvectors V of the Hessian on the free coordinates.
+        curvatures: Approximate eigenvalues of these eigenvectors.
     """
 
     model: CoreModel
@@ -100,10 +100,10 @@ class Box:
     """A cube in which exactly one zero is proved.
 
     Attributes:
-        centre: Its centre, exact.
-        radius: Its half side in the coordinates t.
+        centre: Centre of the cube, exact.
+        radius: Half side of the cube in the coordinates t.
         whole: The core over the whole cube.
-        hessian: V'N'HNV over the whole cube.
+        hessian: Enclosure of V'N'HNV over the whole cube.
         zero: The core over a smaller set that still contains the zero.
     """
 
@@ -116,7 +116,7 @@ class Box:
     __repr__ = brief
 
 
-def prepare(model: CoreModel, given: list[float]) -> Slice | Unproved:
+def prepare_slice(model: CoreModel, given: list[float]) -> Slice | Unproved:
     """Chooses slice and basis in doubles, after Newton steps there if the core is not critical to rounding."""
     with np.errstate(over="ignore", invalid="ignore"):
         return _prepared(model, given)

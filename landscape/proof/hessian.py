@@ -16,7 +16,7 @@ from landscape.display import brief
 from landscape.model.problem import Problem
 from landscape.proof.balls import exact, identity, square
 
-Place = tuple[int, int, int]  # position in the matrix that is built, row and column in the factor
+Position = tuple[int, int, int]  # position in the matrix that is built, row and column in the factor
 Generator = dict[int, arb]  # coordinate -> entry; all others are zero
 
 
@@ -26,7 +26,7 @@ class CoreModel:
 
     Attributes:
         problem: The full model, linear.
-        rank: r >= 1.
+        rank: Rank r >= 1 of every factor.
     """
 
     problem: Problem
@@ -70,8 +70,8 @@ class CorePoint:
     """A point of the core model, or a box of points: every value encloses those of all points of the box.
 
     Attributes:
-        model: The model.
-        factors: H, W_1, .., W_L.
+        model: The core model of the point.
+        factors: Enclosures of the factors H, W_1, .., W_L.
     """
 
     model: CoreModel
@@ -162,9 +162,9 @@ class CorePoint:
         found = [self._gauge(i, a, b) for i in range(self.model.problem.depth) for a, b in combinations(range(self.model.rank), 2)]
         return found + [self._twist(a, b) for a, b in self.model.twins]
 
-    def _places(self, free: Sequence[int]) -> list[list[Place]]:
+    def _places(self, free: Sequence[int]) -> list[list[Position]]:
         """Entry l: where the free entries of factor l stand."""
-        found: list[list[Place]] = [[] for _ in self.factors]
+        found: list[list[Position]] = [[] for _ in self.factors]
         factor = 0
         for position, coordinate in enumerate(free):
             while coordinate >= self.model.offsets[factor + 1]:
@@ -185,7 +185,7 @@ class CorePoint:
             rows[i][i] = unit * value * _total(other for j, other in enumerate(p) if j != i)
         return arb_mat(rows)
 
-    def _jacobian(self, places: list[list[Place]], free: int) -> list[arb]:
+    def _jacobian(self, places: list[list[Position]], free: int) -> list[arb]:
         """Entries of dM, one row per class and output: factor entry (a, b) moves it by above[i, a] below[b, c]."""
         classes = self.model.problem.classes
         zero = arb(0)
@@ -201,7 +201,7 @@ class CorePoint:
                         found[start + i * free] = left[i] * value
         return found
 
-    def _second(self, places: list[list[Place]], free: int) -> arb_mat:
+    def _second(self, places: list[list[Position]], free: int) -> arb_mat:
         """The pull of the data on the second derivatives of M, and decay."""
         found = [arb(0)] * (free * free)
         for decay, entries in zip(self.model.problem.decays, places, strict=True):

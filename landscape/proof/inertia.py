@@ -10,7 +10,7 @@ from flint import arb, arb_mat
 from landscape.proof.balls import matrix, midpoints, sign
 
 
-def inertia(balls: arb_mat) -> int | None:
+def enclosed_inertia(balls: arb_mat) -> int | None:
     """Returns the number of negative eigenvalues; None where some sign cannot be decided at the working precision."""
     rows = balls.tolist()
     strong, weak = _dominant(rows)
@@ -28,7 +28,7 @@ def inertia(balls: arb_mat) -> int | None:
 
 
 def rotated_inertia(balls: arb_mat) -> int | None:
-    """Returns what `inertia` returns, of the congruent matrix in approximate eigenvectors, whose signs are the same."""
+    """Returns what `enclosed_inertia` returns, of the congruent matrix in approximate eigenvectors, whose signs are the same."""
     centre = midpoints(balls)
     if not np.isfinite(centre).all():
         return None
@@ -36,7 +36,7 @@ def rotated_inertia(balls: arb_mat) -> int | None:
         basis = matrix(np.linalg.eigh((centre + centre.T) / 2)[1])
     except np.linalg.LinAlgError:
         return None
-    return inertia(basis.transpose() * balls * basis)
+    return enclosed_inertia(basis.transpose() * balls * basis)
 
 
 def _dominant(rows: list[list[arb]]) -> tuple[list[int], list[int]]:

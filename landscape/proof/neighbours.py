@@ -15,7 +15,7 @@ from landscape.proof.statement import Proof, Unproved
 PLACES = 4  # last places of each decay to either side
 
 
-def near_zero(proof: Proof, places: int = PLACES) -> int | Unproved:
+def near_zero_of_point(proof: Proof, places: int = PLACES) -> int | Unproved:
     """Returns how many eigenvalues of a found point change sign between the decays that many last places below and above.
 
     All decays move together. Newton's method carries the point to either end; the count is the spread of the three proved

@@ -44,13 +44,13 @@ from flint import arb, ctx
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.model.problem import Problem
-from landscape.proof.balls import enclosure, exact, precision
+from landscape.proof.balls import exact
 from landscape.proof.statement import NoPoint, Unproved
 from landscape.structures.blocks import Simplex
 from landscape.structures.kinds import Collapse, Modes, Structure, Zero, kind_of
 from landscape.structures.names import name
 
-Root = Literal["large", "small", "off"]
+GroupRoot = Literal["large", "small", "off"]
 
 BITS = (64, 128, 256, 512, 1024, 2048, 4096)  # working precisions, in the order in which they are tried
 _STEPS = 400  # Newton steps; beside a fold each only halves the distance, and 1e-16 from it that is 30 steps
@@ -62,29 +62,29 @@ class Group:
     """Consecutive classes that share one scale.
 
     Attributes:
-        size: g, how many classes; always 1 under squared error.
-        samples: n of each of them.
-        root: Which root of its equation the scale is; "off" where it is zero.
+        size: Number g of classes; always 1 under squared error.
+        samples: Number n of samples of each class.
+        root: Root of the scale equation that is taken; "off" where the scale is zero.
     """
 
     size: int
     samples: int
-    root: Root
+    root: GroupRoot
 
 
 @dataclass(frozen=True)
-class Kind:
+class EnclosedGroup:
     """A group with its scale and its probabilities enclosed, at the working precision that was set when it was made.
 
     Attributes:
-        group: The group.
-        scale: a; the exact zero where it is off.
+        group: The group that these values belong to.
+        scale: Scale a of the logits; the exact zero where it is off.
         near: Weight of curvature within the group: the probability of another of its classes; 1 under squared error.
-        far: That of a class outside the group; 1 under squared error.
-        pull: q.
-        ratio: t = a / q, which is s^(2L/(L+1)) / (N lambda).
-        stiffness: E(a), curvature along the scale itself times t.
-        log_sum: log B of cross-entropy; zero under squared error.
+        far: Probability of a class outside the group; 1 under squared error.
+        pull: Pull q of the data on the scale.
+        ratio: Ratio t = a / q, which is s^(2L/(L+1)) / (N lambda).
+        stiffness: Curvature E(a) along the scale itself, times t.
+        log_sum: Logarithm log B of the partition sum under cross-entropy; zero under squared error.
     """
 
     group: Group
@@ -99,7 +99,7 @@ class Kind:
     __repr__ = brief
 
     @classmethod
-    def at(cls, problem: Problem, group: Group, scale: arb) -> "Kind":
+    def at(cls, problem: Problem, group: Group, scale: arb) -> "EnclosedGroup":
         """Evaluates the group at a scale, or at a ball of scales."""
         one = arb(1)
         if problem.loss == "mse":
@@ -155,35 +155,14 @@ def kind_of_groups(problem: Problem, groups: Sequence[Group]) -> Structure | Mod
     return Collapse("large" if large else "small")
 
 
-def scale_enclosures(problem: Problem, groups: Sequence[Group]) -> tuple[tuple[float, float], ...] | Unproved | NoPoint:
-    """Returns lower and upper bound of every group's scale, in the order of the groups.
-
-    The class logits of the structure are the scale times S_g on a group (cross-entropy) or the scale itself (squared error), so
-    the entries of a saved point's logits can be compared with them. Enclosed to about the last place of a double.
-
-    Raises:
-        InputError: As `normalised`.
-    """
-    made = normalised(problem, groups)
-    for bits in BITS:
-        with precision(bits):
-            found = enclose_all(problem, made)
-            if isinstance(found, NoPoint):
-                return found
-            if found is not None:
-                bounds = {kind.group: enclosure(kind.scale) if kind.group.root != "off" else (0.0, 0.0) for kind in found}
-                return tuple(bounds[group] for group in made)
-    return undecided()
-
-
 def undecided() -> Unproved:
     """Returns the answer where the last precision left a scale open."""
     return Unproved(f"a scale is not decided at {BITS[-1]} bits: the decay is the fold itself, or the scale below {_SMALLEST:g}")
 
 
-def enclose_all(problem: Problem, groups: Sequence[Group]) -> list[Kind] | NoPoint | None:
+def enclose_all(problem: Problem, groups: Sequence[Group]) -> list[EnclosedGroup] | NoPoint | None:
     """Returns the distinct groups, in order of appearance, enclosed at the working precision; None where it does not decide."""
-    kinds: list[Kind] = []
+    kinds: list[EnclosedGroup] = []
     doubtful = False
     for group in dict.fromkeys(groups):
         scale = arb(0) if group.root == "off" else enclose_scale(problem, group)
@@ -192,7 +171,7 @@ def enclose_all(problem: Problem, groups: Sequence[Group]) -> list[Kind] | NoPoi
         if scale is None:
             doubtful = True
         elif not doubtful:
-            kinds.append(Kind.at(problem, group, scale))
+            kinds.append(EnclosedGroup.at(problem, group, scale))
     return None if doubtful else kinds
 
 
@@ -257,10 +236,10 @@ class _Equation:
         return first * last * self.problem.total_samples**2 < self.group.samples
 
     def value(self, log_scale: arb) -> arb:
-        return Kind.at(self.problem, self.group, log_scale.exp()).pull.log() + self.power * log_scale - self.level
+        return EnclosedGroup.at(self.problem, self.group, log_scale.exp()).pull.log() + self.power * log_scale - self.level
 
     def slope(self, scale: arb) -> arb:
-        return self.power - Kind.at(self.problem, self.group, scale).stiffness
+        return self.power - EnclosedGroup.at(self.problem, self.group, scale).stiffness
 
     def peak(self) -> tuple[arb, arb] | None:
         """Returns a point beside the peak, and a ball that contains psi at the peak; None where the precision does not do."""

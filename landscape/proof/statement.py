@@ -7,7 +7,7 @@ from typing import Any, Literal
 from landscape.display import brief
 from landscape.model.problem import Problem
 
-Kind = Literal["point", "structure"]
+ProofKind = Literal["point", "structure"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Proof:
         near_zero: Eigenvalues that some decay within a few last places would make zero; None where nobody asked.
     """
 
-    kind: Kind
+    kind: ProofKind
     problem: Problem
     rank: int
     nullity: int

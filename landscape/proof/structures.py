@@ -15,11 +15,11 @@ from flint import arb
 from landscape.display import brief
 from landscape.model.problem import Problem
 from landscape.proof.balls import enclosure, precision
-from landscape.proof.blocks import Counted, Signs, core_signs, unused_signs
+from landscape.proof.blocks import CountedGroups, Signs, core_signs, unused_signs
 from landscape.proof.scales import (
     BITS,
+    EnclosedGroup,
     Group,
-    Kind,
     dimension,
     enclose_all,
     kind_of_groups,
@@ -34,13 +34,13 @@ PLACES = 4  # last places of a decay within which a structure is asked for sign 
 
 
 @dataclass(frozen=True)
-class Decision:
+class DecidedStructure:
     """A structure with all signs decided.
 
     Attributes:
-        groups: In class order.
+        groups: Groups of classes, in class order.
         signs: Every block with an open sign, in an order that depends on the groups alone.
-        proof: What follows.
+        proof: Proof that follows from these signs.
     """
 
     groups: tuple[Group, ...]
@@ -55,10 +55,10 @@ class Nearby:
     """A structure at the two decays some last places below and above the given ones, all decays together.
 
     Attributes:
-        count: Eigenvalues whose sign differs between the three, so that a decay between them makes them zero.
-        places: How many last places.
-        below: What is proved at the smaller decays.
-        above: What is proved at the larger decays; beyond a fold there is no point.
+        count: Number of eigenvalues whose sign differs between the three, so that a decay between them makes them zero.
+        places: Number of last places by which the decays differ.
+        below: Proof at the smaller decays.
+        above: Proof at the larger decays; beyond a fold there is no point.
     """
 
     count: int
@@ -80,11 +80,11 @@ def prove_structure(problem: Problem, groups: Sequence[Group]) -> Proof | Unprov
     Raises:
         InputError: If the layers are rectified, the groups do not fit the classes or the width is below the rank.
     """
-    decided = decide(problem, normalised(problem, groups))
-    return decided.proof if isinstance(decided, Decision) else decided
+    found = decided(problem, normalised(problem, groups))
+    return found.proof if isinstance(found, DecidedStructure) else found
 
 
-def near_zero(problem: Problem, groups: Sequence[Group], places: int = PLACES) -> Nearby | Unproved:
+def near_zero_of_structure(problem: Problem, groups: Sequence[Group], places: int = PLACES) -> Nearby | Unproved:
     """Proves the structure at both ends of the decays' last places, and counts what differs.
 
     Where one end lies beyond a fold, the path of the point goes through the fold to its partner at the other root, so the
@@ -99,20 +99,20 @@ def near_zero(problem: Problem, groups: Sequence[Group], places: int = PLACES) -
         InputError: As `prove_structure`.
     """
     made = normalised(problem, groups)
-    here = decide(problem, made)
-    if not isinstance(here, Decision):
+    here = decided(problem, made)
+    if not isinstance(here, DecidedStructure):
         return Unproved(here.reason)
     ends: list[Proof | NoPoint] = []
     seen = [here]
     for direction in (-places, places):
         decays = tuple(shifted(decay, direction) for decay in problem.decays)
         moved = replace(problem, decay=decays if isinstance(problem.decay, tuple) else decays[0])
-        end = decide(moved, made)
+        end = decided(moved, made)
         if isinstance(end, Unproved):
             return end
-        ends.append(end.proof if isinstance(end, Decision) else end)
-        stand_in = end if isinstance(end, Decision) else _partner(problem, moved, made)
-        if not isinstance(stand_in, Decision) or [s.name for s in stand_in.signs] != [s.name for s in here.signs]:
+        ends.append(end.proof if isinstance(end, DecidedStructure) else end)
+        stand_in = end if isinstance(end, DecidedStructure) else _partner(problem, moved, made)
+        if not isinstance(stand_in, DecidedStructure) or [s.name for s in stand_in.signs] != [s.name for s in here.signs]:
             return Unproved(f"the structure ends within {places} last places of the decay, and has no partner to compare with")
         seen.append(stand_in)
     count = 0
@@ -122,7 +122,7 @@ def near_zero(problem: Problem, groups: Sequence[Group], places: int = PLACES) -
     return Nearby(count, places, ends[0], ends[1])
 
 
-def decide(problem: Problem, groups: tuple[Group, ...]) -> Decision | Unproved | NoPoint:
+def decided(problem: Problem, groups: tuple[Group, ...]) -> DecidedStructure | Unproved | NoPoint:
     """Returns all signs of a structure, with as many bits as that takes.
 
     Args:
@@ -143,12 +143,12 @@ def decide(problem: Problem, groups: tuple[Group, ...]) -> Decision | Unproved |
             signs = (*core_signs(problem, kinds), *unused_signs(problem, kinds, problem.width - rank))
             open_blocks = [block.name for block in signs if block.negative is None]
             if not open_blocks:
-                return Decision(groups, signs, _proof(problem, groups, kinds, signs, bits))
+                return DecidedStructure(groups, signs, _proof(problem, groups, kinds, signs, bits))
             answer = Unproved(f"the sign of an eigenvalue ({open_blocks[0]}) is not decided at {BITS[-1]} bits: it may be zero")
     return answer
 
 
-def _proof(problem: Problem, groups: tuple[Group, ...], kinds: Counted, signs: Sequence[Signs], bits: int) -> Proof:
+def _proof(problem: Problem, groups: tuple[Group, ...], kinds: CountedGroups, signs: Sequence[Signs], bits: int) -> Proof:
     rank = sum(dimension(problem, group) for group in groups)
     nullity = problem.depth * rank * (problem.width - rank) + sum(block.zeros * block.multiplicity for block in signs)
     index = sum((block.negative or 0) * block.multiplicity for block in signs)
@@ -158,13 +158,13 @@ def _proof(problem: Problem, groups: tuple[Group, ...], kinds: Counted, signs: S
     return Proof("structure", problem, rank, nullity, index, enclosure(_loss(problem, kinds)), bits, called, data=data)
 
 
-def _payload(kind: Kind) -> dict[str, Any]:
+def _payload(kind: EnclosedGroup) -> dict[str, Any]:
     group = kind.group
     low, high = (0.0, 0.0) if group.root == "off" else enclosure(kind.scale)
     return {"size": group.size, "samples": group.samples, "root": group.root, "scale": [low.hex(), high.hex()]}
 
 
-def _loss(problem: Problem, kinds: Counted) -> arb:
+def _loss(problem: Problem, kinds: CountedGroups) -> arb:
     """The fit of every group and its share of the decay, (L+1)/2 (g-1) a n q / N by stationarity; a mode counts as g = 2."""
     total = arb(0)
     for kind, times in kinds:
@@ -175,13 +175,13 @@ def _loss(problem: Problem, kinds: Counted) -> arb:
     return total / problem.total_samples
 
 
-def _partner(problem: Problem, moved: Problem, groups: tuple[Group, ...]) -> Decision | Unproved | NoPoint:
+def _partner(problem: Problem, moved: Problem, groups: tuple[Group, ...]) -> DecidedStructure | Unproved | NoPoint:
     """The structure at the given decays with the groups that do not exist at the moved ones at their other root."""
     lost = {group for group in set(groups) if group.root != "off" and not _exists(moved, group)}
     other = {group: replace(group, root="small" if group.root == "large" else "large") for group in lost}
     if any(partner in groups for partner in other.values()):
         return Unproved("both roots of a group end at the same fold")
-    return decide(problem, tuple(other.get(group, group) for group in groups))
+    return decided(problem, tuple(other.get(group, group) for group in groups))
 
 
 def _exists(problem: Problem, group: Group) -> bool:

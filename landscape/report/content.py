@@ -27,7 +27,12 @@ FoundRow = tuple[str, CriticalPoint, DegeneracyReport]  # name of the file, its 
 
 @dataclass(frozen=True)
 class TableCell:
-    """What a table shows, and the number by which it is sorted (None sorts as text)."""
+    """A cell of a table, with the number by which its column is sorted.
+
+    Attributes:
+        text: Text that the cell shows.
+        key: Number by which the column is sorted; None sorts by the text.
+    """
 
     text: str
     key: float | int | None = None
@@ -38,13 +43,13 @@ class TableRow:
     """A measured number beside a predicted one.
 
     Attributes:
-        quantity: What it is.
-        measured: By the first route.
-        second: By the second route; a dash where it says nothing of the quantity.
-        predicted: What it should be.
-        source: Of the prediction.
+        quantity: Name of the quantity.
+        measured: Value by the first route.
+        second: Value by the second route; a dash where it says nothing of the quantity.
+        predicted: Value that theory predicts.
+        source: Formula or theorem that the prediction comes from.
         agrees: Whether the first two of measured, second and predicted that are known agree; None where nothing can be compared.
-        remark: How far apart they are.
+        remark: Remark on how far apart the values are.
     """
 
     quantity: str
@@ -198,7 +203,7 @@ def kinds(found: Sequence[FoundRow], sampled: bool) -> list[list[TableCell]]:
     Points of one name, model and loss (to 1e-8) are one kind.
 
     Args:
-        found: The points.
+        found: Points that are grouped.
         sampled: Whether they are random starts of one study, so that shares have an interval (Wilson's, 95 %; a start that did
             not converge may belong to any kind and widens it).
     """

@@ -46,10 +46,10 @@ class Examined:
     """A saved point with what was counted at it.
 
     Attributes:
-        name: Of its file, relative to the folder of the page if there is one.
-        digest: sha256 of the file.
-        point: What the file holds.
-        report: What `analyse` says of it.
+        name: Name of the file, relative to the folder of the page if there is one.
+        digest: Digest (sha256) of the file.
+        point: Point that the file holds.
+        report: Degeneracy report that `analyse` gives.
     """
 
     name: str
@@ -64,8 +64,8 @@ class Examined:
         """Reads a point and analyses it.
 
         Args:
-            path: Of the file.
-            method: Of the count.
+            path: Path of the file.
+            method: Name of the method that counts.
             device: Where to compute.
             name: What the page calls the file; None for its path.
             effort: Which counts are proved.
@@ -87,9 +87,9 @@ class Folder:
     """All points below a folder.
 
     Attributes:
-        path: Of the folder.
-        points: Those that were analysed, by name.
-        left_out: Name and reason of those that could not be read, or not be counted by the method.
+        path: Path of the folder.
+        points: Points that were analysed, ordered by name.
+        left_out: Name and reason of the files that could not be read, or not be counted by the method.
     """
 
     path: Path
@@ -108,8 +108,8 @@ class Folder:
         """Analyses every file below a folder whose name ends in .safetensors.
 
         Args:
-            path: The folder.
-            method: Of `analyse`, for every point.
+            path: Path of the folder.
+            method: Name of the method that `analyse` takes for every point.
             device: Where to compute.
             watch: Called with the number of files done and of all.
             effort: Which counts are proved.
@@ -150,7 +150,7 @@ def point_page(examined: Examined, command: str = "") -> str:
     """Returns the page of one point: verdict, measured beside predicted, pictures, provenance, data.
 
     Args:
-        examined: The point.
+        examined: Point with what was counted at it.
         command: What made the page, for the reader to repeat.
     """
     report = examined.report
@@ -176,7 +176,7 @@ def folder_page(folder: Folder, command: str = "") -> str:
     """Returns the page of a folder: which structures there are, all points in one table, pictures, data.
 
     Args:
-        folder: The points.
+        folder: Points of the folder, analysed.
         command: What made the page.
     """
     found = [(each.name, each.point, each.report) for each in folder.points]

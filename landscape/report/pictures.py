@@ -25,9 +25,9 @@ class Picture:
     """A picture with the words that replace it for who cannot see it.
 
     Attributes:
-        source: A data URI.
-        caption: Below it.
-        words: What it shows, in numbers.
+        source: Image as a data URI.
+        caption: Caption below the picture.
+        words: Text that says in numbers what the picture shows.
     """
 
     source: str

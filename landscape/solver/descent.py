@@ -20,10 +20,10 @@ class Descent:
     """The state of a batch of plain descents.
 
     Attributes:
-        theta: One row per start.
-        loss: There.
-        gradient: There.
-        steps: Taken so far.
+        theta: Current parameters, one row per start.
+        loss: Loss of every row.
+        gradient: Gradient of every row.
+        steps: Number of steps taken so far.
     """
 
     theta: Float[Tensor, "b p"]

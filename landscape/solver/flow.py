@@ -36,13 +36,13 @@ class Systems:
     """(H + shift) x = right by conjugate gradients, one system per row, each at its own iteration.
 
     Attributes:
-        shift: 1/h.
-        solution: So far.
-        residual: right - (H + shift) solution.
-        direction: Of the next move.
-        size: Square of the residual's norm.
-        goal: `size` at which the row is solved.
-        products: Iterations so far.
+        shift: Shift 1/h, the inverse of the time step.
+        solution: Approximate solution so far.
+        residual: Residual, right - (H + shift) solution.
+        direction: Search direction of the next iteration.
+        size: Squared norm of the residual.
+        goal: Squared residual norm at which the row is solved.
+        products: Number of iterations so far, one product each.
         broken: Rows that met negative curvature, and stopped there.
     """
 
@@ -93,13 +93,13 @@ class Flow:
     """The state of a batch of implicit gradient flows; each start has its own time step.
 
     Attributes:
-        theta: One row per start.
-        loss: There.
-        gradient: There.
-        time_step: h of the next step.
-        steps: Tried so far, taken or not.
-        products: Hessian products of the steps tried so far.
-        systems: Of the steps under way.
+        theta: Current parameters, one row per start.
+        loss: Loss of every row.
+        gradient: Gradient of every row.
+        time_step: Time step h of the next step.
+        steps: Number of steps tried so far, taken or not.
+        products: Number of Hessian products of the steps tried so far.
+        systems: Linear systems of the steps under way.
     """
 
     theta: Float[Tensor, "b p"]

@@ -31,9 +31,9 @@ class GradientDescent:
     """Plain full-batch descent, the dynamics of the paper.
 
     Attributes:
-        learning_rate: 0.5 in the paper (Fig. 1).
-        max_steps: The paper's setting took 27 000 to 62 000 steps to gradient norm 1e-7 (seeds 0 to 11).
-        tolerance: Gradient norm at which it stops.
+        learning_rate: Learning rate of every step; 0.5 in the paper (Fig. 1).
+        max_steps: Most steps; the paper's setting took 27 000 to 62 000 to gradient norm 1e-7 (seeds 0 to 11).
+        tolerance: Gradient norm at which descent stops.
 
     Example:
         >>> import landscape as ls
@@ -57,11 +57,11 @@ class PseudoTransient:
     does not rise; h -> infinity makes the last steps Newton's.
 
     Attributes:
-        first_step: The first h; 0.5 is the paper's learning rate.
+        first_step: First time step h; 0.5 is the paper's learning rate.
         curvature_tolerance: Accepted error of the predicted gradient over the gradient norm; smaller follows the flow closer.
-        max_steps: Steps tried.
-        max_products: Conjugate-gradient iterations per step.
-        tolerance: Gradient norm at which it stops.
+        max_steps: Most steps tried, taken or not.
+        max_products: Most conjugate-gradient iterations of one step.
+        tolerance: Gradient norm at which the flow stops.
 
     Example:
         >>> import landscape as ls
@@ -83,9 +83,9 @@ class LBFGS:
     """torch's L-BFGS with a strong Wolfe line search: fast, but its first long steps can change the basin.
 
     Attributes:
-        max_steps: Iterations.
-        history: Pairs kept.
-        tolerance: Gradient norm at which it stops.
+        max_steps: Most iterations of L-BFGS.
+        history: Number of past steps that the quadratic model is made from.
+        tolerance: Gradient norm at which L-BFGS stops.
 
     Example:
         >>> import landscape as ls
@@ -107,12 +107,12 @@ class SoftplusContinuation:
     unit at a kink where the slope of the softplus is the mask that balances the forces, within O(1/b) of the ReLU minimum.
 
     Attributes:
-        first_sharpness: The first b; a unit feels the smoothing where its pre-activation is below a few 1/b.
-        growth: Of b from one stage to the next.
-        last_sharpness: b of the last smooth stage, reached exactly.
+        first_sharpness: First sharpness b; a unit feels the smoothing where its pre-activation is below a few 1/b.
+        growth: Factor of b from one stage to the next.
+        last_sharpness: Sharpness b of the last smooth stage, reached exactly.
         stage_tolerance: Gradient norm of the smoothed loss that ends a stage.
-        stage_steps: Steps tried in a stage.
-        max_steps: Steps of all stages together.
+        stage_steps: Most steps tried in one stage.
+        max_steps: Most steps of all stages together.
         tolerance: Gradient norm of the ReLU loss at which it stops.
 
     Example:
@@ -139,8 +139,8 @@ class Newton:
     Goes to the nearest critical point of any index, so it must start close to one.
 
     Attributes:
-        max_steps: Newton steps.
-        tolerance: Gradient norm at which it stops.
+        max_steps: Most Newton steps taken.
+        tolerance: Gradient norm at which polishing stops.
 
     Example:
         >>> import landscape as ls

@@ -16,12 +16,12 @@ NO_RANK = "no accepted rank"  # the same at a small gradient whose decay is smal
 
 
 @dataclass(frozen=True)
-class Place:
-    """A point as it is told apart from another.
+class PointFacts:
+    """Loss, gradient and structure of a point, by which two points are compared.
 
     Attributes:
-        loss: With weight decay; None where it is not finite.
-        gradient_norm: Euclidean; None where it is not finite.
+        loss: Loss with weight decay; None where it is not finite.
+        gradient_norm: Euclidean norm of the gradient; None where it is not finite.
         kind: Kind of the critical point that trusted Newton steps lead to; None if none is near.
         ranked: Whether a rank of the factors is certain; where it is not, there is no kind although the gradient is small.
     """
@@ -37,7 +37,7 @@ class Place:
         return name(self.kind) if self.ranked else NO_RANK
 
     @classmethod
-    def of(cls, point: CriticalPoint) -> "Place":
+    def of(cls, point: CriticalPoint) -> "PointFacts":
         """Returns the place of a point, which is not moved."""
         if not (math.isfinite(point.loss) and math.isfinite(point.gradient_norm)):
             return cls(None, None, None)
@@ -58,21 +58,21 @@ class Move:
     """The way from a given point to where a solve ended.
 
     Attributes:
-        before: The given point.
-        after: The end of the solve.
-        distance: Euclidean, in the parameters; None if the end is not finite.
+        before: Facts of the given point.
+        after: Facts of the point where the solve ended.
+        distance: Euclidean distance in the parameters; None if the end is not finite.
         length: Norm of the given parameters, with which the distance compares.
     """
 
-    before: Place
-    after: Place
+    before: PointFacts
+    after: PointFacts
     distance: float | None
     length: float
 
     @classmethod
     def of(cls, before: CriticalPoint, after: CriticalPoint) -> "Move":
         """Returns the move between two points of one problem."""
-        places = Place.of(before), Place.of(after)
+        places = PointFacts.of(before), PointFacts.of(after)
         distance = None if places[1].loss is None else float((after.theta - before.theta).norm())
         return cls(*places, distance, float(before.theta.norm()))
 

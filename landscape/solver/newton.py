@@ -85,7 +85,7 @@ def critical_core(problem: Problem, theta: Float[Tensor, " p"], tolerance: float
 
     Args:
         problem: A linear model; for others there is no core.
-        theta: The point.
+        theta: Parameters of the point.
         tolerance: The gradient norm of the core that counts as critical.
     """
     objective = Objective.of(problem, theta)

@@ -20,7 +20,7 @@ from landscape.solver.methods import BatchMethod, GradientDescent, Newton, Pseud
 from landscape.solver.rows import join, take
 from landscape.solver.run import CRITICAL, solve
 
-Batch = Flow | Descent  # what the pool holds, one row per start; each method has its own
+PoolState = Flow | Descent  # what the pool holds, one row per start; each method has its own
 
 _CACHE = 1 << 20  # bytes of one vector per start on a CPU: 4 to 16 starts of the paper's setting; more lose time to memory
 _VECTORS = 40  # of that size that a pool has at its peak on a GPU
@@ -30,7 +30,12 @@ _VISIBLE = 0.01  # singular values of the class-mean logits above this share of 
 
 @dataclass(frozen=True)
 class Start:
-    """Where one solve begins, and what to call it."""
+    """Start of one solve: parameters, with their name and seed.
+
+    Attributes:
+        theta: Parameters at the start, in one flat vector.
+        origin: Name, seed and methods of the start, kept with the point.
+    """
 
     theta: Float[Tensor, " p"]
     origin: Origin
@@ -40,12 +45,12 @@ class Start:
 
 @dataclass(frozen=True)
 class Arrival:
-    """Where one start of a batch ended.
+    """End of one start of a batch, with what it cost.
 
     Attributes:
-        point: With the thinned record of loss and gradient norm; not critical if its outcome is not CONVERGED.
-        ranks: Of the class-mean logits at the rows of the record: singular values above 1 % of the largest.
-        products: Gradients and Hessian products used.
+        point: Point with the thinned record of loss and gradient norm; not critical if its outcome is not CONVERGED.
+        ranks: Ranks of the class-mean logits at the rows of the record: singular values above 1 % of the largest.
+        products: Number of gradients and Hessian products used.
     """
 
     point: CriticalPoint
@@ -70,7 +75,7 @@ def solve_batch(
     products (1e-16, which the polish removes). Starts are drawn from the iterable only when there is room.
 
     Args:
-        problem: The model.
+        problem: The model whose loss is minimised.
         starts: All on one device and of one dtype.
         method: Decides the basin.
         size: Starts in the pool; `batch_size` if not given.
@@ -131,7 +136,7 @@ class _Pool:
     def begin(cls, problem: Problem, starts: list[Start], method: BatchMethod) -> "_Pool":
         theta = torch.stack([start.theta for start in starts])
         objective = Objective.of(problem, theta)
-        state: Batch
+        state: PoolState
         match method:
             case PseudoTransient():
                 state = Flow.begin(objective, theta, method)
@@ -153,7 +158,7 @@ class _Pool:
 
     def look(self) -> tuple["_Pool", list[tuple[_Run, Any, Outcome]]]:
         """Writes the records, and returns the pool of those that go on and those that have arrived, with their state."""
-        state: Batch = self.state
+        state: PoolState = self.state
         norms, losses, steps = state.gradient.norm(dim=-1).tolist(), state.loss.tolist(), state.steps.tolist()
         finite, stalled = state.loss.isfinite().tolist(), state.stalled.tolist()
         outcomes: list[Outcome | None] = []
@@ -191,7 +196,7 @@ class _Pool:
         return (values > _VISIBLE * values[:, :1]).sum(-1).tolist()
 
 
-def _polished(problem: Problem, run: _Run, state: Batch, outcome: Outcome, method: BatchMethod, tolerance: float) -> Arrival:
+def _polished(problem: Problem, run: _Run, state: PoolState, outcome: Outcome, method: BatchMethod, tolerance: float) -> Arrival:
     """Makes the point; Newton may finish what descent has decided, and nothing else."""
     trace = torch.tensor([row[:3] for row in run.record], dtype=torch.float64).reshape(-1, 3)
     theta, steps = state.theta[0], int(state.steps)

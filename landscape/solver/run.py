@@ -56,7 +56,7 @@ def solve(
         ('CONVERGED', 0.1855135998)
 
     Args:
-        problem: The model.
+        problem: The model whose loss is minimised.
         start: A random start, a point to go on from, or parameters; the device and dtype of parameters are those of the work.
         methods: The descent decides the basin; Newton only polishes, so it comes last.
         origin: Provenance of the start; None takes that of a random start or of the point.
@@ -94,7 +94,7 @@ def solve(
     return CriticalPoint.at(problem, theta, origin, outcome, steps, trace)
 
 
-def require_room(problem: Problem, methods: Sequence[Method], device: str = "cpu") -> None:
+def require_solve_memory(problem: Problem, methods: Sequence[Method], device: str = "cpu") -> None:
     """Refuses a solve that would take more main memory than is allowed, before the start is made; the pool asks a GPU itself.
 
     Raises:

@@ -10,13 +10,13 @@ from landscape.display import brief
 
 @dataclass(frozen=True)
 class State:
-    """Where a method is.
+    """State of a method between two steps.
 
     Attributes:
-        theta: The parameters.
-        loss: There.
-        gradient_norm: There.
-        steps: Taken by this method so far.
+        theta: Current parameters, in one flat vector.
+        loss: Loss at these parameters.
+        gradient_norm: Gradient norm at these parameters.
+        steps: Number of steps that this method took so far.
         stalled: Whether the method can do no more.
     """
 

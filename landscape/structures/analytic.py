@@ -59,7 +59,7 @@ def block_form(problem: Problem, blocks: Sequence[Block], scales: Sequence[float
     """Returns the logits blockdiag(scale * projector), whether or not the scales make it critical.
 
     Args:
-        problem: Its class sizes are equal within each block.
+        problem: The model; its class sizes are equal within each block.
         blocks: In the order of the classes.
         scales: One per block; that of a block of one class does not matter.
     """

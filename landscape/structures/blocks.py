@@ -16,21 +16,54 @@ _BLOCK = re.compile(rf"{_WHOLE}|polygon{_WHOLE}|T{_WHOLE}|H([0-9]{{1,2}})x{_WHOL
 
 @dataclass(frozen=True)
 class Simplex:
-    """A group of `size` classes at I - 11^T / size; rank size - 1."""
+    """A group of `size` classes at I - 11^T / size; rank size - 1.
+
+    Attributes:
+        size: Number of classes in the group.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=8, samples=1, width=10, depth=2, decay=1e-3)
+        >>> report = ls.analyse(ls.place_reduced(problem, ls.Blocks((ls.Polygon(5), ls.Simplex(3)))))
+        >>> report.structure, report.rank, report.nullity, report.index
+        ('blocks:polygon5+3', 4, 60, 2)
+    """
 
     size: int
 
 
 @dataclass(frozen=True)
 class Polygon:
-    """`size` >= 5 classes at the corners of a regular polygon; rank 2 (smaller ones are a simplex or pairs)."""
+    """`size` >= 5 classes at the corners of a regular polygon; rank 2 (smaller ones are a simplex or pairs).
+
+    Attributes:
+        size: Number of classes, at the corners of the polygon.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=5, samples=1, width=6, depth=2, decay=1e-3)
+        >>> report = ls.analyse(ls.place_reduced(problem, ls.Blocks((ls.Polygon(5),))))
+        >>> report.structure, report.rank, report.nullity, report.index
+        ('blocks:polygon5', 2, 18, 0)
+    """
 
     size: int
 
 
 @dataclass(frozen=True)
 class Triangular:
-    """The pairs of `points` >= 5 points, by how many they share: T(points); rank points - 1, the first idempotent."""
+    """The pairs of `points` >= 5 points, by how many they share: T(points); rank points - 1, the first idempotent.
+
+    Attributes:
+        points: Number of points whose pairs are the classes.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=10, samples=1, width=12, depth=2, decay=1e-3)
+        >>> report = ls.analyse(ls.place_reduced(problem, ls.Blocks((ls.Triangular(5),))))
+        >>> report.structure, report.rank, report.nullity, report.index
+        ('blocks:T5', 4, 76, 0)
+    """
 
     points: int
 
@@ -40,6 +73,17 @@ class Hamming:
     """Words of `length` >= 2 letters out of `letters`, by how many places differ; rank length (letters - 1).
 
     Two letters need length >= 3: the square is two pairs.
+
+    Attributes:
+        length: Number of letters in a word.
+        letters: Number of letters in the alphabet.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=9, samples=1, width=12, depth=2, decay=1e-3)
+        >>> report = ls.analyse(ls.place_reduced(problem, ls.Blocks((ls.Hamming(2, 3),))))
+        >>> report.structure, report.rank, report.nullity, report.index
+        ('blocks:H2x3', 4, 76, 4)
     """
 
     length: int

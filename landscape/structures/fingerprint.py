@@ -20,8 +20,8 @@ class Fingerprint:
     """Invariants of a critical point under gauge rotation and relabelling of equal classes.
 
     Attributes:
-        rank: Of the class-mean logits.
-        loss: With weight decay.
+        rank: Rank of the class-mean logits.
+        loss: Loss with weight decay.
         singular: Singular values of the class-mean logits times sqrt(class size), descending, `rank` of them.
     """
 

@@ -22,6 +22,10 @@ class Partition:
     Cross-entropy only. Every group's scale solves its own equation; classes of one group must have equal sizes. A group of one
     class has zero logits. `root` is one for all groups, or one for each; where all agree it is kept as one.
 
+    Attributes:
+        groups: Sizes of the groups, in class order; they sum to K.
+        root: Root of the scale equation, "large" or "small": one for all groups, or one for each.
+
     Example:
         >>> import landscape as ls
         >>> problem = ls.Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2**-10)
@@ -46,6 +50,9 @@ class Partition:
 class Collapse:
     """Deep neural collapse: the simplex alpha S_K under cross-entropy, one orthogonal mode per class under squared error.
 
+    Attributes:
+        root: Root of the scale equation, "large" or "small"; the small one is a saddle.
+
     Example:
         >>> import landscape as ls
         >>> problem = ls.Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2**-10)
@@ -60,6 +67,9 @@ class Collapse:
 @dataclass(frozen=True)
 class Pairs:
     """The low-rank structure of the paper for even K: (2, .., 2), rank K/2.
+
+    Attributes:
+        root: Root of the scale equation, "large" or "small"; the small one is a saddle.
 
     Example:
         >>> import landscape as ls
@@ -91,7 +101,16 @@ class Apex:
 class Blocks:
     """Classes split in their order into blocks that may be polygons or codes too, each at its own scale; cross-entropy only.
 
-    `root` is as in `Partition`.
+    Attributes:
+        blocks: Blocks in class order; their numbers of classes sum to K.
+        root: Root of the scale equation, "large" or "small": one for all blocks, or one for each.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=8, samples=1, width=10, depth=2, decay=1e-3)
+        >>> report = ls.analyse(ls.place_reduced(problem, ls.Blocks((ls.Polygon(5), ls.Simplex(3)))))
+        >>> report.structure, report.rank, report.nullity, report.index
+        ('blocks:polygon5+3', 4, 60, 2)
     """
 
     blocks: tuple[Block, ...]
@@ -108,7 +127,15 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Zero:
-    """All parameters zero, rank 0: a critical point of every linear model."""
+    """All parameters zero, rank 0: a critical point of every linear model.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=1, width=6, depth=2, decay=1e-3)
+        >>> report = ls.analyse(ls.place_reduced(problem, ls.Zero()))
+        >>> report.structure, report.rank, report.nullity, report.index
+        ('zero', 0, 0, 0)
+    """
 
 
 @dataclass(frozen=True)

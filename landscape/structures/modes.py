@@ -17,7 +17,7 @@ def orbit_dimension_at(problem: Problem, singular: Sequence[float]) -> int:
     the logits: the dimensions add (docs/mathematics.md, "The symmetry of the data").
 
     Args:
-        problem: Linear.
+        problem: The model, which must be linear.
         singular: The non-zero singular values of the class-mean logits times sqrt(class size), as `paper_dimension_at` takes them.
             Values that belong to no critical point are read as the nearest modes: compare with the rank of the generators.
     """
@@ -30,10 +30,10 @@ class ModeCount:
     """How many modes of the classes of one size are on at a critical point under squared error.
 
     Attributes:
-        samples: The common size n of the classes.
+        samples: Number n of samples of each of the classes.
         classes: How many classes have that size; each brings one mode.
-        large: Modes at the large root of `mode_equation`.
-        small: Modes at the small root.
+        large: Number of modes at the large root of `mode_equation`.
+        small: Number of modes at the small root of `mode_equation`.
     """
 
     samples: int

@@ -47,7 +47,7 @@ def parse(text: str, root: Root = "large") -> Kind:
 
     Args:
         text: What `name` wrote or a user typed; `dnc` is DNC.
-        root: Of the groups without a mark.
+        root: Root of the groups that carry no mark.
 
     Raises:
         InputError: If the text is no name of a kind.

@@ -13,7 +13,7 @@ def parse_range(text: str, name: str, steps: int | None = None) -> list[float]:
 
     Args:
         text: What was typed.
-        name: Of the setting, for the error.
+        name: Name of the setting, for the error.
         steps: How many values, in equal steps of the logarithm; None takes every whole number.
 
     Raises:
@@ -54,7 +54,7 @@ def parse_structure(text: str, root: Root = "large") -> Structure:
 
     Args:
         text: A printed name, as `landscape.structures.names.name` writes it.
-        root: Of the groups that are not marked `-small`.
+        root: Root of the groups that are not marked `-small`.
 
     Raises:
         InputError: If the text is no name, or that of a point without a closed form.

@@ -27,10 +27,10 @@ class Part:
     """One block of a recognised structure.
 
     Attributes:
-        members: The classes of the block, ascending.
-        block: What the block is.
+        members: Labels of the classes of the block, ascending.
+        block: Shape of the block: simplex, polygon or code.
         root: Root of the scale equation that the block's scale is closest to; None for a single class.
-        scale: The scale at that root; 0 for a single class.
+        scale: Scale of the block's logits at that root; 0 for a single class.
     """
 
     members: tuple[int, ...]
@@ -50,10 +50,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Recognised:
-    """What a point's logits were recognised as.
+    """The known structure that a point's logits match, with its blocks.
 
     Attributes:
-        kind: Kind in its normal form.
+        kind: Kind of the structure, in its normal form.
         parts: Blocks of the structure; empty where it does not consist of blocks.
     """
 
@@ -79,9 +79,9 @@ def recognise(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> Reco
     logits are named.
 
     Args:
-        problem: The model.
+        problem: The model of the point.
         logits: Class-mean logits, one column per class.
-        rank: Of the logits.
+        rank: Rank of the logits.
     """
     unnamed = Recognised(Unnamed(rank))
     if rank == 0:

@@ -36,7 +36,7 @@ def copies_at(problem: Problem, logits: Float[Tensor, "k k"]) -> int:
     volume (`free_energy.log_orbit_volume`) covers them. Otherwise distinct logits are distinct manifolds.
 
     Args:
-        problem: Linear.
+        problem: The model, which must be linear.
         logits: Class means, one column per class.
     """
     return 1 if problem.loss == "mse" else copies_of_logits(logits, problem.class_sizes)

@@ -31,10 +31,10 @@ class ScaleEquation:
     roots, one (the fold) or none, and for L = 1 one or none.
 
     Attributes:
-        log_pull: log h as a function of the scale, -infinity where h vanishes.
-        samples: n, samples of each class of the block.
-        depth: L.
-        decay: The geometric mean of the factors' decays.
+        log_pull: Logarithm of the pull h as a function of the scale, -infinity where h vanishes.
+        samples: Number n of samples of each class of the block.
+        depth: Number L of weight matrices.
+        decay: Geometric mean of the factors' decays.
         upper: The largest scale that can be a root.
     """
 
@@ -90,7 +90,7 @@ def simplex_equation(problem: Problem, group: int, samples: int) -> ScaleEquatio
     Args:
         problem: The model; only classes, samples, depth and decay matter.
         group: g >= 2 classes in the group, all with the same number of samples.
-        samples: That number.
+        samples: Number of samples of each of these classes.
     """
     classes, share = problem.classes, samples / problem.total_samples
 
@@ -116,9 +116,9 @@ def block_equation(problem: Problem, block: Block, samples: int) -> ScaleEquatio
     """Returns the scale equation of a block under cross-entropy: its pull is share (1 - sum_r p_r E_rc / E_cc).
 
     Args:
-        problem: The model.
-        block: Its classes have `samples` samples each; all other logits of their columns are 0.
-        samples: That number.
+        problem: The model of the structure.
+        block: Block whose classes have `samples` samples each; all other logits of their columns are 0.
+        samples: Number of samples of each class.
     """
     basis = basis_of(block)
     column = (basis @ basis[0]).tolist()  # every column is a permutation of the first

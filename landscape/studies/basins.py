@@ -1,6 +1,5 @@
-"""Basins of attraction: which start leads where, how far an end point may be pushed, and what lies between two of them."""
+"""Basins of attraction: how a start is aligned, how far an end point may be pushed, and what lies between two of them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.degeneracy.analysis import analyse
+from landscape.degeneracy.methods import MethodName
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.model.gauge import interfaces
@@ -24,12 +24,12 @@ MOST_CLASSES = 16  # of the best pairing: exact search over 2^(K-1) sets of clas
 
 @dataclass(frozen=True)
 class Return:
-    """Where a perturbed end point went.
+    """End of the descent from a pushed critical point.
 
     Attributes:
-        point: Its end.
-        structure: Its name, or "not converged".
-        home: Whether it has the class-mean logits of the unperturbed point, so that only a gauge rotation lies between them.
+        point: Critical point where the perturbed one went.
+        structure: Name of the structure there, or "not converged".
+        home: Whether the class-mean logits are those of the unperturbed point, so that only a gauge rotation lies between them.
     """
 
     point: CriticalPoint
@@ -42,9 +42,9 @@ class Segment:
     """The straight line between two points of one problem.
 
     Attributes:
-        places: From 0, the first point, to 1, the second.
-        loss: There.
-        distance: Between the ends.
+        places: Positions on the line, from 0 at the first point to 1 at the second.
+        loss: Losses at these positions, with weight decay.
+        distance: Euclidean distance between the two ends.
     """
 
     places: Float[Tensor, " t"]
@@ -65,30 +65,35 @@ class Alignment:
     """Cosines between the class-mean logits of a start and those of two structures; 1 means parallel.
 
     Attributes:
-        simplex: With S_K, the logits of DNC.
-        pairs: With the pairs' logits for the pairing of the classes that fits best; None for odd K.
+        simplex: Cosine with S_K, the logits of DNC.
+        pairs: Cosine with the pairs' logits for the pairing of the classes that fits best; None for odd K.
     """
 
     simplex: float
     pairs: float | None
 
 
-def compare(problem: Problem, start: Start, methods: Mapping[str, BatchMethod]) -> dict[str, str]:
-    """Returns the name of the structure that each method reaches from one start, or "not converged"."""
-    return {name: _name(next(solve_batch(problem, [start], method)).point) for name, method in methods.items()}
-
-
 def perturb(point: CriticalPoint, radius: float, draws: int, seed: int = 0, method: BatchMethod | None = None) -> list[Return]:
     """Returns where descent leads from points at a distance from an end point, in directions drawn uniformly.
 
-    The gauge orbit takes no part: a push along it goes nowhere, which at large widths is only a small share of a random push.
+    A push along the gauge orbit leads nowhere; at large widths that is a small share of a random push.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=1e-3)
+        >>> pairs = ls.place(problem, ls.Pairs())
+        >>> [(back.structure, back.home) for back in ls.perturb(pairs, radius=1e-3, draws=2)]
+        [('pairs', True), ('pairs', True)]
 
     Args:
         point: A critical point.
-        radius: Euclidean, in the parameters.
-        draws: How many pushes.
-        seed: Of the pushes.
-        method: Pseudo-transient continuation if not given.
+        radius: Euclidean length of a push, in the parameters.
+        draws: Number of pushes.
+        seed: Seed of the directions.
+        method: Method that follows the pushed points; pseudo-transient continuation if not given.
+
+    Returns:
+        One end for each push, in the order of the draws.
 
     Raises:
         InputError: If the radius is negative or there are no draws.
@@ -105,7 +110,10 @@ def perturb(point: CriticalPoint, radius: float, draws: int, seed: int = 0, meth
     returns = []
     for end in sorted(arrivals, key=lambda end: end.origin.seed or 0):
         close = (class_logits(point.problem, end.theta) - home).norm() <= SAME_LOGITS * home.norm()
-        returns.append(Return(end, _name(end), end.outcome is Outcome.CONVERGED and bool(close)))
+        converged = end.outcome is Outcome.CONVERGED
+        method_name: MethodName = "reduction" if end.problem.is_linear else "auto"
+        structure = analyse(end, method_name).structure if converged else "not converged"
+        returns.append(Return(end, structure, converged and bool(close)))
     return returns
 
 
@@ -171,9 +179,3 @@ def _cheapest_pairing(cost: list[list[float]]) -> float:
         return min(cost[one][other] + best(left - {one, other}) for other in left if other != one)
 
     return best(frozenset(range(len(cost))))
-
-
-def _name(point: CriticalPoint) -> str:
-    if point.outcome is not Outcome.CONVERGED:
-        return "not converged"
-    return analyse(point, "reduction" if point.problem.is_linear else "auto").structure

@@ -24,10 +24,10 @@ from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.plain_file import Damaged, file_digest
 from landscape.points.point import CriticalPoint, Origin, Outcome
-from landscape.points.point_file import arrays_digest
+from landscape.points.point_file import tensors_digest
 from landscape.solver.methods import Random
 from landscape.solver.pool import Arrival, Start, solve_batch
-from landscape.solver.run import require_room
+from landscape.solver.run import require_solve_memory
 from landscape.solver.starts import random_origin, random_start
 from landscape.structures.analytic import logit_form
 from landscape.structures.fingerprint import Fingerprint
@@ -53,23 +53,23 @@ _RESULT: dict[str, tuple[type, ...]] = {  # entries of a result, and of what typ
 
 @dataclass(frozen=True)
 class EndPoint:
-    """Where one seed ended, what that is and how degenerate.
+    """End point of one experiment: outcome, structure and degeneracy, in the types of a record.
 
     Attributes:
-        seed: Of the start.
-        structure: Its name, "unnamed rank r", or for a seed that did not converge its last look.
-        rank: Of the factors; without a common rank that of the class-mean logits (singular values above 1 % of the largest).
-        loss: With weight decay.
-        gradient_norm: There.
+        seed: Seed of the random start.
+        structure: Name of the structure, "unnamed rank r", or the last look at a seed that did not converge.
+        rank: Rank of the factors; without a common rank that of the class-mean logits (singular values above 1 % of the largest).
+        loss: Loss at the end, with weight decay.
+        gradient_norm: Gradient norm at the end.
         outcome: Name of the `Outcome`; anything but CONVERGED is counted as not converged.
-        steps: Of descent and polish.
-        products: Gradients and Hessian products.
-        index: Negative Hessian eigenvalues, None where that is not certain.
-        nullity: Zero eigenvalues, likewise.
-        orbit_dimension: Zeros that the gauge group explains, likewise.
-        singular: Of the class-mean logits times sqrt(class size), descending.
+        steps: Number of steps of descent and polish.
+        products: Number of gradients and Hessian products.
+        index: Number of negative Hessian eigenvalues; None where that is not certain.
+        nullity: Number of zero Hessian eigenvalues; None where that is not certain.
+        orbit_dimension: Number of zeros that the gauge group explains; None where that is not certain.
+        singular: Singular values of the class-mean logits times sqrt(class size), descending.
         record: Rows (steps, loss, gradient norm, rank) along the way, thinned; empty when read from an archive.
-        statement: What is proved of the counts, or why nothing is, if that was asked for.
+        statement: Statement of what is proved of the counts, or why nothing is; empty where no proof was asked for.
         spectrum: Eigenvalues with multiplicities, if they were asked for; empty when read from an archive.
     """
 
@@ -97,8 +97,8 @@ class EndPoint:
 
         Args:
             arrival: Where the seed ended.
-            method: Of the count; None takes one route alone where that is exact, since there may be thousands of seeds.
-            width: Of the model that the counts are for; None for that of the arrival.
+            method: Method that counts; None takes one route alone where that is exact, since there may be thousands of seeds.
+            width: Width of the model that the counts are for; None for that of the arrival.
         """
         point = arrival.point
         method = method or ("reduction" if point.problem.is_linear else "auto")
@@ -181,7 +181,7 @@ def ends_of(
     """Yields the end of every experiment as it arrives, with its point if it has parameters.
 
     Args:
-        experiments: Of one family.
+        experiments: Experiments of one family, which share a pool.
         device: Where to compute.
         size: Random starts in the pool at once; None fits the memory. No end depends on it.
 
@@ -194,7 +194,7 @@ def ends_of(
             assert first.method is not None
             problem = followed_problem(first)
             width = None if problem == first.problem else first.problem.width
-            require_room(problem, (first.method,), device)
+            require_solve_memory(problem, (first.method,), device)
             by_seed = {experiment.seed: experiment for experiment in experiments}
             starts = (start_of(experiment, device) for experiment in experiments)
             for arrival in solve_batch(problem, starts, first.method, size):
@@ -271,7 +271,7 @@ def packed(
     Args:
         end: What the record says.
         point: Whose parameters the record has; None for a record without.
-        seconds: Of computing it.
+        seconds: Time of computing it, in seconds.
         device: Where it was computed.
         file: Name of the file of a point that somebody had.
     """
@@ -298,7 +298,7 @@ def packed(
         "versions": Origin("").versions,
         **({"file": file} if file else {}),
     }
-    return {**header, "format": RECORD_FORMAT, "result": result, "provenance": provenance, "sha256": arrays_digest(arrays)}, arrays
+    return {**header, "format": RECORD_FORMAT, "result": result, "provenance": provenance, "sha256": tensors_digest(arrays)}, arrays
 
 
 def _is_number(value: object) -> bool:

@@ -9,9 +9,9 @@ def share_interval(count: int, total: int, unknown: int = 0) -> tuple[float, flo
     """Returns the 95 % interval of a share of all, wide enough for all of the unknown to belong to it, or none.
 
     Args:
-        count: Of what was found.
-        total: Of all that was tried.
-        unknown: Those of all that may belong to it.
+        count: Number of what was found.
+        total: Number of all that was tried.
+        unknown: Number of those that may belong to it, or not.
 
     Raises:
         InputError: If the counts are negative or more than the total, or the total is 0.

@@ -30,7 +30,7 @@ def old_ends(folder: Path, experiment: Experiment, seeds: int) -> list[EndPoint]
     Says once in a process, on the log, that no checksum protects them.
 
     Args:
-        folder: Of an old study.
+        folder: Folder of an old study.
         experiment: Whose ends they must be.
         seeds: The most that are wanted.
 

@@ -23,7 +23,7 @@ from landscape.structures.names import known_name
 from landscape.studies.ends import EndPoint, ends_of, packed, poison
 from landscape.studies.intervals import share_interval
 from landscape.studies.old_prevalence import is_old, old_ends
-from landscape.studies.starts.seeds import swap_of
+from landscape.studies.starts.swap import swap_of
 
 _FEWEST = 10  # seeds before a sequential run may stop: Wilson's interval of fewer is never narrow by more than luck
 _LINES = 3  # damaged records that are said one by one
@@ -33,12 +33,12 @@ log = logging.getLogger("landscape")
 
 @dataclass(frozen=True)
 class Prevalence:
-    """Where the first n seeds of an experiment ended.
+    """End points of the first n seeds of an experiment.
 
     Attributes:
-        experiment: What was sampled; the seed of its start says nothing.
-        ends: One per seed, in the order of the seeds.
-        labels: Of each end point: its structure, with the loss where it has no name.
+        experiment: Experiment that was repeated; the seed of its start says nothing.
+        ends: End points in the order of the seeds, one per seed.
+        labels: Labels of the end points: the name of the structure, with the loss where it has none.
     """
 
     experiment: Experiment

@@ -50,12 +50,12 @@ class Direction:
     """A unit vector at a point.
 
     Attributes:
-        name: What it was chosen by. Of a multiple eigenvalue it is the projection of a random vector onto the eigenspace.
-        vector: Of length 1.
-        curvature: v'Hv, the second derivative of the loss along it: the eigenvalue, 0 up to rounding for null and gauge.
+        name: Name of the choice of direction. Of a multiple eigenvalue it is the projection of a random vector onto the eigenspace.
+        vector: Direction as a vector of length 1.
+        curvature: Curvature v'Hv, the second derivative of the loss along it: the eigenvalue, 0 up to rounding for null and gauge.
         turns: Skew matrices, one per interface, whose rotations are the orbit's curve through this tangent; gauge only.
-        quartic: w'Hw / 8, the coefficient of t^4 of the straight line; gauge only, and None where the point is so far from
-            critical that the curvature -w'gradient of the line matters beside it.
+        quartic: Coefficient w'Hw / 8 of t^4 on the straight line; gauge only, and None where the point is so far from critical that
+            the curvature -w'gradient of the line matters beside it.
     """
 
     name: Along
@@ -72,10 +72,10 @@ class Line:
     """The loss along one direction.
 
     Attributes:
-        direction: Which.
-        places: Distances from the point.
-        loss: On the straight line.
-        orbit: On the orbit's own curve at the same parameters; gauge only, constant up to rounding.
+        direction: Direction along which the loss is sampled.
+        places: Signed distances from the point.
+        loss: Losses on the straight line, with weight decay.
+        orbit: Losses on the orbit's own curve at the same parameters; gauge only, constant up to rounding.
     """
 
     direction: Direction
@@ -91,10 +91,10 @@ class Plane:
     """The loss on the plane of two directions.
 
     Attributes:
-        horizontal: The first direction.
-        vertical: The second, orthogonal to it up to rounding.
-        places: Distances from the point, of both axes.
-        loss: A row for each vertical place.
+        horizontal: Direction of the horizontal axis.
+        vertical: Direction of the vertical axis, orthogonal to the other up to rounding.
+        places: Signed distances from the point, on both axes.
+        loss: Losses, one row for each vertical place.
         shadow: Horizontal and vertical place of the orbit's own curve, which leaves the plane, where one of the directions is a
             gauge direction; the valley of the loss follows it to second order.
     """
@@ -115,10 +115,10 @@ def directions(problem: Problem, theta: Float[Tensor, " p"], names: Sequence[Alo
     that no symmetry explains, which few points have; gauge is the tangent of random rotations of all interfaces together.
 
     Args:
-        problem: The model.
-        theta: The point.
+        problem: The model of the point.
+        theta: Parameters of the point.
         names: Which, all different.
-        seed: Of the rotations and of the random vector that is projected onto the eigenspaces.
+        seed: Seed of the rotations and of the random vector that is projected onto the eigenspaces.
 
     Raises:
         InputError: If a name stands twice or there is none, or the point has no such direction or no Hessian.
@@ -293,7 +293,7 @@ def slice_line(point: CriticalPoint, along: Along = "stiffest", span: float | No
         along: The direction, as `directions` describes it.
         span: Distance to either side; None takes a quarter of the norm of the parameters.
         steps: Places on the line.
-        seed: Of the rotations and of the random vectors.
+        seed: Seed of the rotations and of the random vectors.
 
     Raises:
         InputError: If the point has no such direction, or span or steps are out of range.

@@ -23,19 +23,19 @@ class PrevalenceRow:
     """How often the starts of one experiment ended at one structure.
 
     Attributes:
-        classes: K.
-        samples: N, of all classes together.
-        width: d.
-        depth: L.
-        decay: lambda (geometric mean over the factors).
-        weight_scale: Of the start.
-        feature_scale: Of the start.
-        structure: "DNC" always has a row, and so has what did not converge; the others where they occurred.
-        rank: Of the structure.
-        count: Seeds that ended there.
-        seeds: Starts of the experiment.
-        low: Of the 95 % interval of the share.
-        high: Likewise.
+        classes: Number K of classes.
+        samples: Number N of samples, of all classes together.
+        width: Width d of the model.
+        depth: Number L of weight matrices.
+        decay: Weight decay lambda (geometric mean over the factors).
+        weight_scale: Scale of the weights at the start.
+        feature_scale: Scale of the features at the start.
+        structure: Name of the structure; "DNC" and what did not converge always have a row, the others where they occurred.
+        rank: Rank of the structure's logits.
+        count: Number of seeds that ended at this structure.
+        seeds: Number of starts of the experiment.
+        low: Lower end of the 95 % interval of the share.
+        high: Upper end of the 95 % interval of the share.
     """
 
     classes: int
@@ -58,14 +58,15 @@ class MethodComparison:
     """One start followed by two methods.
 
     Attributes:
-        width: d.
-        decay: lambda (geometric mean over the factors).
-        seed: Of the start.
-        structure: Where the first method ends.
-        other_structure: Where the second ends.
-        distance: Between the class-mean logits of the two ends, relative to the first: 0 means the same point up to the gauge.
-        products: Gradients and Hessian products of the first.
-        other_products: Of the second.
+        width: Width d of the model.
+        decay: Weight decay lambda (geometric mean over the factors).
+        seed: Seed of the random start.
+        structure: Name of the structure where the first method ends.
+        other_structure: Name of the structure where the second method ends.
+        distance: Distance between the class-mean logits of the two ends, relative to the first: 0 means the same point up to the
+            gauge.
+        products: Number of gradients and Hessian products of the first method.
+        other_products: Number of gradients and Hessian products of the second method.
     """
 
     width: int
@@ -104,8 +105,8 @@ def prevalence(
         {'DNC': 5, 'pairs': 1}
 
     Args:
-        problem: The model.
-        seeds: How many starts.
+        problem: The model whose starts are followed.
+        seeds: Number of starts, with seeds from 0 on.
         start: Scales of the starts, whatever its seed; None for those of `Random()`.
         method: The descent that follows them; None for `PseudoTransient()`.
         folder: Archive that keeps every end point; an interrupted call goes on from it. None keeps nothing.
@@ -124,8 +125,8 @@ def survey(
     """Returns the table of the experiments, whose records share one archive, so that an interruption loses nothing.
 
     Args:
-        experiments: The grid.
-        seeds: Of each.
+        experiments: Experiments of the grid.
+        seeds: Number of seeds of each experiment.
         folder: The archive; made if missing. Its records are without parameters.
         watch: Called with the result of each experiment when it is done.
     """

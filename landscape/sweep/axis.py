@@ -18,7 +18,14 @@ _RANGE = "expected a range such as {from = 6, to = 12, step = 2}, or {from = 1e-
 
 @dataclass(frozen=True, config=CLOSED)
 class Range:
-    """Values from one to another, both included: in equal differences (`step`) or in equal ratios (`steps` values)."""
+    """Values from one to another, both included: in equal differences (`step`) or in equal ratios (`steps` values).
+
+    Attributes:
+        low: First value, which is included.
+        high: Last value, which is included.
+        step: Difference of neighbouring values; None for equal ratios.
+        steps: Number of values in equal ratios; None for equal differences.
+    """
 
     low: int | float
     high: int | float

@@ -16,20 +16,33 @@ from typing import Any
 from pydantic import Field, SkipValidation, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from landscape.archive.experiment import RANDOM, Altered, Analysis, Beginning, Experiment, SavedPoint
+from landscape.archive.experiment import RANDOM, UNSWAPPED, Altered, Analysis, Beginning, Experiment, SavedPoint
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.plain_file import read_text
 from landscape.solver.methods import BatchMethod, GradientDescent, PseudoTransient, Random
 from landscape.structures.fit import require_fit
 from landscape.structures.notation import parse_structure
+from landscape.studies.starts.swap import altered, located, parse_swap, swap_of
 from landscape.sweep.axis import CLOSED, LARGEST
 from landscape.sweep.files import SavedFile, saved_files
 from landscape.sweep.sections import Analyses, FlagOrPoints, Methods, Points, Problems, Starts
 from landscape.sweep.settings import PATTERNS, EngineSettings
 
 _LARGEST_FILE = 1_000_000  # bytes
-_SHOWN = ("classes", "samples", "class_sizes", "width", "depth", "loss", "activation", "kind", "root")  # of a job that does not fit
+# of a job that does not fit
+_SHOWN = (
+    "classes",
+    "samples",
+    "class_sizes",
+    "width",
+    "depth",
+    "loss",
+    "activation",
+    "kind",
+    "root",
+    "swap",
+)  # of a job that does not fit
 _NUMBERS = 10**10  # in one matrix or vector of a job: 80 GB, beyond what fits anywhere, and within what torch can count
 
 
@@ -40,8 +53,8 @@ class Grid:
     Attributes:
         problem: The models; None where all jobs are saved points.
         start: Where descent begins.
-        method: What follows.
-        analysis: What is counted at the end.
+        method: Methods that follow random starts.
+        analysis: Analyses of the end points.
         zip: Groups of settings, each "section.name", that advance together and so have equally many values.
         points: Whether a record has the parameters of the point too; or a section of saved points to analyse.
         engine: Where the jobs run; not part of any job's identity.
@@ -96,7 +109,7 @@ class Grid:
 
     def models(self) -> Iterator[dict[str, Any]]:
         """Yields the settings of every problem and structure that must fit each other, with the first of the others."""
-        matter = {name for name in self.axes if name.startswith("problem.")} | {"start.kind", "start.root"}
+        matter = {name for name in self.axes if name.startswith("problem.")} | {"start.kind", "start.root", "start.swap"}
         if self.problem is None:
             return
         if not any(isinstance(decay, tuple) for decay in self.problem.decay):
@@ -139,8 +152,23 @@ def _made(*settings: Any) -> Problem:
 
 def _beginning(values: dict[str, Any]) -> Beginning:
     if values["start.kind"] == RANDOM:
-        return Random(values["start.weight_scale"], values["start.feature_scale"], values["start.seed"])
+        random = Random(values["start.weight_scale"], values["start.feature_scale"], values["start.seed"])
+        swap = values.get("start.swap", UNSWAPPED)
+        return random if swap == UNSWAPPED else altered(random, swap)
     return parse_structure(values["start.kind"], values["start.root"])
+
+
+def _check_swap(problem: Problem, start: Altered) -> None:
+    if (swap := swap_of(start)) is not None:
+        swap.check(problem)
+
+
+def _swaps(texts: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    """Returns the swaps with their files found from the folder of the grid, after reading each."""
+    found = tuple(text if text == UNSWAPPED else located(text, folder) for text in texts)
+    for text in {*found} - {UNSWAPPED}:
+        parse_swap(text)
+    return found
 
 
 def _method(values: dict[str, Any]) -> BatchMethod:
@@ -161,6 +189,9 @@ def _misfit(values: dict[str, Any]) -> tuple[tuple[str, ...], str] | None:
         numbers = problem.parameters if random else problem.classes * max(problem.total_samples, problem.classes)
         if numbers > _NUMBERS:
             raise InputError(f"expected at most {_NUMBERS} {'parameters' if random else 'logits'}, got {numbers}")
+        place = ("start", "swap")
+        if isinstance(start, Altered):
+            _check_swap(problem, start)
         place = ("start", "kind")
         if not isinstance(start, Random | Altered | SavedPoint):
             require_fit(problem, start)
@@ -169,7 +200,7 @@ def _misfit(values: dict[str, Any]) -> tuple[tuple[str, ...], str] | None:
     return None
 
 
-def read_grid(path: Path) -> Grid:
+def read_grid(path: Path | str) -> Grid:
     r"""Reads a grid file.
 
     Example:
@@ -179,13 +210,14 @@ def read_grid(path: Path) -> Grid:
         >>> text = "problem = { classes = 3, samples = 1, width = [4, 5], depth = 2, decay = 0.02 }\nengine = { workers = 0 }"
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = Path(folder, "grid.toml").write_text(text)
-        ...     grid = ls.read_grid(Path(folder, "grid.toml"))
+        ...     grid = ls.read_grid(f"{folder}/grid.toml")
         >>> grid.combinations
         2
 
     Raises:
         InputError: If it cannot be read or is no grid; the message names the line and the key.
     """
+    path = Path(path)
     text = read_text(path, _LARGEST_FILE, "a grid in TOML")
     try:
         fields = tomllib.loads(text)
@@ -199,9 +231,9 @@ def parse_grid(fields: dict[str, Any], where: Any = lambda place: "", folder: Pa
     """Returns the grid of a TOML table.
 
     Args:
-        fields: The table.
-        where: From the keys that lead to a fault to what the message begins with.
-        folder: Where the patterns of saved points begin.
+        fields: Table of a TOML file.
+        where: Function from the keys that lead to a fault to the beginning of the message.
+        folder: Where the patterns of saved points and the files of swaps begin.
 
     Raises:
         InputError: If it is no grid, or has no job, or too many, or a saved point cannot be read.
@@ -212,6 +244,11 @@ def parse_grid(fields: dict[str, Any], where: Any = lambda place: "", folder: Pa
         raise InputError(_fault(error, fields, where)) from error
     for place, fault in _inconsistencies(grid):
         raise InputError(f"{where(place)}{'.'.join(map(str, place))}: {fault}")
+    if grid.start.swap is not None:
+        try:
+            object.__setattr__(grid.start, "swap", _swaps(grid.start.swap, folder))
+        except InputError as error:
+            raise InputError(f"{where(('start', 'swap'))}start.swap: {error}") from error
     if isinstance(grid.points, Points):
         try:
             object.__setattr__(grid, "saved", saved_files(grid.points.files, folder))  # no key of the file: it cannot be given

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape.archive.experiment import RANDOM
+from landscape.archive.experiment import RANDOM, UNSWAPPED
 from landscape.archive.records import Archive, Failure
 from landscape.atomic_files import atomic_write
 from landscape.errors import InputError
@@ -23,25 +23,26 @@ TABLE = "results.parquet"
 FAILED = "FAILED"  # the outcome of a job that has no record but the reason why
 _SETTINGS = (
     *("classes", "total_samples", "class_sizes", "width", "depth", "decay", "decays", "loss_kind", "activation", "parameters"),
-    *("start", "seed", "weight_scale", "feature_scale", "root", "method", "learning_rate", "max_steps", "handover", "analysis"),
+    *("start", "seed", "weight_scale", "feature_scale", "root", "swap", "groups", "method"),
+    *("learning_rate", "max_steps", "handover", "analysis"),
 )
 _RESULT = ("structure", "rank", "loss", "gradient_norm", "outcome", "steps", "products", "index", "nullity", "orbit_dimension")
 COLUMNS = (*_SETTINGS, *_RESULT, "singular", "statement", "file", "digest")
 _TIMES = ("seconds", "host", "finished")
 _TEXTS = {
-    *("class_sizes", "decays", "loss_kind", "activation", "start", "root", "method", "analysis", "structure", "outcome"),
+    *("class_sizes", "decays", "loss_kind", "activation", "start", "root", "swap", "method", "analysis", "structure", "outcome"),
     *("singular", "statement", "file", "digest", "host", "finished"),
 }
 _REALS = {"decay", "weight_scale", "feature_scale", "learning_rate", "handover", "loss", "gradient_norm", "seconds"}
 _MARKS = ("structure", "rank", "loss", "singular")  # what tells one structure from another
 _LARGEST = 2**63  # what a column of whole numbers holds is smaller
 _UNKNOWN = {  # may be
-    *("seed", "weight_scale", "feature_scale", "root", "method", "learning_rate", "max_steps", "handover", "loss", "gradient_norm"),
-    *("index", "nullity", "orbit_dimension", "statement", "file", *_TIMES),
+    *("seed", "weight_scale", "feature_scale", "root", "swap", "groups", "method", "learning_rate", "max_steps", "handover"),
+    *("loss", "gradient_norm", "index", "nullity", "orbit_dimension", "statement", "file", *_TIMES),
 }
 
 
-def read_results(folder: Path, provenance: bool = False, failures: bool = False) -> "tuple[DataFrame, dict[str, str]]":
+def read_results(folder: Path | str, provenance: bool = False, failures: bool = False) -> "tuple[DataFrame, dict[str, str]]":
     r"""Returns the table of all sound records, a row each in an order that depends on the jobs alone, and what the others are.
 
     Example:
@@ -53,21 +54,22 @@ def read_results(folder: Path, provenance: bool = False, failures: bool = False)
         ...     _ = Path(folder, "grid.toml").write_text(text)
         ...     grid = ls.read_grid(Path(folder, "grid.toml"))
         ...     _ = ls.run_sweep(grid, Path(folder, "sweep"))
-        ...     table, damaged = ls.read_results(Path(folder, "sweep"))
+        ...     table, damaged = ls.read_results(f"{folder}/sweep")
         >>> table[["width", "structure"]].values.tolist(), damaged
         ([[4, 'DNC'], [5, 'DNC']], {})
 
     Args:
-        folder: Of the sweep.
-        provenance: Also seconds, host and time, which differ from one sweep to the next.
-        failures: Also jobs that are known to have failed: their outcome is `FAILED`, and nothing else is known of their end.
+        folder: Folder of the sweep.
+        provenance: Whether the table also has seconds, host and time, which differ from one sweep to the next.
+        failures: Whether the table also has jobs that are known to have failed: their outcome is `FAILED`, and nothing else is
+            known of their end.
 
     Raises:
         InputError: If it is not the folder of a sweep.
     """
     import pandas
 
-    archive = Archive.existing(folder)
+    archive = Archive.existing(Path(folder))
     rows, damaged = [], {}
     for digest, read in _readers(archive, failures):
         try:
@@ -100,7 +102,7 @@ def frequencies(table: "DataFrame", by: Sequence[str], structure: str | None = N
     descent that was analysed twice counts once. A group where nothing was found has a row without a structure.
 
     Args:
-        table: Of `read_results`, with its failures.
+        table: Table of `read_results`, with its failures.
         by: Settings of the jobs whose values make the groups; none makes one group of all.
         structure: Name of the only structure that is asked for; it has a row in every group, found or not.
 
@@ -203,15 +205,28 @@ def _settings(job: dict[str, Any]) -> dict[str, Any]:
         "loss_kind": problem["loss"],
         "activation": problem["activation"],
         "parameters": problem["width"] * (sum(sizes) + (problem["depth"] - 1) * problem["width"] + len(sizes)),
-        "start": start["kind"],
+        "start": RANDOM if _is_altered(start) else start["kind"],
         "seed": start.get("seed"),
         "weight_scale": scales[0],
         "feature_scale": scales[1],
         "root": start.get("root"),
+        "swap": _swap(start),
+        "groups": start.get("groups"),
         "method": method.get("name"),
         **{name: method.get(name) for name in ("learning_rate", "max_steps", "handover")},
         "analysis": job["analysis"]["method"],
     }
+
+
+def _is_altered(start: dict[str, Any]) -> bool:
+    return "swap" in start or "groups" in start
+
+
+def _swap(start: dict[str, Any]) -> str | None:
+    """Returns what was replaced in a start; of given features the first digits of their digest, since files may move."""
+    if "swap" not in start:
+        return UNSWAPPED if start["kind"] == RANDOM or _is_altered(start) else None
+    return f"{start['swap']} {start['sha256'][:12]}" if "sha256" in start else str(start["swap"])
 
 
 def _checked(row: dict[str, Any]) -> dict[str, Any]:

@@ -31,19 +31,19 @@ class SweepProgress:
     """A sweep under way; `watch` sees it after every change and at least a few times a second.
 
     Attributes:
-        jobs: Distinct jobs of the grid.
-        found: Had a record already.
-        done: Computed now.
-        failed: Digest and reason of what ended without a record.
-        structures: How often each was found now.
+        jobs: Number of distinct jobs of the grid.
+        found: Number of jobs that had a record already.
+        done: Number of jobs that were computed now.
+        failed: Digest and reason of the jobs that ended without a record.
+        structures: Number of times that each structure was found now.
         damaged: Digest and fault of records that were no records, and are computed again.
         work: Seconds that the jobs took, all workers together.
         remaining: Seconds of work that the rest will take, by what was seen so far.
-        workers: Connected now.
-        dashboard: Where to watch the engine.
+        workers: Number of workers connected now.
+        dashboard: Address of the page where the engine can be watched.
         awaited: What is missing before work can begin; empty if nothing is.
         stopped: Why the sweep ended early; empty if it did not.
-        begun: Time at which it began.
+        begun: Time at which the sweep began.
     """
 
     jobs: int
@@ -91,7 +91,7 @@ SweepWatch = Callable[[SweepProgress], None]
 
 def run_sweep(
     grid: Grid,
-    folder: Path,
+    folder: Path | str,
     settings: Settings | None = None,
     watch: SweepWatch = lambda tally: None,
     compute: Compute | None = None,
@@ -106,7 +106,7 @@ def run_sweep(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = Path(folder, "grid.toml").write_text(text)
         ...     grid = ls.read_grid(Path(folder, "grid.toml"))
-        ...     done = ls.run_sweep(grid, Path(folder, "sweep"))
+        ...     done = ls.run_sweep(grid, f"{folder}/sweep")
         >>> done.jobs, done.done, dict(done.structures)
         (2, 2, {'DNC': 2})
 
@@ -114,18 +114,18 @@ def run_sweep(
     the same call goes on. A job that fails is recorded with its reason, and tried again by the next call.
 
     Args:
-        grid: Which jobs.
-        folder: Where the records go.
-        settings: Of the engine; those of the grid if None.
-        watch: Sees the tally of it.
-        compute: From jobs of one family to their ends, in place of the solver.
+        grid: Grid whose jobs are computed.
+        folder: Folder where the records go.
+        settings: Settings of the engine; None takes those of the grid.
+        watch: Function that is called with the progress after every change.
+        compute: Function from jobs of one family to their ends, in place of the solver.
 
     Raises:
         InputError: If the folder or the engine cannot be used, or another process computes into the folder.
     """
     begun, settings = time.monotonic(), settings or grid.engine
     wanted, work = _census(grid)
-    archive = Archive.create(folder.absolute())
+    archive = Archive.create(Path(folder).absolute())
     done, damaged = archive.done(wanted)
     tally = SweepProgress(len(wanted), len(done), damaged=damaged, begun=begun)
     if len(done) < len(wanted):

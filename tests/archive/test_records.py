@@ -78,6 +78,11 @@ def as_link(path: Path) -> None:
     path.symlink_to(kept)
 
 
+def as_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 def as_another(path: Path) -> None:
     other = JOB.with_seed(5)
     Archive.existing(path.parents[2]).write(other, *packed(faults.end_of(other), None, 1.0, "cpu"))
@@ -98,7 +103,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "types": (lambda path: edited_header(path, '"F64"', '"F32"'), "not of the size that its header says"),
     "link": (as_link, "symbolic link"),
     "another": (as_another, "the record of another job"),
-    "pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "no ordinary file"),
+    "pipe": (as_pipe, "no ordinary file"),
 }
 
 

@@ -194,8 +194,8 @@ def test_the_whole_walk_found_no_two_answers() -> None:
 
 
 def test_the_oracle_knows_the_closed_form_of_theory() -> None:
-    from landscape.structures.dnc import dnc_spectrum
     from landscape.structures.scale_equation import simplex_equation
+    from tests.structures.closed_forms import dnc_spectrum
 
     for classes, depth in ((4, 2), (6, 3), (2, 2), (3, 4)):
         problem = Problem.balanced(classes, 1, classes + 1, depth, 1e-2)

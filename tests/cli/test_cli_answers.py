@@ -6,6 +6,7 @@ Counts and eigenvalues are held to a Hessian made here: our own loss, differenti
 import json
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,35 +17,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from landscape.cli import run
+from tests.degeneracy.test_analysis import REPORT_KEYS
 
 SMALL = ["--classes", "4", "--samples", "2", "--width", "6", "--depth", "2", "--decay", "1e-2"]
 PROBLEM = "K=4,n=2,d=6,L=2,decay=1e-2"
-KEYS = {
-    "parameters",
-    "rank",
-    "loss",
-    "gradient_norm",
-    "index",
-    "nullity",
-    "orbit_dimension",
-    "paper_dimension",
-    "excess",
-    "resolved",
-    "critical",
-    "proved",
-    "bits",
-    "statement",
-    "near_zero",
-    "structure",
-    "min_eigenvalue",
-    "max_eigenvalue",
-    "smallest_positive",
-    "flatness",
-    "learning_coefficient",
-    "collapse",
-    "certificate",
-    "spectrum",
-}
 
 
 def ask(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -54,7 +30,7 @@ def ask(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return code, said.out, said.err
 
 
-def answer(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> dict:
+def answer(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> dict[str, Any]:
     """Returns the one JSON object that stdout holds."""
     got, out, err = ask(capsys, *arguments, "--json")
     assert got == code, err
@@ -117,7 +93,7 @@ def eigenvalues(path: Path, sizes: list[int], decays: list[float], mse: bool = F
 
 def test_the_keys_are_those_that_were_promised(dnc: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = answer(capsys, "degeneracy", dnc)
-    assert set(report) == KEYS
+    assert set(report) == REPORT_KEYS
     assert set(report["flatness"]) == {"spectral", "frobenius", "trace", "gauss_newton"}
     assert set(report["flatness"]["gauss_newton"]) == {"frobenius", "trace"}
     assert set(report["certificate"]) >= {"method", "cutoff", "largest_zero", "smallest_nonzero", "gradient_norm", "second"}
@@ -228,12 +204,12 @@ def test_points_stand_side_by_side(dnc: Path, pairs: Path, unfinished: Path, cap
     reports = answer(capsys, "degeneracy", dnc, unfinished, pairs, code=1)
     assert set(reports) == {"reports"}
     assert [report["nullity"] for report in reports["reports"]] == [24, None, 18]
-    assert all(set(report) == KEYS for report in reports["reports"])
+    assert all(set(report) == REPORT_KEYS for report in reports["reports"])
 
 
 def test_an_unfinished_solve_gets_no_count_but_what_to_run(unfinished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = answer(capsys, "degeneracy", unfinished, code=1)
-    assert set(report) == KEYS
+    assert set(report) == REPORT_KEYS
     assert report["resolved"] is False
     for key in ("nullity", "index", "excess", "learning_coefficient"):
         assert report[key] is None

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,14 +31,15 @@ def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         slopes = torch.autograd.grad(loss(factors), factors)
         factors = [factor - 0.5 * slope for factor, slope in zip(factors, slopes, strict=True)]
     folder = tmp_path_factory.mktemp("weights")
-    named = {name: factor.detach().float().numpy() for name, factor in zip(("H_1", "W_1", "W_2"), factors, strict=True)}
+    arrays = (factor.detach().float().numpy() for factor in factors)
+    named: dict[str, Any] = dict(zip(("H_1", "W_1", "W_2"), arrays, strict=True))
     np.savez(folder / "trained.npz", **named)
     out = folder / "point.safetensors"
     assert run(["import", str(folder / "trained.npz"), "--decay", str(DECAY), "--out", str(out)]) in (0, 1)
     return out
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[dict, str]:
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[dict[str, Any], str]:
     capsys.readouterr()
     assert run([*arguments, "--json"]) == 1
     said = capsys.readouterr()
@@ -88,7 +90,8 @@ def test_pictures_and_pages_say_so(imported: Path, tmp_path: Path, capsys: pytes
 def test_a_large_model_shows_nothing_unasked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     draw = torch.Generator().manual_seed(1)
     shapes = {"H_1": (50, 10), "W_1": (50, 50), "W_2": (10, 50)}
-    np.savez(tmp_path / "wide.npz", **{name: torch.randn(shape, generator=draw).numpy() for name, shape in shapes.items()})
+    arrays: dict[str, Any] = {name: torch.randn(shape, generator=draw).numpy() for name, shape in shapes.items()}
+    np.savez(tmp_path / "wide.npz", **arrays)
     out = tmp_path / "wide.safetensors"
     assert run(["import", str(tmp_path / "wide.npz"), "--decay", "1e-2", "--out", str(out)]) in (0, 1)
     report, _ = told(capsys, "spectrum", str(out))

@@ -65,8 +65,12 @@ def test_scores_stand_beside_the_ends(tmp_path: Path, capsys: pytest.CaptureFixt
     shown = json.loads(capsys.readouterr().out)["scores"]
     assert [row["seed"] for row in shown["per_seed"]] == list(range(12))
     assert 0 <= shown["auc_interval"][0] <= shown["auc"] <= 1
+    assert [row["lambda_t"] for row in shown["along_the_flow"]] == [0.0, 0.003, 0.1, 0.3, 1.0, 2.0, 3.0]
+    assert all(0 <= row["auc_interval"][0] <= row["auc"] for row in shown["along_the_flow"])
     assert run([*wide, "--scores", "--out", str(tmp_path / "a")]) == 0
-    assert "area under the ROC curve of missing DNC" in capsys.readouterr().out
+    lines = capsys.readouterr().out
+    assert "area under the ROC curve of missing DNC" in lines
+    assert "  lambda t = 0.003  " in lines
 
 
 @pytest.mark.parametrize(

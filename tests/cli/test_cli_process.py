@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from landscape import __version__
+
 PROBLEM = ["--classes", "4", "--samples", "2", "--width", "6", "--depth", "2", "--decay", "1e-2"]
 SMALL = ["solve", *PROBLEM, "--start", "dnc", "--out", "point.safetensors"]
 
@@ -105,3 +107,8 @@ def test_a_killed_solve_leaves_no_file(tmp_path: Path) -> None:
     descent = Descent(tmp_path, "--out", "point.safetensors")
     descent.stop(signal.SIGKILL)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_package_runs_as_a_module() -> None:
+    shown = subprocess.run([sys.executable, "-m", "landscape", "--version"], capture_output=True, text=True, timeout=60)
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, f"{__version__}\n", "")

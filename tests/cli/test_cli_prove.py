@@ -151,7 +151,7 @@ def test_a_false_proof_is_refused_with_the_reason(pairs: Path, folder: Path, cap
 def test_bad_input_is_one_line(pairs: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     relu = folder / "relu.safetensors"
     run(["solve", *SMALL, "--activation", "relu", "--max-steps", "10", "--out", str(relu)])
-    cases = [
+    cases: list[list[object]] = [
         ["prove"],
         ["prove", pairs, "--problem", PROBLEM, "--start", "dnc"],
         ["prove", "--problem", PROBLEM],

@@ -6,6 +6,7 @@ as root and finds a bug would replace it.
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -185,7 +186,7 @@ def test_a_pickle_that_poses_as_weights_does_not_run(capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("trouble", ["nan", "shapes", "missing", "text", "labels", "class sizes"])
 def test_weights_that_make_no_point(capsys: pytest.CaptureFixture[str], trouble: str) -> None:
-    arrays = {"H_1": np.ones((6, 8)), "W_1": np.ones((6, 6)), "W_2": np.ones((4, 6))}
+    arrays: dict[str, Any] = {"H_1": np.ones((6, 8)), "W_1": np.ones((6, 6)), "W_2": np.ones((4, 6))}
     more: list[str] = []
     match trouble:
         case "nan":

@@ -87,9 +87,9 @@ def test_a_terminal_sees_that_work_goes_on(capsys: pytest.CaptureFixture[str], m
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     assert run(["slice", "dnc.safetensors", "--steps", "5"]) == 0
-    shown = sys.stderr.getvalue()
+    shown = terminal.getvalue()
     assert "directions of 108 parameters" in shown
     assert "loss at 25 places" in shown
     assert capsys.readouterr().out.startswith("direction  stiffest")

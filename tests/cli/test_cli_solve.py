@@ -5,6 +5,7 @@ The saved file is read by plain safetensors and judged by a loss written here on
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ def solve(*arguments: object) -> int:
     return run(["solve", *map(str, arguments)])
 
 
-def read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     with safe_open(path, framework="pt") as handle:
         arrays = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (not a dict)
         return arrays, json.loads(handle.metadata()["landscape"])

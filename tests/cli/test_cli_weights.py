@@ -7,6 +7,7 @@ import json
 import math
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,11 +52,12 @@ def drawn(seed: int, classes: int = 4, samples: int = 2, width: int = 6, depth: 
 
 def stored(path: Path, factors: list[torch.Tensor]) -> Path:
     names = ["H_1", *(f"W_{index}" for index in range(1, len(factors)))]
-    np.savez(path, **{name: factor.numpy() for name, factor in zip(names, factors, strict=True)})
+    arrays: dict[str, Any] = {name: factor.numpy() for name, factor in zip(names, factors, strict=True)}
+    np.savez(path, **arrays)
     return path
 
 
-def imported(capsys: pytest.CaptureFixture[str], weights: Path, *more: str) -> tuple[int, dict, str]:
+def imported(capsys: pytest.CaptureFixture[str], weights: Path, *more: str) -> tuple[int, dict[str, Any], str]:
     code = run(["import", str(weights), "--decay", str(DECAY), "--out", str(weights.with_suffix(".safetensors")), *more, "--json"])
     said = capsys.readouterr()
     return code, json.loads(said.out) if said.out else {}, said.err

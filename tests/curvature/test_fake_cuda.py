@@ -6,7 +6,9 @@ decides on the host (ranks, convergence) is outside these kernels by design.
 
 import math
 import warnings
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ from landscape.curvature.counting.quotient import Quotient
 from landscape.curvature.krylov import LanczosRuns, continue_runs, extend, without
 from landscape.curvature.operators.algebra import Affine, Compression, DiagonalBlock, Sum
 from landscape.curvature.operators.counted import Counted
-from landscape.curvature.operators.operator import Hessian, Matrix, Product
+from landscape.curvature.operators.operator import Hessian, Matrix, Product, SymmetricOperator
 from landscape.curvature.projection import BasisProjector
 from landscape.model.gauge_projector import OrbitProjector
 from landscape.model.objective import Objective
@@ -69,7 +71,7 @@ MODELS = ["thin", "square", "squared error", "relu", "softplus"]
 @pytest.mark.parametrize("kind", ["matrix", "counted", "sum", "quotient", "compression", "block", *MODELS])
 def test_products_and_krylov_kernels(fake, kind):
     matrix = Matrix(on_device(SIZE, SIZE))
-    operator = {
+    made: dict[str, Callable[[], SymmetricOperator]] = {
         "matrix": lambda: matrix,
         "counted": lambda: Counted(matrix),
         "sum": lambda: Sum((matrix, Affine(matrix, 2.0, 0.1))),
@@ -77,7 +79,8 @@ def test_products_and_krylov_kernels(fake, kind):
         "compression": lambda: Compression(matrix, on_device(SIZE, 5)),
         "block": lambda: DiagonalBlock(matrix, slice(2, 8)),
         **{name: partial(model, name) for name in MODELS},
-    }[kind]()
+    }
+    operator = made[kind]()
     block = on_device(operator.size, 3)
     assert_on_device(operator @ block, without(block, on_device(operator.size, 2)))
     runs = continue_runs(operator, continue_runs(operator, LanczosRuns.begin(block), 3), 2)
@@ -127,7 +130,7 @@ def test_the_orbit_projector(fake):
 
 # A CPU build of torch aborts at autograd on fake CUDA tensors. The device "meta" has no numbers either and its autograd works, so
 # what torch.func differentiates is traced there.
-META = {"dtype": torch.float64, "device": "meta"}
+META: dict[str, Any] = {"dtype": torch.float64, "device": "meta"}
 
 
 class OnlyMeta(TorchDispatchMode):

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landscape.degeneracy.analysis import analyse
+from landscape.degeneracy.methods import MethodName
 from landscape.degeneracy.reduction import reduce
 from landscape.errors import InputError
-from landscape.model.gauge import data_generators, generators, relabel, rotate
+from landscape.model.gauge import data_generators, generators, rotate
 from landscape.model.logit_form import LogitForm, write_parameters
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
@@ -21,11 +22,18 @@ from landscape.solver.run import solve
 from landscape.solver.starts import Random, random_start
 from landscape.structures.analytic import logit_form
 from landscape.structures.block_bases import contrasts
-from landscape.structures.kinds import Apex, Collapse, Pairs, Partition
+from landscape.structures.kinds import Apex, Collapse, Pairs, Partition, Structure
 from landscape.structures.scale_equation import simplex_equation
+from tests.degeneracy.test_reduction import fields
+from tests.model.actions import relabel
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
-METHODS = ["reduction", "dense"]
+REPORT_KEYS = {
+    "parameters", "rank", "loss", "gradient_norm", "index", "nullity", "orbit_dimension", "paper_dimension", "excess",
+    "resolved", "critical", "proved", "bits", "statement", "near_zero", "structure", "min_eigenvalue", "max_eigenvalue",
+    "smallest_positive", "flatness", "learning_coefficient", "collapse", "certificate", "spectrum",
+}  # fmt: skip
+METHODS: list[MethodName] = ["reduction", "dense"]
 
 
 def given_point(problem: Problem, theta: torch.Tensor) -> CriticalPoint:
@@ -77,7 +85,7 @@ def truth(problem: Problem, theta: torch.Tensor) -> tuple[int, int]:
     return zeros, int((values < -1e-7 * sizes.max()).sum())
 
 
-def counts(problem: Problem, theta: torch.Tensor, method: str, excess: int = 0) -> tuple[int | None, int | None]:
+def counts(problem: Problem, theta: torch.Tensor, method: MethodName, excess: int = 0) -> tuple[int | None, int | None]:
     report = analyse(given_point(problem, theta), method)
     if report.resolved:
         assert report.excess == excess
@@ -88,7 +96,7 @@ def counts(problem: Problem, theta: torch.Tensor, method: str, excess: int = 0) 
     return report.nullity, report.index
 
 
-def right_or_undecided(problem: Problem, theta: torch.Tensor, expected: tuple[int, int], method: str) -> bool:
+def right_or_undecided(problem: Problem, theta: torch.Tensor, expected: tuple[int, int], method: MethodName) -> bool:
     found = counts(problem, theta, method)
     assert found in (expected, (None, None)), f"{found} instead of {expected}"
     return found == expected
@@ -143,34 +151,7 @@ def test_random_seeds_of_the_papers_setting(seed):
 
 def test_json_keys_are_the_promised_ones():
     report = analyse(given_point(PAPER, write_parameters(PAPER, logit_form(PAPER, Collapse())))).as_dict()
-    assert sorted(report) == sorted(
-        [
-            "parameters",
-            "rank",
-            "loss",
-            "gradient_norm",
-            "index",
-            "nullity",
-            "orbit_dimension",
-            "paper_dimension",
-            "excess",
-            "resolved",
-            "critical",
-            "proved",
-            "bits",
-            "statement",
-            "near_zero",
-            "structure",
-            "min_eigenvalue",
-            "max_eigenvalue",
-            "smallest_positive",
-            "flatness",
-            "learning_coefficient",
-            "collapse",
-            "certificate",
-            "spectrum",
-        ]
-    )
+    assert set(report) == REPORT_KEYS
     assert sorted(report["flatness"]) == ["frobenius", "gauss_newton", "spectral", "trace"]
     assert sorted(report["flatness"]["gauss_newton"]) == ["frobenius", "trace"]
     assert set(report["certificate"]) >= {"cutoff", "gradient_norm", "largest_zero", "method", "smallest_nonzero", "second"}
@@ -233,11 +214,12 @@ def gauss_newton_norms(z: np.ndarray, depth: int) -> tuple[float, float]:
     left, values, right = np.linalg.svd(z)
     values = np.where(values > 1e-9 * values.max(), values, 0)
     a, b = np.meshgrid(values, np.concatenate([values, np.zeros(columns - classes)]), indexing="ij")
-    weight = sum(
+    parts = [
         np.where((layer == depth) | (a > 0), a ** (2 * (depth - layer) / (depth + 1)), 0)
         * np.where((layer == 0) | (b > 0), b ** (2 * layer / (depth + 1)), 0)
         for layer in range(depth + 1)
-    )
+    ]
+    weight = np.sum(parts, axis=0)
     frames = np.einsum("ka,bj->abkj", left, right)
     label, sample = np.repeat(np.arange(classes), columns // classes), np.arange(columns)
     relative = frames - frames[:, :, label, sample][:, :, None, :]  # to the true class, so that nothing cancels
@@ -274,31 +256,19 @@ def test_flatness_of_collapse_over_that_of_pairs(power):
     """Theorem 6, Gauss-Newton part: DNC over pairs tends to 0.9816 (Frobenius) and 0.9415 (trace), like 1 / log(1/decay)."""
     problem = Problem.balanced(10, 5, 70, 2, 2.0**-power)
     ratios = []
-    for structure, groups in [(Collapse(), (10,)), (Pairs(), (2,) * 5)]:
+    cases: list[tuple[Structure, tuple[int, ...]]] = [(Collapse(), (10,)), (Pairs(), (2,) * 5)]
+    for structure, groups in cases:
         newton = reduce(Core.from_form(problem, logit_form(problem, structure))).gauss_newton
         values = np.concatenate([np.repeat(block.values.numpy(), block.multiplicity) for block in newton])
         measured = float(np.linalg.norm(values)), float(values.sum())
-        assert measured == pytest.approx(gauss_newton_norms(partition_logits(groups, problem.decay, 5, 2), 2), rel=1e-9)
+        assert measured == pytest.approx(gauss_newton_norms(partition_logits(groups, problem.mean_decay, 5, 2), 2), rel=1e-9)
         ratios.append(measured)
-    frobenius, trace = np.divide(*ratios)
+    frobenius, trace = np.divide(ratios[0], ratios[1])
     assert frobenius == pytest.approx(0.9816, abs=4e-3 if power == 10 else 1e-4)
     assert trace == pytest.approx(0.9415, abs=4e-3 if power == 10 else 1e-4)
 
 
 # Any solved point of any small problem.
-
-
-@st.composite
-def fields(draw):
-    classes, depth = draw(st.integers(2, 6)), draw(st.integers(1, 4))
-    decay = st.floats(2e-3, 2e-2)
-    return {
-        "class_sizes": tuple(draw(st.lists(st.integers(1, 3), min_size=classes, max_size=classes))),
-        "width": draw(st.integers(max(1, classes - 2), classes + (4 if classes < 5 and depth < 4 else 0))),
-        "depth": depth,
-        "decay": draw(st.one_of(decay, st.tuples(*[decay] * (depth + 1)))),
-        "loss": draw(st.sampled_from(["ce", "mse"])),
-    }
 
 
 @settings(max_examples=5)

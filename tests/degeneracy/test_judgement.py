@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -54,7 +55,7 @@ def test_a_clear_count_is_stated() -> None:
         ({"negative": None}, 5, 5, Doubt.UNCERTIFIED),
     ],
 )
-def test_a_doubtful_count_is_not(change: dict, explained: int, formula: int | None, doubt: Doubt) -> None:
+def test_a_doubtful_count_is_not(change: dict[str, Any], explained: int, formula: int | None, doubt: Doubt) -> None:
     verdict = judge(replace(CLEAR, **change), explained, formula)
     assert (verdict.nullity, verdict.index, verdict.doubt) == (None, None, doubt)
     assert verdict.reason.startswith(doubt.lead)
@@ -103,11 +104,13 @@ def test_a_proof_confirms_a_clear_count_or_shows_a_defect() -> None:
 
 def test_only_a_resolved_count_contradicts() -> None:
     first = judge(CLEAR, 5, 5)
-    for other in ({"count": 6}, {"negative": 2}):
+    wrong: list[dict[str, Any]] = [{"count": 6}, {"negative": 2}]
+    for other in wrong:
         verdict = confirmed(first, CLEAR, "reduction", replace(CLEAR, **other))
         assert (verdict.doubt, verdict.nullity) == (Doubt.DISAGREEMENT, None)
         assert "routes disagree" in verdict.reason
-    for other in ({"negative": None}, {"count": 6, "certified": False}, {"count": 6, "undecided": 1}):
+    unresolved: list[dict[str, Any]] = [{"negative": None}, {"count": 6, "certified": False}, {"count": 6, "undecided": 1}]
+    for other in unresolved:
         assert confirmed(first, CLEAR, "reduction", replace(CLEAR, **other)) is first
 
 

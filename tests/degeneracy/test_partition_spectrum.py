@@ -5,27 +5,28 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landscape.degeneracy.partition_spectrum import Group, Screen, partition_reduction
+from landscape.degeneracy.partition_spectrum import ScaledGroup, Screen, partition_reduction
 from landscape.model.logit_form import write_parameters
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.structures.analytic import logit_form
-from landscape.structures.dnc import dnc_spectrum
+from landscape.structures.blocks import size_of
 from landscape.structures.enumeration import partitions
 from landscape.structures.kinds import Partition, Root
 from landscape.structures.scale_equation import simplex_equation
+from tests.structures.closed_forms import dnc_spectrum
 
 GROUPS = [(2,), (3,), (2, 1), (4,), (2, 2), (3, 1), (2, 1, 1), (5,), (3, 2), (2, 2, 1), (4, 1)]
 
 
-def groups_of(problem: Problem, sizes: tuple[int, ...], root: Root) -> list[Group] | None:
+def groups_of(problem: Problem, sizes: tuple[int, ...], root: Root) -> list[ScaledGroup] | None:
     found, start = [], 0
     for size in sizes:
         n = problem.class_sizes[start]
         scale = simplex_equation(problem, size, n).root(root) if size > 1 else 0.0
         if scale is None:
             return None
-        found.append(Group(size, n, scale))
+        found.append(ScaledGroup(size, n, scale))
         start += size
     return found
 
@@ -61,7 +62,7 @@ def test_a_thousand_classes_equal_the_closed_form() -> None:
     problem = Problem.balanced(1000, 100, 5000, 8, 1e-9)
     alpha = simplex_equation(problem, 1000, 100).root("large")
     assert alpha is not None
-    spectrum = partition_reduction(problem, [Group(1000, 100, alpha)]).spectrum
+    spectrum = partition_reduction(problem, [ScaledGroup(1000, 100, alpha)]).spectrum
     assert spectrum.size == problem.parameters
     closed = sorted((value, times) for values, times in dnc_spectrum(problem, alpha) for value in values.tolist() if times)
     ours = spectrum.pairs()
@@ -84,7 +85,7 @@ def test_the_screen_rejects_no_minimum_and_most_saddles() -> None:
     problem = Problem.balanced(10, 1, 12, 2, 2**-10 * 5 ** (1 / 3))
     screen, passed, minima = Screen(problem), set(), set()
     for blocks in partitions(problem):
-        sizes = tuple(block.size for block, _, _ in blocks)
+        sizes = tuple(size_of(block) for block, _, _ in blocks)
         groups = groups_of(problem, sizes, "large")
         assert groups is not None
         if screen.passes(groups, 1e-12):

@@ -15,8 +15,9 @@ from landscape.catalogue.row import partition_row
 from landscape.catalogue.table import AtlasOptions, atlas
 from landscape.degeneracy.analysis import analyse
 from landscape.degeneracy.judgement import Doubt
-from landscape.degeneracy.proved import Wanted, in_order_of, named_groups, recognised
+from landscape.degeneracy.proved import Effort, Wanted, in_order_of, named_groups, prove, recognised
 from landscape.degeneracy.report import DegeneracyReport
+from landscape.errors import InputError
 from landscape.model.logit_form import LogitForm, write_parameters
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
@@ -35,7 +36,7 @@ def at(problem: Problem, structure: Structure) -> Core:
     return Core.from_form(problem, logit_form(problem, structure))
 
 
-def asked(problem: Problem, structure: Structure, effort: str = "small") -> DegeneracyReport:
+def asked(problem: Problem, structure: Structure, effort: Effort = "small") -> DegeneracyReport:
     """What `landscape degeneracy --problem .. --start ..` reports."""
     return analyse(at(problem, structure), "auto", Wanted(effort, named_groups(problem, structure)))
 
@@ -265,3 +266,11 @@ def test_beside_a_fold_a_saved_point_has_no_name_since_its_scale_has_half_the_di
     assert (named.nullity, named.index) == (10, 3)
     assert named.distance is not None
     assert 1e-9 < named.distance < 1e-6  # of the proved scale, not of the double that the logits were made from
+
+
+@pytest.mark.parametrize("structure", [Collapse(), Partition((2, 1)), Partition((1, 2))])
+def test_a_structure_of_another_problem_is_not_proved(structure: Structure) -> None:
+    """Groups of unequal classes are no structure: a proof of them would be about other class sizes."""
+    problem = Problem((1, 2, 4), 4, 2, 1e-2)
+    with pytest.raises(InputError, match="expected classes of equal size in each group, got a group with"):
+        prove(problem, structure)

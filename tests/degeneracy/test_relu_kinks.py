@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import brentq, lsq_linear
 
 from landscape.degeneracy.analysis import analyse
-from landscape.degeneracy.relu_kinks import gated_loss, kinks, one_sided_slopes, shortest_gradient
+from landscape.degeneracy.relu_kinks import gated_loss, kinks_of, one_sided_slopes, shortest_gradient
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint, Origin
@@ -68,7 +68,7 @@ def test_the_shortest_gradient_is_the_bounded_least_squares_solution(seed):
 
 def test_without_kinks_it_is_the_gradient():
     theta = at_kinks(0, 0)
-    found = kinks(PROBLEM, theta, 1e-12)
+    found = kinks_of(PROBLEM, theta, 1e-12)
     assert (found.count, found.smallest_slope, found.manifold) == (0, None, None)
     assert found.residual == pytest.approx(float(Objective.of(PROBLEM, theta).gradient(theta).norm()), rel=1e-12)
     assert found.smallest > 1e-3
@@ -99,7 +99,7 @@ def by_hand(decay: float) -> tuple[Problem, torch.Tensor, np.ndarray]:
 
 def test_a_critical_kink_worked_out_by_hand():
     problem, theta, values = by_hand(1e-2)
-    found = kinks(problem, theta, 1e-12)
+    found = kinks_of(problem, theta, 1e-12)
     assert (found.count, found.smallest) == (1, 0.0)
     assert found.residual < 1e-8
     assert found.smallest_slope == pytest.approx(0.0, abs=1e-10)  # closing: only the decay of a feature at 0
@@ -122,14 +122,14 @@ def test_a_tolerance_among_the_preactivations_has_no_manifold():
     sizes = torch.cat([part.abs().flatten() for part in Objective.of(problem, theta).preactivations(theta)[:-1]]).sort().values
     least = float(sizes[sizes > 0][0])
     for factor in (0.4, 0.9, 1.1, 2.9):
-        assert kinks(problem, theta, factor * least).manifold is None
-    assert kinks(problem, theta, 0.3 * least).manifold is not None
+        assert kinks_of(problem, theta, factor * least).manifold is None
+    assert kinks_of(problem, theta, 0.3 * least).manifold is not None
 
 
 def test_dependent_kinks_have_no_manifold():
     """At 0 every pre-activation is 0 to second order."""
     theta = torch.zeros(PROBLEM.parameters, dtype=torch.float64)
-    found = kinks(PROBLEM, theta, 1e-12)
+    found = kinks_of(PROBLEM, theta, 1e-12)
     assert found.count == 9
     assert found.manifold is None
     assert found.smallest_slope is None

@@ -21,7 +21,7 @@ from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Collapse, Pairs
 
 STEPS = ["locate", "count", "decide", "confirm"]
-ONCE = ["critical_core", "reduce", "orbit", "recognise", "kinks", "choose", "measure", "second_method", "collapse_metrics"]
+ONCE = ["critical_core", "reduce", "orbit", "recognise", "kinks_of", "choose", "measure", "second_method", "collapse_metrics"]
 LINEAR = Problem.balanced(4, 2, 6, 2, 1e-3)
 RELU = Problem.balanced(3, 2, 3, 2, 1e-2, activation="relu")
 

@@ -17,12 +17,12 @@ from landscape.catalogue.free_energy import log_orbit_volume, log_stiefel_volume
 from landscape.catalogue.row import at_temperature, core_row
 from landscape.curvature.counting.deflation import Deflated
 from landscape.curvature.counting.dense_and_inertia import Inertia
-from landscape.curvature.counting.interface import nullity
+from landscape.curvature.counting.interface import Counting, nullity
 from landscape.curvature.counting.quotient import QuotientCholesky
 from landscape.curvature.operators.operator import Product
 from landscape.degeneracy.analysis import analyse
 from landscape.model.dimensions import equal_classes, orbit_dimension
-from landscape.model.gauge import data_generators, generators, orbit, rotate_classes
+from landscape.model.gauge import data_generators, generators, orbit
 from landscape.model.gauge_projector import orbit_projector
 from landscape.model.logit_form import LogitForm, factor_singular_values, write_parameters
 from landscape.model.objective import Objective, class_means
@@ -35,6 +35,7 @@ from landscape.structures.kinds import Root
 from landscape.structures.modes import ModeCount, mode_counts, mode_of, orbit_dimension_at
 from landscape.structures.relabelling import copies_at
 from landscape.structures.scale_equation import mode_equation
+from tests.model.actions import rotate_classes
 
 Marks = tuple[Root | None, ...]
 
@@ -138,7 +139,7 @@ def test_all_ways_to_switch_modes_on(classes: int, depth: int) -> None:
         problem = Problem.balanced(classes, 1, width, depth, 5e-3, "mse")
         for large in range(width + 1):
             for small in range(width + 1 - large if depth > 1 else 1):
-                marks: Marks = ("large",) * large + ("small",) * small + (None,) * (classes - large - small)
+                marks: Marks = tuple("large" if i < large else "small" if i < large + small else None for i in range(classes))
                 form = mode_point(problem, marks, large)
                 assert form is not None
                 off = classes - large - small
@@ -172,9 +173,10 @@ def test_every_counting_method_takes_the_whole_orbit_out(sizes: tuple[int, ...])
     count, index = zeros(minimum, theta)
     assert index == 0
     operator, projector = Product(Objective.of(minimum).linearize(theta), theta), orbit_projector(minimum, theta, 1e-9)
-    for method in (Deflated(projector), QuotientCholesky(projector)):
-        found = nullity(operator, method, 1e-13)
-        assert (found.count, found.negative, found.resolved) == (count, 0, True), method
+    quotients: list[Counting] = [Deflated(projector), QuotientCholesky(projector)]
+    for quotient in quotients:
+        found = nullity(operator, quotient, 1e-13)
+        assert (found.count, found.negative, found.resolved) == (count, 0, True), quotient
 
 
 @settings(max_examples=6)

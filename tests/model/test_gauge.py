@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscape.model.dimensions import equal_classes
-from landscape.model.gauge import data_generators, generators, interfaces, orbit, relabel, rotate, rotate_classes
+from landscape.model.gauge import data_generators, generators, interfaces, orbit, rotate
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
+from tests.model.actions import relabel, rotate_classes
 
 
 def draw(size: tuple[int, ...], seed: int = 0) -> torch.Tensor:
@@ -100,7 +101,7 @@ def test_orbit_dimension_is_numpys_rank(classes, depth, extra, seed, scale, loss
     problem = Problem(tuple(rng.integers(1, 4, size=classes).tolist()), width, depth, 0.1, loss)
     rank = int(rng.integers(0, min(classes, width) + 1))
     factors = factors_of_rank(problem, rank, seed, scale)
-    tolerance = 1e-10 * max(np.linalg.norm(f) for f in factors) + 1e-300
+    tolerance = float(1e-10 * max(np.linalg.norm(f) for f in factors) + 1e-300)
     measured = orbit(problem, [torch.from_numpy(f) for f in factors], tolerance)
     columns = both(problem, factors)
     values = np.linalg.svd(columns, compute_uv=False) if columns.size else np.zeros(0)

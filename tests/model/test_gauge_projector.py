@@ -8,7 +8,7 @@ import torch
 
 from landscape.curvature.counting.deflation import Deflated
 from landscape.curvature.counting.dense_and_inertia import Dense, Inertia
-from landscape.curvature.counting.interface import nullity
+from landscape.curvature.counting.interface import Counting, nullity
 from landscape.curvature.counting.lowrank import LowRank
 from landscape.curvature.counting.zeros import Nullity, count_zeros
 from landscape.curvature.operators.operator import Product
@@ -83,7 +83,7 @@ def counted_by_every_method(problem: Problem, theta: torch.Tensor, dense: bool) 
     operator = Product(objective.linearize(theta), theta)
     found = orbit(problem, objective.split(theta), 1e-9)
     radius = 2 * float(objective.gradient(theta).norm()) / found.smallest_singular
-    methods = [Deflated(orbit_projector(problem, theta, 1e-9))]
+    methods: list[Counting] = [Deflated(orbit_projector(problem, theta, 1e-9))]
     methods += [Dense(), Inertia(), LowRank(problem.mean_decay)] if dense else []
     return [nullity(operator, method, radius) for method in methods]
 

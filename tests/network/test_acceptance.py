@@ -44,6 +44,6 @@ def test_the_truths_of_the_table_agree_with_each_other():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 1)).double()
     x = torch.randn(4, 3, dtype=torch.float64)
-    parameters = list(net.parameters())
+    parameters: list[torch.Tensor] = list(net.parameters())
     by_rows, by_columns = (each(parameters, lambda: net(x).square().mean()) for each in (truth, differences))
     torch.testing.assert_close(by_rows, by_columns, rtol=0, atol=1e-9)

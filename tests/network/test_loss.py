@@ -3,6 +3,7 @@
 import copy
 from collections import OrderedDict, UserDict
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -36,7 +37,7 @@ def cut(*sizes: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return list(zip(X.split(sizes), Y.split(sizes), strict=True))
 
 
-def refused(match: str, *arguments: object, **settings: object) -> None:
+def refused(match: str, *arguments: Any, **settings: Any) -> None:
     with pytest.raises(InputError, match=match) as caught:
         ModuleHessian(ModuleLoss(*arguments, **settings))
     assert "\n" not in str(caught.value)
@@ -133,7 +134,7 @@ def test_batches_of_one_sample_are_a_mean_over_them():
 # ------------------------------------------------------------------------------------------------ data
 
 
-class Noisy(torch.utils.data.Dataset):
+class Noisy(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Random augmentation."""
 
     def __len__(self):
@@ -270,7 +271,12 @@ def test_parameters_that_the_module_does_not_know_are_refused():
 
     refused("nn.ModuleList", Hidden(), CE, cut(12))
     net = mlp()
-    refused("takes? penalties out|take penalties out", net, lambda z, y: CE(z, y) + net[0].weight.square().sum(), cut(12))
+    refused(
+        "takes? penalties out|take penalties out",
+        net,
+        lambda z, y: CE(z, y) + net.get_parameter("0.weight").square().sum(),
+        cut(12),
+    )
 
 
 def test_constant_and_detached_losses_are_refused():
@@ -303,6 +309,7 @@ def test_nothing_of_the_module_is_changed():
         def __init__(self):
             super().__init__()
             self.net, self.last = mlp(), None
+            self.calls: torch.Tensor
             self.register_buffer("calls", torch.zeros(()))
 
         def forward(self, x):
@@ -336,10 +343,11 @@ def test_forward_passes_that_write_to_their_parameters_are_refused():
 def test_wrappers_are_taken_off_or_refused():
     net = mlp()
     expected = truth(list(net.parameters()), lambda: CE(net(X), Y))
-    compiled = torch.compile(net)
+    compiled: Any = torch.compile(net)
     for wrapped in (nn.DataParallel(net), compiled, torch.optim.swa_utils.AveragedModel(net)):
         same(ModuleLoss(wrapped, CE, cut(12)), expected)
-    inside = nn.Sequential(torch.compile(net[:2]), net[2])
+    begin: Any = torch.compile(net[:2])
+    inside = nn.Sequential(begin, net[2])
     same(ModuleLoss(inside, CE, cut(12)), expected)
     refused("TorchScript", torch.jit.trace(net, X), CE, cut(12))
 

@@ -28,7 +28,7 @@ def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
     return [(torch.randn(n, 4, generator=generator).double(), torch.randint(3, (n,), generator=generator)) for n in sizes]
 
 
-def written_out(theta: torch.Tensor, batches: list, decay: float) -> torch.Tensor:
+def written_out(theta: torch.Tensor, batches: list[tuple[torch.Tensor, torch.Tensor]], decay: float) -> torch.Tensor:
     """The mean cross-entropy of the network over all samples, with no module and no batches."""
     w1, b1, w2, b2 = theta.split([20, 5, 15, 3])
     x, y = torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])

@@ -14,7 +14,7 @@ from landscape.curvature.operators.operator import Matrix
 from landscape.errors import InputError
 from landscape.network.loss import ModuleLoss
 from landscape.network.operators import ModuleHessian
-from landscape.network.polishing import Stop, polish
+from landscape.network.polishing import PolishStep, Stop, polish
 from landscape.network.trust_region import steihaug
 
 CE = nn.functional.cross_entropy
@@ -31,7 +31,7 @@ def problem_of(activation: nn.Module, decay: float = 1e-2, samples: int = 20) ->
 def test_a_smooth_network_reaches_rounding_and_the_module_is_left_alone():
     problem = problem_of(nn.Tanh())
     before = problem.theta.clone()
-    lines = []
+    lines: list[PolishStep] = []
     result = polish(problem, progress=lines.append)
     assert result.converged
     assert result.stopped is Stop.REACHED
@@ -44,7 +44,7 @@ def test_a_smooth_network_reaches_rounding_and_the_module_is_left_alone():
     assert torch.equal(nn.utils.parameters_to_vector(problem.module.parameters()), before)
     result.write()
     net, (x, y) = problem.module, map(torch.cat, zip(*problem.data, strict=True))
-    parameters = list(net.parameters())
+    parameters: list[torch.Tensor] = list(net.parameters())
     exact = truth(parameters, lambda: CE(net(x), y) + 5e-3 * sum(p.square().sum() for p in parameters))
     values = torch.linalg.eigvalsh(exact)
     counted = nullity(ModuleHessian(result.problem), Dense())

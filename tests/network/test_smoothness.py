@@ -20,6 +20,10 @@ def problem_of(net: nn.Module, width: int = 4, samples: int = 30) -> ModuleLoss:
     return ModuleLoss(net, CE, [(x, torch.randint(0, 3, (samples,), generator=generator))])
 
 
+def batches(problem: ModuleLoss) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    return list(problem.data)
+
+
 def between(layer: nn.Module, width: int = 4) -> nn.Sequential:
     torch.manual_seed(1)
     return nn.Sequential(nn.Linear(4, 4), layer, nn.Linear(width, 3)).double().eval()
@@ -45,7 +49,7 @@ def between(layer: nn.Module, width: int = 4) -> nn.Sequential:
 def test_distances_are_those_written_out(layer, places):
     net = between(layer)
     problem = problem_of(net)
-    before = net[0](problem.data[0][0]).detach()
+    before = net[0](batches(problem)[0][0]).detach()
     distances = torch.cat([((before - place).abs() / (before - place).square().mean().sqrt()).flatten() for place in places])
     found = kinks(problem, 0.05)
     assert found.near == int((distances <= 0.05).sum())
@@ -70,7 +74,7 @@ def test_smooth_layers_have_none(layer):
 def test_maxima_count_by_how_much_the_largest_leads(layer, windows):
     net = between(nn.Sequential(nn.Unflatten(1, (1, 4)), layer, nn.Flatten()), 2)
     problem = problem_of(net)
-    before = net[0](problem.data[0][0]).detach()
+    before = net[0](batches(problem)[0][0]).detach()
     leads = torch.stack([before[:, list(window)].sort(1).values.diff(dim=1)[:, -1] for window in windows])
     found = kinks(problem, 0.05)
     assert found.watched == leads.numel()
@@ -100,7 +104,7 @@ def test_zeros_that_no_parameter_moves_are_no_kinks():
     padded = torch.zeros(5, 4, dtype=torch.float64)
     at_kink = ModuleLoss(net, CE, [(padded, torch.zeros(5, dtype=torch.int64))])
     with torch.no_grad():
-        net[0].bias.zero_()
+        net.get_parameter("0.bias").zero_()
     assert kinks(ModuleLoss(net, CE, at_kink.data)).near == 20
     torch.manual_seed(0)
     without = nn.Sequential(nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 3)).double()
@@ -110,12 +114,12 @@ def test_zeros_that_no_parameter_moves_are_no_kinks():
 def test_no_count_at_a_kink_or_in_single_precision():
     net = between(nn.ReLU())
     with torch.no_grad():
-        net[0].bias[0] = -(net[0].weight[0] @ problem_of(net).data[0][0][3])
+        net.get_parameter("0.bias")[0] = -(net.get_parameter("0.weight")[0] @ batches(problem_of(net))[0][0][3])
     problem = problem_of(net)
     with pytest.raises(InputError, match="got 1 pre-activations of 120 within 1e-08 of a kink"):
         nullity(ModuleHessian(problem), Dense())
     single = between(nn.Tanh()).float()
-    x, y = problem.data[0]
+    x, y = batches(problem)[0]
     with pytest.raises(InputError, match=r"pass dtype=torch\.float64"):
         nullity(ModuleHessian(ModuleLoss(single, CE, [(x.float(), y)])), Dense())
 

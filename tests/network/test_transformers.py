@@ -86,7 +86,7 @@ def test_logits_and_training_mode():
 def test_a_lightning_module_is_a_module():
     lightning = pytest.importorskip("lightning")
 
-    class Lit(lightning.LightningModule):
+    class Lit(lightning.LightningModule):  # type: ignore[misc, name-defined]
         def __init__(self):
             super().__init__()
             self.net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3))

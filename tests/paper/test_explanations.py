@@ -88,5 +88,5 @@ def test_the_page_has_the_alignment_of_single_starts() -> None:
 def test_the_figure_shows_every_setting() -> None:
     panels = draw(load()).axes
     assert len(panels) == 4
-    assert sum(len(line.get_xdata()) for line in panels[0].lines) == len(load()) + 2  # where two sweeps cross, at either scale
+    assert sum(np.size(line.get_xdata()) for line in panels[0].lines) == len(load()) + 2  # where two sweeps cross, at either scale
     assert set(EXPLANATIONS) <= set(Evidence.__dataclass_fields__)

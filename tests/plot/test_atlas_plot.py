@@ -37,7 +37,7 @@ def test_markers_of_one_rank_do_not_hide_each_other_and_grow_with_the_copies() -
     figure.canvas.draw()
     offsets = [tuple(map(float, offset)) for part in axes.collections for offset in np.asarray(part.get_offsets())]
     assert len({round(x, 3) for x, _ in offsets}) == len(entries)
-    areas = {float(y): area for part in axes.collections for (_, y), area in _sized(part)}
+    areas = {float(y): area for part in axes.collections if isinstance(part, PathCollection) for (_, y), area in _sized(part)}
     sizes = [areas[entry.loss] for entry in sorted(entries, key=lambda entry: entry.copies or 0)]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1]

@@ -10,7 +10,7 @@ from landscape.model.problem import Problem
 from landscape.plot.slices import draw_line, draw_plane, draw_segments
 from landscape.plot.theme import new_figure
 from landscape.structures.analytic import logit_form
-from landscape.structures.kinds import Collapse, Pairs, Partition
+from landscape.structures.kinds import Collapse, Pairs, Partition, Structure
 from landscape.studies.slices import Along, between, directions, line, plane, spaced
 from tests.plot.test_spectrum_plot import assert_legible
 
@@ -42,7 +42,7 @@ def test_a_plane_has_the_losses_and_the_height_of_its_point() -> None:
     draw_plane(axes, result)
     filled, height = (part for part in axes.collections if isinstance(part, QuadContourSet))
     assert filled.get_clim() == pytest.approx((float(result.loss.min()), float(result.loss.max())))
-    assert height.levels.tolist() == [float(result.loss[5, 5])]
+    assert list(height.levels) == [float(result.loss[5, 5])]
     assert "most negative" in axes.get_xlabel()
     assert "stiffest" in axes.get_ylabel()
     assert_legible(figure)
@@ -68,10 +68,9 @@ def test_a_constant_plane_is_drawn() -> None:
 
 
 def test_the_way_between_two_points() -> None:
-    ends = [
-        write_parameters(PROBLEM, logit_form(PROBLEM, structure), gauge) for gauge, structure in enumerate((Collapse(), Pairs()))
-    ]
-    straight, aligned = between(PROBLEM, *ends, 9)
+    structures: list[Structure] = [Collapse(), Pairs()]
+    ends = [write_parameters(PROBLEM, logit_form(PROBLEM, structure), gauge) for gauge, structure in enumerate(structures)]
+    straight, aligned = between(PROBLEM, ends[0], ends[1], 9)
     figure, (axes,) = new_figure()
     draw_segments(axes, {"as saved": straight, "gauge aligned": aligned}, ("DNC", "pairs"))
     first, second, marks = axes.lines

@@ -56,7 +56,7 @@ def traced(rows: list[list[float]]) -> CriticalPoint:
 def drawn(axes: Axes, name: str) -> list[tuple[float, float]]:
     """The points of the lines with this label."""
     lines = [line for line in axes.lines if line.get_label() == name]
-    return [(float(x), float(y)) for line in lines for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)]
+    return [(float(x), float(y)) for line in lines for x, y in np.asarray(line.get_xydata())]
 
 
 def texts(axes: Axes) -> list[str]:
@@ -115,7 +115,7 @@ def test_stems_are_the_multiplicities(problem: Problem, structure: Collapse | Pa
     assert sum(height for _, height in stems) + zeros == problem.parameters
     assert f"{zeros:,} zeros" in texts(axes)
     assert (f"{negative} negative" in texts(axes)) == bool(negative)
-    tops = {path.vertices[1, 1] for lines in axes.collections for path in lines.get_paths()}
+    tops = {np.asarray(path.vertices)[1, 1] for lines in axes.collections for path in lines.get_paths()}
     assert tops >= {height for _, height in stems} | {zeros}
     assert_legible(figure)
 
@@ -128,7 +128,7 @@ def test_everything_drawn_lies_inside_the_axes() -> None:
     assert high > 0.1
     assert axes.get_ylim()[0] < 1
     assert axes.get_ylim()[1] > 10**10
-    threshold = axes.xaxis.get_transform().linthresh
+    threshold = vars(axes.xaxis.get_transform())["linthresh"]
     assert threshold < 1e-8, "only the zeros may lie in the linear stretch"
     assert drawn(axes, "zero") == [(0.0, 999)]
     assert_legible(figure)

@@ -9,6 +9,7 @@ import copy
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +18,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from landscape.errors import InputError
+from landscape.model.problem import ActivationName, LossName
 from landscape.points.foreign_weights import WeightsLayout, import_weights, read_arrays
 
 DECAY = 1e-2
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, Any]  # of numpy
 
 
 def draw(classes: int = 4, samples: int = 8, width: int = 6, depth: int = 2, seed: int = 0) -> Arrays:
@@ -104,13 +106,13 @@ def test_a_state_dict_in_natural_order(tmp_path: Path, suffix: str) -> None:
 def test_a_real_torch_module_with_zero_biases_inside_a_checkpoint(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 4)).double()
     for layer in model:
-        nn.init.zeros_(layer.bias)
+        nn.init.zeros_(layer.get_parameter("bias"))
     features = torch.from_numpy(draw()["H_1"])
     torch.save({"state_dict": {**model.state_dict(), "features": features}, "epoch": 7}, tmp_path / "checkpoint.pth")
     point = import_weights(tmp_path / "checkpoint.pth", DECAY, layout=WeightsLayout(features="features"))
     with torch.no_grad():
         fit = nn.functional.cross_entropy(model(features.T), torch.arange(4).repeat_interleave(2))
-        penalty = DECAY / 2 * sum(part.square().sum() for part in (features, model[0].weight, model[1].weight))
+        penalty = DECAY / 2 * sum(part.square().sum() for part in (features, *(layer.get_parameter("weight") for layer in model)))
     assert point.loss == pytest.approx(float(fit + penalty), rel=1e-14)
 
 
@@ -135,7 +137,7 @@ def test_square_features_are_taken_as_they_stand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [np.float32, np.float16])
 def test_narrow_numbers_are_widened_exactly(tmp_path: Path, kind: type) -> None:
-    arrays = {name: array.astype(kind) for name, array in draw().items()}
+    arrays: Arrays = {name: array.astype(kind) for name, array in draw().items()}
     point = import_weights(write(tmp_path / "weights.safetensors", arrays), DECAY)
     assert point.theta.dtype == torch.float64
     assert same_bits(point.theta, [array.astype(np.float64) for array in arrays.values()])
@@ -144,7 +146,7 @@ def test_narrow_numbers_are_widened_exactly(tmp_path: Path, kind: type) -> None:
 
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 @pytest.mark.parametrize("activation", ["linear", "relu"])
-def test_the_loss_is_that_of_the_model_asked_for(tmp_path: Path, loss: str, activation: str) -> None:
+def test_the_loss_is_that_of_the_model_asked_for(tmp_path: Path, loss: LossName, activation: ActivationName) -> None:
     arrays = draw(depth=3)
     point = import_weights(write(tmp_path / "weights.npz", arrays), DECAY, loss, activation)
     expected = numpy_loss(arrays, np.arange(4).repeat(2), loss=loss, relu=activation == "relu")
@@ -158,7 +160,7 @@ LABELS = np.array([2, 0, 1, 0, 0, 3, 2, 0])
 
 @pytest.mark.parametrize("home", ["array", "npy", "txt"])
 @pytest.mark.parametrize("loss", ["ce", "mse"])
-def test_labels_in_any_order_leave_the_loss_as_it_is(tmp_path: Path, home: str, loss: str) -> None:
+def test_labels_in_any_order_leave_the_loss_as_it_is(tmp_path: Path, home: str, loss: LossName) -> None:
     arrays = draw()
     stored, name = dict(arrays), "targets"
     if home == "array":

@@ -14,7 +14,7 @@ from landscape.errors import InputError
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint, Origin, Outcome
-from landscape.points.point_file import arrays_digest
+from landscape.points.point_file import tensors_digest
 from landscape.seal import sealed
 from landscape.solver.run import solve
 from landscape.solver.starts import Random, random_start
@@ -107,13 +107,14 @@ def test_foreign_and_newer_files_are_refused(point, tmp_path):
         CriticalPoint.load(tmp_path / "newer.safetensors")
 
 
-EVIDENCE = {"outcome": "CONVERGED", "steps": 3, "loss": 0.1, "gradient_norm": 1e-14}
+BAD_NUMBERS: list[object] = ["0", None, [], True, 2.0]
+EVIDENCE: dict[str, object] = {"outcome": "CONVERGED", "steps": 3, "loss": 0.1, "gradient_norm": 1e-14}
 DAMAGED = [
     ("evidence", 3),
     ("evidence", {"outcome": [], "steps": 1}),
     ("evidence", {"outcome": "CONVERGED", "steps": 3}),
     *[("evidence", EVIDENCE | {"steps": steps}) for steps in ("many", -1, True, 2.5)],
-    *[("evidence", EVIDENCE | {name: value}) for name in ("loss", "gradient_norm") for value in ("0", None, [], True, 2.0)],
+    *[("evidence", EVIDENCE | {name: value}) for name in ("loss", "gradient_norm") for value in BAD_NUMBERS],
     ("evidence", EVIDENCE | {"gradient_norm": -1e-16}),
     ("evidence", EVIDENCE | {"outcome": "WON"}),
     ("origin", None),
@@ -167,7 +168,7 @@ def test_arrays_of_another_kind_are_refused(point, tmp_path, name, array):
     header = header_of(path)
     arrays = {key: torch.from_numpy(value) for key, value in load_file(path).items()} | {name: array}
     if array.dtype != torch.bfloat16:
-        header["sha256"] = arrays_digest(arrays)
+        header["sha256"] = tensors_digest(arrays)
     save_torch(arrays, path, metadata={"landscape": sealed(header)})
     with pytest.raises(InputError, match=r"^(?!.*match its seal).*p\.safetensors"):
         CriticalPoint.load(path)

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ def path(tmp_path):
     return path
 
 
-def header_of(path: Path) -> dict:
+def header_of(path: Path) -> dict[str, Any]:
     with safe_open(path, "pt") as handle:
         return json.loads(handle.metadata()["landscape"])
 

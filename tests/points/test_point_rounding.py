@@ -8,17 +8,19 @@ import torch
 
 from landscape.model.logit_form import write_parameters
 from landscape.model.objective import Objective
-from landscape.model.problem import Problem
+from landscape.model.problem import ActivationName, LossName, Problem
 from landscape.points.point_rounding import rounding_of
 from landscape.solver.starts import Random, random_start
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Partition
 
 EPS = torch.finfo(torch.float64).eps
+LOSSES: tuple[LossName, ...] = ("ce", "mse")
+ACTIVATIONS: tuple[ActivationName, ...] = ("linear", "relu")
 PROBLEMS = [
     Problem(sizes, width, depth, decay, loss, activation)
     for sizes, width, depth, decay, loss, activation in itertools.product(
-        ((3, 1, 2), (5,) * 10), (4, 40), (1, 2, 4), (1e-8, 1e-3, 0.3), ("ce", "mse"), ("linear", "relu")
+        ((3, 1, 2), (5,) * 10), (4, 40), (1, 2, 4), (1e-8, 1e-3, 0.3), LOSSES, ACTIVATIONS
     )
 ]
 

@@ -6,18 +6,21 @@ import math
 import sys
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
 
 from landscape.model.gauge import generators
-from landscape.model.problem import Problem
+from landscape.model.problem import LossName, Problem
 from landscape.model.reduced_point import Core
+from landscape.proof.scales import GroupRoot as GroupRoot
 from landscape.structures.analytic import logit_form
+from landscape.structures.kinds import Root
 from landscape.structures.notation import parse_structure
 
-Claims = dict[str, object]
-POINTS = {  # problem, start, root, nullity, index
+Claims = dict[str, Any]
+POINTS: dict[str, tuple[str, str, Root, int, int]] = {  # problem, start, root, nullity, index
     "dnc": ("K=4,n=2,d=6,L=2,decay=1e-2", "dnc", "large", 24, 0),
     "pairs": ("K=4,n=2,d=6,L=2,decay=1e-2", "pairs", "large", 18, 0),
     "small": ("K=4,n=2,d=6,L=2,decay=1e-3", "pairs", "small", 18, 3),
@@ -27,7 +30,10 @@ POINTS = {  # problem, start, root, nullity, index
     "modes": ("K=3,n=2,d=5,L=2,decay=1e-3,loss=mse", "dnc", "large", 18, 0),
     "polygon": ("K=5,n=2,d=6,L=2,decay=1e-3", "blocks:polygon5", "large", 18, 0),
 }
-STRUCTURES = {  # sizes, width, depth, decay, loss, groups (size, samples, root)
+Sizes = tuple[int, ...]
+Groups = list[tuple[int, int, GroupRoot]]
+Settings = tuple[Sizes, int, int, float | tuple[float, ...], LossName, Groups]
+STRUCTURES: dict[str, Settings] = {  # sizes, width, depth, decay, loss, groups (size, samples, root)
     "dnc": ((2,) * 4, 6, 2, 1e-2, "ce", [(4, 2, "large")]),
     "threshold": ((2,) * 6, 8, 3, 0.058060360421295205, "ce", [(6, 2, "large")]),
     "faint": ((2,) * 4, 6, 2, 1e-7, "ce", [(2, 2, "small")] * 2),
@@ -39,7 +45,7 @@ STRUCTURES = {  # sizes, width, depth, decay, loss, groups (size, samples, root)
 }
 
 
-def core_of(problem: str, start: str, root: str) -> Core:
+def core_of(problem: str, start: str, root: Root) -> Core:
     model = Problem.parse(problem)
     return Core.from_form(model, logit_form(model, parse_structure(start, root)))
 
@@ -295,7 +301,8 @@ def wrong_type(claims: Claims, draw: Random) -> None:
     )
 
 
-EITHER = [
+Change = Callable[[Claims, Random], None]
+EITHER: list[Change] = [
     add("nullity"),
     add("index"),
     add("parameters"),
@@ -306,7 +313,7 @@ EITHER = [
     another_problem,
 ]
 EITHER += [key_lost, key_added, key_renamed, wrong_type]
-OF_POINTS = [
+OF_POINTS: list[Change] = [
     core_counts,
     generator_dropped,
     coordinate_added,
@@ -317,10 +324,10 @@ OF_POINTS = [
     too_close,
 ]
 OF_POINTS += [given_elsewhere]
-OF_STRUCTURES = [another_name, group_changed, scale_moved]
+OF_STRUCTURES: list[Change] = [another_name, group_changed, scale_moved]
 
 
-def tampered(proofs: dict[str, str], changes: list[Callable[[Claims, Random], None]], seed: int) -> list[tuple[str, str]]:
+def tampered(proofs: dict[str, str], changes: list[Change], seed: int) -> list[tuple[str, str]]:
     found, draw = [], Random(seed)
     for name, text in proofs.items():
         for number, change in enumerate(changes):

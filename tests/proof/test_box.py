@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 
-import dense_oracle
 import mpmath as mp
 import numpy as np
 import pytest
@@ -21,8 +20,9 @@ from landscape.proof.box import LARGEST, predicted_seconds, prove_point
 from landscape.proof.statement import Proof, Unproved
 from landscape.structures.analytic import logit_form
 from landscape.structures.blocks import Triangular
-from landscape.structures.kinds import Blocks, Partition, Structure
+from landscape.structures.kinds import Blocks, Partition, Root, Structure
 from landscape.structures.scale_equation import mode_equation, simplex_equation
+from tests.proof import dense_oracle
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2.0**-10)
 
@@ -43,7 +43,7 @@ def refused(problem: Problem, rank: int, core: list[float]) -> str:
     return result.reason
 
 
-def modes(problem: Problem, roots: dict[int, str], turn: np.ndarray | None = None) -> Core:
+def modes(problem: Problem, roots: dict[int, Root], turn: np.ndarray | None = None) -> Core:
     """The squared-error point whose classes `roots` are on, all rotated together if a rotation is given."""
     scales = {}
     for label, root in roots.items():
@@ -205,7 +205,7 @@ def _counts_of_core(proof: Proof) -> tuple[int, int]:
     ],
 )
 @pytest.mark.parametrize("turned", [False, True])
-def test_equal_classes_may_be_rotated(roots: dict[int, str], added: int, turned: bool) -> None:
+def test_equal_classes_may_be_rotated(roots: dict[int, Root], added: int, turned: bool) -> None:
     problem = Problem.balanced(4, 2, 5, 2, 0.01, "mse")
     turn = np.linalg.qr(np.random.default_rng(5).standard_normal((4, 4)))[0] if turned else None
     proof = proved(problem, modes(problem, roots, turn))
@@ -223,7 +223,7 @@ def test_equal_classes_may_be_rotated(roots: dict[int, str], added: int, turned:
     ],
     ids=str,
 )
-def test_squared_error_agrees_with_the_dense_hessian(problem: Problem, roots: dict[int, str]) -> None:
+def test_squared_error_agrees_with_the_dense_hessian(problem: Problem, roots: dict[int, Root]) -> None:
     proof = proved(problem, modes(problem, roots))
     assert (proof.index, proof.nullity) == dense_counts(proof)
 

@@ -8,17 +8,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 from flint import ctx
 
-from landscape.model.problem import Problem
+from landscape.model.problem import LossName, Problem
 from landscape.proof import checker
 from landscape.proof.box import prove_point
 from landscape.proof.certificate import to_json
 from landscape.proof.checker import check
-from landscape.proof.scales import Group
+from landscape.proof.scales import Group, GroupRoot
 from landscape.proof.statement import Proof
 from landscape.proof.structures import prove_structure
 from tests.proof.tamperings import EITHER, OF_POINTS, OF_STRUCTURES, POINTS, STRUCTURES, Claims, core_of, padded, scaled, tampered
@@ -91,8 +92,9 @@ def test_two_derivations_agree_on_random_structures() -> None:
     """Blocks with a row for each factor (the prover) and the reduced loss on matrices of one rank (the checker)."""
     draw, counted = Random(7), 0
     for _ in range(120):
-        loss, depth = draw.choice(["ce", "ce", "mse"]), draw.choice([1, 2, 3, 4])
-        roots = ["large"] if depth == 1 else ["large", "small"]
+        losses: list[LossName] = ["ce", "ce", "mse"]
+        loss, depth = draw.choice(losses), draw.choice([1, 2, 3, 4])
+        roots: list[GroupRoot] = ["large"] if depth == 1 else ["large", "small"]
         groups = [
             Group(draw.choice([1, 2, 3, 4]) if loss == "ce" else 1, draw.choice([1, 2, 3]), draw.choice(roots))
             for _ in range(draw.choice([2, 3, 4]))
@@ -129,7 +131,7 @@ def test_the_width_stands_in_the_statement(points: dict[str, str]) -> None:
         ((2, 2, 3), 0.2, "mse", 0, 9),
     ],
 )
-def test_the_zero_point_of_one_layer(sizes: tuple[int, ...], decay: float, loss: str, nullity: int, index: int) -> None:
+def test_the_zero_point_of_one_layer(sizes: tuple[int, ...], decay: float, loss: LossName, nullity: int, index: int) -> None:
     proof = prove_point(Problem(sizes, 3, 1, decay, loss), 0, [])
     assert isinstance(proof, Proof)
     pull = np.diag(np.sqrt(sizes)) / sum(sizes)
@@ -277,7 +279,7 @@ def test_other_texts_are_refused_in_one_line(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [None, 3, b"{}", ["{}"]])
-def test_what_is_not_text_is_a_mistake_of_the_caller(text: object) -> None:
+def test_what_is_not_text_is_a_mistake_of_the_caller(text: Any) -> None:
     with pytest.raises(Exception, match=r"."):
         check(text)
 

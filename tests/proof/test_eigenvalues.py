@@ -9,17 +9,18 @@ from hypothesis import strategies as st
 
 from landscape.model.logit_form import write_parameters
 from landscape.model.objective import Objective
-from landscape.model.problem import Problem
-from landscape.proof.eigenvalues import Eigenvalue, eigenvalues, smallest_nonzero
+from landscape.model.problem import LossName, Problem
+from landscape.proof import scales
+from landscape.proof.eigenvalues import Eigenvalue, enclosed_eigenvalues, enclosed_smallest
 from landscape.proof.scales import Group
-from landscape.proof.statement import NoPoint
+from landscape.proof.statement import NoPoint, Proof
 from landscape.proof.structures import prove_structure
 from landscape.structures.analytic import logit_form
-from landscape.structures.kinds import Partition
+from landscape.structures.kinds import Partition, Root
 
 
 def listed(problem: Problem, groups: list[Group]) -> list[Eigenvalue]:
-    found = eigenvalues(problem, groups)
+    found = enclosed_eigenvalues(problem, groups)
     assert isinstance(found, tuple)
     assert sum(value.multiplicity for value in found) == problem.parameters
     return sorted(found, key=lambda value: value.lower)
@@ -35,7 +36,7 @@ def listed(problem: Problem, groups: list[Group]) -> list[Eigenvalue]:
     equal=st.booleans(),
 )
 def test_every_enclosure_holds_the_eigenvalue_of_the_dense_hessian(
-    sizes: tuple[int, ...], root: str, samples: int, depth: int, exponent: float, equal: bool
+    sizes: tuple[int, ...], root: Root, samples: int, depth: int, exponent: float, equal: bool
 ) -> None:
     class_sizes = tuple(samples + (0 if equal else place % 2) for place, size in enumerate(sizes) for _ in range(size))
     decay = 10**-exponent
@@ -59,7 +60,7 @@ def test_every_enclosure_holds_the_eigenvalue_of_the_dense_hessian(
 @pytest.mark.parametrize("exponent", range(3, 11))
 def test_the_faint_eigenvalues_of_small_root_pairs(exponent: int) -> None:
     problem = Problem.balanced(4, 2, 6, 2, 10.0**-exponent)
-    faint = smallest_nonzero(problem, [Group(2, 2, "small")] * 2)
+    faint = enclosed_smallest(problem, [Group(2, 2, "small")] * 2)
     assert isinstance(faint, Eigenvalue)
     assert faint.multiplicity == 2
     assert faint.lower <= faint.upper
@@ -67,14 +68,14 @@ def test_the_faint_eigenvalues_of_small_root_pairs(exponent: int) -> None:
 
 
 def test_the_family_that_sixty_digits_did_not_see() -> None:
-    family = smallest_nonzero(Problem.balanced(5, 3, 6, 4, 0.06443059911283797), [Group(5, 3, "large")])
+    family = enclosed_smallest(Problem.balanced(5, 3, 6, 4, 0.06443059911283797), [Group(5, 3, "large")])
     assert isinstance(family, Eigenvalue)
     assert family.multiplicity == 5
     assert family.lower == pytest.approx(-1.146e-16, rel=1e-3)
 
 
 @pytest.mark.parametrize("loss", ["ce", "mse"])
-def test_the_zero_point_and_modes_of_one_layer(loss: str) -> None:
+def test_the_zero_point_and_modes_of_one_layer(loss: LossName) -> None:
     problem = Problem((1, 2, 2), 4, 1, (0.05, 0.1), loss)
     pull = torch.diag(torch.tensor([1.0, math.sqrt(2), math.sqrt(2)], dtype=torch.float64))
     if loss == "ce":
@@ -89,12 +90,14 @@ def test_the_zero_point_and_modes_of_one_layer(loss: str) -> None:
 def test_modes_of_squared_error() -> None:
     for depth in (1, 2):
         problem = Problem((2, 2, 1), 4, depth, 0.02, "mse")
-        for roots in (("large", "small", "off"), ("large", "off", "off"), ("large", "large", "large")):
+        cases: list[list[scales.GroupRoot]] = [["large", "small", "off"], ["large", "off", "off"], ["large", "large", "large"]]
+        for roots in cases:
             groups = [
                 Group(1, n, "large" if depth == 1 and root == "small" else root) for n, root in zip((2, 2, 1), roots, strict=True)
             ]
             proof = prove_structure(problem, groups)
             if not isinstance(proof, NoPoint):
+                assert isinstance(proof, Proof)
                 found = listed(problem, groups)
                 assert sum(value.multiplicity for value in found if value.upper < 0) == proof.index
                 assert sum(value.multiplicity for value in found if value.lower == value.upper == 0) == proof.nullity

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscape.proof.balls import matrix, precision
-from landscape.proof.inertia import inertia, rotated_inertia
+from landscape.proof.inertia import enclosed_inertia, rotated_inertia
 
 
 def turned(values: list[float], seed: int) -> np.ndarray:
@@ -21,7 +21,7 @@ def test_clear_signs_are_counted(values: list[float], seed: int) -> None:
     negative = sum(value < 0 for value in values)
     dense = turned(values, seed)
     assert rotated_inertia(matrix((dense + dense.T) / 2)) == negative
-    assert inertia(matrix(np.diag(values))) == negative
+    assert enclosed_inertia(matrix(np.diag(values))) == negative
 
 
 @given(st.lists(st.sampled_from([-1.0, -1e-25, 1e-25, 1e-50, 2.0]), min_size=2, max_size=7), st.integers(0, 99))
@@ -31,28 +31,28 @@ def test_faint_signs_need_bits(values: list[float], seed: int) -> None:
     lower = np.tril(np.random.default_rng(seed).integers(-3, 4, (size, size)), -1) / 4 + np.eye(size)
     with precision(512):
         balls = matrix(lower) * matrix(np.diag(values)) * matrix(lower).transpose()
-        assert inertia(balls) == sum(value < 0 for value in values)
+        assert enclosed_inertia(balls) == sum(value < 0 for value in values)
 
 
 def test_a_zero_eigenvalue_is_not_decided() -> None:
     one = np.ones((3, 3))
     for bits in (53, 256):
         with precision(bits):
-            assert inertia(matrix(one)) is None
+            assert enclosed_inertia(matrix(one)) is None
             assert rotated_inertia(matrix(one)) is None
-    assert inertia(matrix(np.diag([1.0, 0.0]))) is None
+    assert enclosed_inertia(matrix(np.diag([1.0, 0.0]))) is None
 
 
 def test_a_ball_that_holds_both_signs_is_not_decided() -> None:
-    assert inertia(arb_mat([[arb(1), arb(0)], [arb(0), arb(0, 1e-9)]])) is None
-    assert inertia(arb_mat([[arb(1), arb(0, 2)], [arb(0, 2), arb(1)]])) is None
+    assert enclosed_inertia(arb_mat([[arb(1), arb(0)], [arb(0), arb(0, 1e-9)]])) is None
+    assert enclosed_inertia(arb_mat([[arb(1), arb(0, 2)], [arb(0, 2), arb(1)]])) is None
 
 
 @pytest.mark.parametrize("bad", [arb("nan"), arb(0, "inf")])
 def test_what_is_no_number_is_not_decided(bad: arb) -> None:
-    assert inertia(arb_mat([[arb(1), arb(0)], [arb(0), bad]])) is None
-    assert inertia(arb_mat([[bad, arb(0)], [arb(0), arb(1)]])) is None
-    assert inertia(arb_mat([[arb(1), bad], [bad, arb(1)]])) is None
+    assert enclosed_inertia(arb_mat([[arb(1), arb(0)], [arb(0), bad]])) is None
+    assert enclosed_inertia(arb_mat([[bad, arb(0)], [arb(0), arb(1)]])) is None
+    assert enclosed_inertia(arb_mat([[arb(1), bad], [bad, arb(1)]])) is None
     assert rotated_inertia(arb_mat([[arb(1), bad], [bad, arb(1)]])) is None
 
 
@@ -61,4 +61,4 @@ def test_a_weak_block_beside_strong_rows() -> None:
     rows = [[4.0, 0.0, 1.0], [0.0, -5.0, 1.0], [1.0, 1.0, 0.04]]
     mp.mp.dps = 30
     expected = sum(value < 0 for value in mp.eigsy(mp.matrix(rows), eigvals_only=True))
-    assert inertia(matrix(rows)) == expected
+    assert enclosed_inertia(matrix(rows)) == expected

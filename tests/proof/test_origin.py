@@ -2,12 +2,12 @@
 
 import math
 
-import dense_oracle
 import pytest
 
-from landscape.model.problem import Problem
+from landscape.model.problem import LossName, Problem
 from landscape.proof.box import prove_point
 from landscape.proof.statement import Proof
+from tests.proof import dense_oracle
 
 
 def at_zero(problem: Problem) -> Proof:
@@ -19,7 +19,7 @@ def at_zero(problem: Problem) -> Proof:
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 2), (1, 2, 3), (4, 1, 1), (2, 2, 1)])
 @pytest.mark.parametrize("decay", [0.01, (0.1, 0.2), 0.3, (0.01, 0.5)])
-def test_signs_of_one_layer(sizes: tuple[int, ...], decay: float | tuple[float, ...], loss: str) -> None:
+def test_signs_of_one_layer(sizes: tuple[int, ...], decay: float | tuple[float, ...], loss: LossName) -> None:
     problem = Problem(sizes, 2, 1, decay, loss)
     proof = at_zero(problem)
     assert (proof.index, proof.nullity) == dense_oracle.counts([], problem, 0)
@@ -56,7 +56,7 @@ def test_exact_zeros(problem: Problem, index: int, nullity: int) -> None:
 
 
 @pytest.mark.parametrize("loss", ["ce", "mse"])
-def test_deeper_models_have_nothing_to_count(loss: str) -> None:
+def test_deeper_models_have_nothing_to_count(loss: LossName) -> None:
     proof = at_zero(Problem((1, 2, 3), 4, 2, 1e-6, loss))
     assert (proof.rank, proof.index, proof.nullity, proof.distance) == (0, 0, 0, 0.0)
     assert proof.loss[0] <= (math.log(3) if loss == "ce" else 0.5) <= proof.loss[1]

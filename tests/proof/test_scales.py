@@ -10,9 +10,10 @@ from mpmath import mp
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.proof.balls import precision
-from landscape.proof.scales import Group, Kind, scale_enclosures
-from landscape.proof.statement import NoPoint, Proof
+from landscape.proof.scales import EnclosedGroup, Group, GroupRoot
+from landscape.proof.statement import NoPoint, Proof, Unproved
 from landscape.proof.structures import prove_structure
+from tests.proof.enclosures import scale_enclosures
 from tests.proof.oracles import dnc_counts, dnc_decay, dnc_peak, dnc_scale, loss_slope
 
 CASES = [(10, 5, 2, 2**-10), (4, 2, 2, 1e-3), (4, 2, 2, 1e-10), (5, 3, 4, 0.06443059911283797), (6, 1, 3, 1e-5), (3, 1, 1, 0.1)]
@@ -28,7 +29,7 @@ def neighbours(value: mp.mpf) -> tuple[float, float]:
 @pytest.mark.parametrize(("classes", "samples", "depth", "decay"), CASES)
 @pytest.mark.parametrize("root", ["large", "small"])
 def test_the_slope_of_the_loss_changes_its_sign_in_every_enclosure(
-    classes: int, samples: int, depth: int, decay: float, root: str
+    classes: int, samples: int, depth: int, decay: float, root: GroupRoot
 ) -> None:
     problem = Problem.balanced(classes, samples, classes, depth, decay)
     for size in (classes, 2):
@@ -37,6 +38,7 @@ def test_the_slope_of_the_loss_changes_its_sign_in_every_enclosure(
         if depth == 1 and root == "small":
             assert isinstance(found, NoPoint)
             continue
+        assert not isinstance(found, Unproved | NoPoint)
         low, high = found[0]
         assert 0 < high - low <= 8 * math.ulp(high)
         with mp.workdps(100):
@@ -92,13 +94,14 @@ def test_the_stiffness_increases_as_lemma_1_says() -> None:
         with precision(128):
             last = None
             for step in range(-60, 110):
-                here = Kind.at(problem, Group(size, 1, "large"), arb(2) ** (arb(step) / 10)).stiffness
+                here = EnclosedGroup.at(problem, Group(size, 1, "large"), arb(2) ** (arb(step) / 10)).stiffness
                 assert last is None or here > last
                 last = here
 
 
 def test_logits_too_small_for_doubles_are_not_stated() -> None:
     answer = scale_enclosures(Problem.balanced(3, 1, 3, 2, 1e-200), [Group(3, 1, "small")])
+    assert isinstance(answer, Unproved)
     assert "below 1e-300" in answer.reason
 
 

@@ -12,12 +12,13 @@ from mpmath import mp
 
 from landscape.model.logit_form import write_parameters
 from landscape.model.objective import Objective
-from landscape.model.problem import Problem
-from landscape.proof.scales import Group, Root, scale_enclosures
+from landscape.model.problem import LossName, Problem
+from landscape.proof.scales import Group, GroupRoot
 from landscape.proof.statement import NoPoint, Proof, Unproved
-from landscape.proof.structures import near_zero, prove_structure
+from landscape.proof.structures import near_zero_of_structure, prove_structure
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Partition
+from tests.proof.enclosures import scale_enclosures
 from tests.proof.oracles import core, core_hessian, dnc_counts, dnc_decay, dnc_peak, dnc_scale, loss_slope, negatives
 
 
@@ -32,6 +33,7 @@ def dense_counts(problem: Problem, groups: Sequence[Group], digits: int) -> tupl
     with mp.workdps(digits):
         bounds = scale_enclosures(problem, groups)
         decays = [mp.mpf(decay) for decay in problem.decays]
+        assert not isinstance(bounds, Unproved | NoPoint)
         scales = [polished(problem, group, low, high) for group, (low, high) in zip(groups, bounds, strict=True)]
         shape = [(group.size, group.samples, scale) for group, scale in zip(groups, scales, strict=True)]
         factors = core(shape, decays, problem.loss)
@@ -85,7 +87,7 @@ def test_the_case_between_the_threshold_and_its_rounding() -> None:
     root=st.sampled_from(["large", "small"]),
 )
 def test_dnc_has_the_counts_of_its_closed_form(
-    classes: int, samples: int, extra: int, depth: int, exponent: float, root: Root
+    classes: int, samples: int, extra: int, depth: int, exponent: float, root: GroupRoot
 ) -> None:
     with mp.workdps(120):
         peak = dnc_peak(classes, depth) if depth > 1 else mp.mpf(0)
@@ -104,7 +106,7 @@ def test_dnc_has_the_counts_of_its_closed_form(
 def test_every_double_beside_a_stability_threshold_is_decided(classes: int, depth: int) -> None:
     with mp.workdps(100):
         threshold = mp.mpf(classes * (depth - 1)) / (depth + 1)
-        root: Root = "large" if threshold > dnc_peak(classes, depth) else "small"
+        root: GroupRoot = "large" if threshold > dnc_peak(classes, depth) else "small"
         centre = float(dnc_decay(classes, 2, depth, threshold))
         wanted = []
         for offset in (-64, -16, -4, -2, -1, 0, 1, 2, 4, 16, 64):
@@ -154,15 +156,15 @@ SPLITS = [(2,), (3,), (2, 1), (2, 2), (3, 1), (4,), (2, 1, 1)]
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_random_structures_against_mpmath(data: st.DataObject) -> None:
-    loss = data.draw(st.sampled_from(["ce", "ce", "mse"]))
+    loss: LossName = data.draw(st.sampled_from(["ce", "ce", "mse"]))
     sizes = data.draw(st.sampled_from(SPLITS))
-    roots: list[Root] = ["large", "small"]
+    roots: list[GroupRoot] = ["large", "small"]
     if loss == "mse":
         sizes, roots = (1,) * sum(sizes[:3]), ["large", "small", "off"]
     depth = data.draw(st.integers(1, 3 if sum(sizes) < 4 else 2))
     groups = []
     for size in sizes:
-        root: Root = data.draw(st.sampled_from(roots)) if size > 1 or loss == "mse" else "off"
+        root: GroupRoot = data.draw(st.sampled_from(roots)) if size > 1 or loss == "mse" else "off"
         groups.append(Group(size, data.draw(st.integers(1, 3)), "large" if depth == 1 and root == "small" else root))
     class_sizes = tuple(group.samples for group in groups for _ in range(group.size))
     decay = 10 ** -data.draw(st.floats(1.5, 6))
@@ -212,7 +214,7 @@ def test_one_layer_has_negative_directions_outside_the_core(
 
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 @pytest.mark.parametrize("class_sizes", [(1, 1), (2, 2, 2), (1, 2, 3), (1, 1, 4), (1, 2, 2)])
-def test_the_zero_point_of_one_layer(loss: str, class_sizes: tuple[int, ...]) -> None:
+def test_the_zero_point_of_one_layer(loss: LossName, class_sizes: tuple[int, ...]) -> None:
     total, classes = sum(class_sizes), len(class_sizes)
     scale = torch.tensor(class_sizes, dtype=torch.float64).sqrt()
     pull = torch.diag(scale) - (torch.ones(classes, 1, dtype=torch.float64) * scale / classes if loss == "ce" else 0)
@@ -282,12 +284,13 @@ def test_the_loss_and_the_payload_of_a_proof() -> None:
         (("off", "off"), "zero"),
     ],
 )
-def test_modes_of_squared_error_have_the_loss_and_the_counts_of_the_dense_hessian(roots: tuple[Root, ...], name: str) -> None:
+def test_modes_of_squared_error_have_the_loss_and_the_counts_of_the_dense_hessian(roots: tuple[GroupRoot, ...], name: str) -> None:
     problem = Problem((1, 2), 3, 2, 0.02, "mse")
     groups = [Group(1, n, root) for n, root in zip((1, 2), roots, strict=True)]
     proof = prove_structure(problem, groups)
     bounds = scale_enclosures(problem, groups)
     assert isinstance(proof, Proof)
+    assert not isinstance(bounds, Unproved | NoPoint)
     assert proof.name == name
     theta = torch.zeros(problem.parameters, dtype=torch.float64)
     features, first, last = theta[:9].view(3, 3), theta[9:18].view(3, 3), theta[18:].view(2, 3)
@@ -308,15 +311,15 @@ def test_what_the_last_places_of_the_decay_decide_is_counted_apart() -> None:
         threshold = float(dnc_decay(6, 2, 3, mp.mpf(3)))
         fold = float(dnc_decay(5, 1, 2, dnc_peak(5, 2)))
     group = [Group(6, 2, "large")]
-    at = near_zero(Problem.balanced(6, 2, 8, 3, threshold), group)
+    at = near_zero_of_structure(Problem.balanced(6, 2, 8, 3, threshold), group)
     assert not isinstance(at, Unproved)
     assert (at.count, at.below.index, at.above.index) == (9, 0, 9)  # type: ignore[union-attr]
-    far = near_zero(Problem.balanced(6, 2, 8, 3, threshold * 0.999), group)
+    far = near_zero_of_structure(Problem.balanced(6, 2, 8, 3, threshold * 0.999), group)
     assert not isinstance(far, Unproved)
     assert far.count == 0
     below = math.nextafter(math.nextafter(fold, 0), 0)
     for root in ("large", "small"):
-        beside = near_zero(Problem.balanced(5, 1, 5, 2, below), [Group(5, 1, root)])
+        beside = near_zero_of_structure(Problem.balanced(5, 1, 5, 2, below), [Group(5, 1, root)])
         assert not isinstance(beside, Unproved)
         assert isinstance(beside.above, NoPoint)
         assert beside.count == 1

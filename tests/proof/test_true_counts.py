@@ -9,16 +9,16 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import proved_points
 import true_counts
-from full_inertia import Model, truth
+from full_inertia import Model, Truth, truth
 
 SAMPLE = sorted(random.Random(0).sample(range(true_counts.CASES), true_counts.CASES // 10))
 
 
 def test_the_oracle_knows_the_faint_eigenvalues_and_the_thresholds() -> None:
     pairs = Model((2,) * 4, 6, 2, (1e-7,) * 3, "ce")
-    assert truth(pairs, [(2, 2, "small")] * 2) == true_counts.Truth(18, 3)
+    assert truth(pairs, [(2, 2, "small")] * 2) == Truth(18, 3)
     beside = Model((3,) * 5, 6, 4, (0.06443059911283797,) * 5, "ce")
-    assert truth(beside, [(5, 3, "large")]) == true_counts.Truth(56, 5)
+    assert truth(beside, [(5, 3, "large")]) == Truth(56, 5)
     above = Model((1,) * 3, 4, 2, (0.2213,) * 3, "ce")
     assert truth(above, [(3, 1, "large")]) is None
 

@@ -1,11 +1,12 @@
 """Softplus continuation: the smoothed loss against torch's own softplus, and its ends against plain descent."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
-from landscape.degeneracy.relu_kinks import kinks
+from landscape.degeneracy.relu_kinks import kinks_of
 from landscape.errors import InputError
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
@@ -38,7 +39,8 @@ def test_derivatives_of_the_smoothed_loss(sharpness):
     objective = smoothed(Objective.of(DEEP), sharpness)
     loss, gradient = objective.value_and_gradient(theta)
     assert float(loss) == pytest.approx(float(naive(theta, sharpness)), rel=1e-13)
-    expected, image = torch.func.jvp(torch.func.grad(lambda flat: naive(flat, sharpness)), (theta,), (direction,))
+    slopes = torch.func.grad(partial(naive, sharpness=sharpness))
+    expected, image, *_ = torch.func.jvp(slopes, (theta,), (direction,))
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12 * float(expected.norm()))
     torch.testing.assert_close(objective.linearize(theta)(direction), image, rtol=0, atol=1e-11 * float(image.norm()))
     step = 1e-6
@@ -83,7 +85,7 @@ def not_above_descent(problem: Problem, seed: int) -> None:
     plain = solve(problem, start, (GradientDescent(0.5, 3_000, 1e-7),))
     smooth = solve(problem, start, (SoftplusContinuation(),))
     assert smooth.loss <= plain.loss + 1e-10
-    assert kinks(problem, smooth.theta, 1e-5).residual < 1e-8
+    assert kinks_of(problem, smooth.theta, 1e-5).residual < 1e-8
     assert float(smooth.trace[-1, 0]) == smooth.steps
 
 

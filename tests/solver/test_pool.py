@@ -1,5 +1,6 @@
 """The pool against single solves, explicit integration and linear algebra; nobody's end depends on the neighbours."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -11,8 +12,8 @@ from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.points.point import Origin, Outcome
 from landscape.solver.flow import Systems
-from landscape.solver.methods import GradientDescent, PseudoTransient
-from landscape.solver.pool import Arrival, BatchMethod, Start, batch_size, solve_batch
+from landscape.solver.methods import BatchMethod, GradientDescent, PseudoTransient
+from landscape.solver.pool import Arrival, Start, batch_size, solve_batch
 from landscape.solver.rows import join, put, take
 from landscape.solver.run import solve
 from landscape.solver.starts import Random, random_start
@@ -106,7 +107,7 @@ def test_a_record_is_thin_and_runs_from_start_to_end() -> None:
 def test_starts_are_drawn_only_when_there_is_room() -> None:
     drawn = []
 
-    def lazily() -> object:
+    def lazily() -> Iterator[Start]:
         for start in starts(SMALL, range(8)):
             drawn.append(start.origin.seed)
             yield start

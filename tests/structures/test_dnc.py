@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy.optimize import brentq
 
-from landscape.errors import InputError
 from landscape.model.problem import Problem
-from landscape.structures.dnc import dnc_spectrum, stability_threshold
+from landscape.structures.dnc import stability_threshold
 from landscape.structures.scale_equation import simplex_equation
+from tests.structures.closed_forms import dnc_spectrum
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
 
@@ -72,22 +72,6 @@ def test_closed_form_spectrum_against_dense(K, n, d, L, decay, bracket):
     measured = dense_dnc(K, n, d, L, decay, alpha)
     assert len(predicted) == len(measured)
     np.testing.assert_allclose(predicted, measured, rtol=0, atol=2e-14 * max(1, measured.max()))
-
-
-@pytest.mark.parametrize(
-    "problem",
-    [
-        Problem((1, 2, 1), 3, 2, 1e-2),
-        Problem.balanced(3, 1, 3, 2, 1e-2, "mse"),
-        Problem.balanced(3, 1, 3, 2, 1e-2, activation="relu"),
-        Problem.balanced(3, 1, 3, 2, (1e-2, 2e-2, 1e-2)),
-        Problem.balanced(4, 1, 2, 2, 1e-2),
-    ],
-    ids=str,
-)
-def test_closed_form_refuses_other_problems(problem):
-    with pytest.raises(InputError):
-        dnc_spectrum(problem, 5.0)
 
 
 def test_alpha_of_the_papers_setting():

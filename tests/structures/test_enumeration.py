@@ -4,6 +4,7 @@ import pytest
 
 from landscape.errors import InputError
 from landscape.model.problem import Problem
+from landscape.structures.blocks import size_of
 from landscape.structures.enumeration import count_partitions, partitions, splits
 
 
@@ -16,7 +17,7 @@ def test_the_number_of_partitions(size: int, number: int) -> None:
 
 def test_two_roots_are_two_colours() -> None:
     problem = Problem.balanced(6, 1, 8, 2, 1e-3)
-    listed = [tuple(sorted((block.size, root) for block, _, root in blocks)) for blocks in partitions(problem, "both")]
+    listed = [tuple(sorted((size_of(block), root) for block, _, root in blocks)) for blocks in partitions(problem, "both")]
     assert len(listed) == len(set(listed)) == count_partitions(6, 2)
 
 

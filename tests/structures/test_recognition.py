@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from landscape.degeneracy.analysis import analyse
-from landscape.model.gauge import relabel
 from landscape.model.logit_form import write_parameters
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint, Origin
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Apex, Collapse, Pairs, Partition
 from landscape.structures.recognition import structure_name
+from tests.model.actions import relabel
 
 NAMED = [
     (Problem.balanced(6, 2, 7, 2, 1e-3), Collapse(), "DNC"),

@@ -12,12 +12,10 @@ from landscape.model.logit_form import write_parameters
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint, Origin
-from landscape.solver.methods import GradientDescent, PseudoTransient
-from landscape.solver.pool import Start
 from landscape.solver.starts import Random, random_start
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Collapse, Pairs
-from landscape.studies.basins import alignment, compare, gauge_aligned, perturb, segment
+from landscape.studies.basins import alignment, gauge_aligned, perturb, segment
 
 SMALL = Problem.balanced(4, 2, 6, 2, 1e-3)
 QUICK = Problem.balanced(4, 1, 4, 2, 5e-2)  # the decay sets the pace of plain descent
@@ -25,16 +23,6 @@ QUICK = Problem.balanced(4, 1, 4, 2, 5e-2)  # the decay sets the pace of plain d
 
 def at(structure: Collapse | Pairs, gauge: int | None = 3) -> CriticalPoint:
     return CriticalPoint.at(SMALL, write_parameters(SMALL, logit_form(SMALL, structure), gauge), Origin("analytic"))
-
-
-def test_methods_from_one_start() -> None:
-    found = compare(
-        QUICK,
-        Start(random_start(QUICK, Random(seed=1)), Origin("random", seed=1)),
-        {"flow": PseudoTransient(), "few": GradientDescent(max_steps=10), "plain": GradientDescent(1.0, tolerance=1e-6)},
-    )
-    assert found["few"] == "not converged"
-    assert found["flow"] == found["plain"] in ("DNC", "pairs")
 
 
 def test_a_small_push_comes_home_and_a_large_one_need_not() -> None:

@@ -50,7 +50,7 @@ def second_difference(problem: Problem, theta: torch.Tensor, direction: Directio
 def test_the_slice_bends_by_the_extreme_eigenvalue(problem: Problem, structure: Structure) -> None:
     theta = at(problem, structure)
     values = torch.linalg.eigvalsh(hessian(problem, theta))
-    names: list[Along] = ["stiffest", *(["negative"] if values[0] < -1e-6 else [])]
+    names: list[Along] = ["stiffest", "negative"] if values[0] < -1e-6 else ["stiffest"]
     for found, value in zip(directions(problem, theta, names), (values[-1], values[0]), strict=False):
         assert found.vector.norm() == pytest.approx(1)
         assert found.curvature == pytest.approx(float(value), rel=1e-10)
@@ -186,16 +186,16 @@ def test_a_relu_minimum_has_zeros_that_no_rotation_explains() -> None:
 
 def test_batches_say_what_single_points_say(monkeypatch: pytest.MonkeyPatch) -> None:
     theta = at(SMALL, SADDLE)
-    pair = tuple(directions(SMALL, theta, ["negative", "stiffest"]))
+    first, second = directions(SMALL, theta, ["negative", "stiffest"])
     places = spaced(theta, 1.5, 7)
-    whole = plane(SMALL, theta, pair, places)
+    whole = plane(SMALL, theta, (first, second), places)
     monkeypatch.setattr(slices, "_NUMBERS", 4 * theta.numel())  # 49 points in batches of 4
-    parts = plane(SMALL, theta, pair, places)
+    parts = plane(SMALL, theta, (first, second), places)
     loss = Objective.of(SMALL).loss
-    single = [[float(loss(theta + x * pair[0].vector + y * pair[1].vector)) for x in places] for y in places]
+    single = [[float(loss(theta + x * first.vector + y * second.vector)) for x in places] for y in places]
     torch.testing.assert_close(whole.loss, torch.tensor(single, dtype=torch.float64), rtol=1e-14, atol=0)
     torch.testing.assert_close(parts.loss, whole.loss, rtol=1e-14, atol=0)
-    across, up = (line(SMALL, theta, found, places).loss for found in pair)
+    across, up = (line(SMALL, theta, found, places).loss for found in (first, second))
     torch.testing.assert_close(whole.loss[3], across, rtol=1e-14, atol=0)
     torch.testing.assert_close(whole.loss[:, 3], up, rtol=1e-14, atol=0)
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -23,6 +24,7 @@ DRIVER = """
 import json, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
+from typing import Any
 from landscape.errors import InputError
 from landscape.sweep.run import run_sweep
 from landscape.sweep.grid import read_grid
@@ -53,7 +55,7 @@ def begin(grid: Path, out: Path, compute: str = "nothing", **options: object) ->
     return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(driver: subprocess.Popen[str], seconds: float = 200) -> dict[str, object]:
+def finish(driver: subprocess.Popen[str], seconds: float = 200) -> dict[str, Any]:
     try:
         out, err = driver.communicate(timeout=seconds)
     except BaseException:
@@ -113,7 +115,7 @@ def processes() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*command: str) -> subprocess.Popen[bytes]:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         started.append(subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=ENVIRONMENT, **quiet))
         return started[-1]
 

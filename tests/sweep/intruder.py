@@ -11,14 +11,15 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from typing import Any
 
-from distributed.comm import connect
+from distributed.comm.core import connect
 from distributed.security import Security
 
 PAGES = ("", "status", "sitemap.json", "info/main/workers.html", "json/counts.json", "health", "metrics", "statics/css/base.css")
 
 
-async def speak(address: str, **credentials: object) -> bool:
+async def speak(address: str, **credentials: Any) -> bool:
     """Whether a server of Dask answers a question there."""
     try:
         async with asyncio.timeout(6):

@@ -1,6 +1,7 @@
 """Grids: which jobs they name, and how they are refused."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -154,7 +155,7 @@ def test_a_bad_grid_is_one_line_with_its_place(
 
 
 def test_settings_that_advance_together_must_fit_row_by_row() -> None:
-    fields = {"problem": {"classes": [4, 5], "samples": 1, "width": [6, 7], "depth": 2, "decay": 1e-2}}
+    fields: dict[str, object] = {"problem": {"classes": [4, 5], "samples": 1, "width": [6, 7], "depth": 2, "decay": 1e-2}}
     fields |= {"start": {"kind": ["pairs", "apex"], "seed": {"from": 0, "to": 9}}, "zip": [["problem.classes", "start.kind"]]}
     assert len(list(parse_grid(fields).jobs())) == 4
     assert len(list(parse_grid(fields).models())) == 4
@@ -163,7 +164,7 @@ def test_settings_that_advance_together_must_fit_row_by_row() -> None:
 
 
 def test_no_problem_is_refused_later_than_the_grid() -> None:
-    assert Depth.__metadata__[0].metadata[-1].le == DEEPEST
+    assert get_args(Depth)[1].metadata[-1].le == DEEPEST
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "binary", "large"])

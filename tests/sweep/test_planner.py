@@ -3,9 +3,10 @@
 from itertools import pairwise
 from pathlib import Path
 
+from landscape.archive.experiment import Experiment
 from landscape.sweep.grid import parse_grid
 from landscape.sweep.planner import Planner
-from landscape.sweep.worker import JobEnd, RunSettings
+from landscape.sweep.worker import JobEnd, RunSettings, Task
 
 PROBLEM = {"classes": 3, "samples": 1, "width": [3, 4], "depth": 1, "decay": 1e-2}
 JOBS = list(parse_grid({"problem": PROBLEM, "start": {"seed": {"from": 0, "to": 99}}}).jobs())
@@ -16,7 +17,7 @@ def planner() -> Planner:
 
 
 def test_every_job_is_given_out_once_with_its_family() -> None:
-    plan, tasks = planner(), []
+    plan, tasks = planner(), list[Task]()
     while plan.ready(len(tasks)):
         tasks.append(plan.take(2))
         plan.learn(tasks[-1], [JobEnd(job.digest, "done", seconds=0.05) for job in tasks[-1].jobs])
@@ -40,7 +41,7 @@ def test_what_killed_its_worker_comes_last_and_with_nothing_beside_it() -> None:
         assert not plan.take(2).alone
         others += 1
     assert others
-    seen = []
+    seen: list[Experiment] = []
     while plan.ready(0):
         assert not plan.ready(1)
         task = plan.take(2)

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas
@@ -31,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def table_of(**columns: list[object]) -> pandas.DataFrame:
+def table_of(**columns: Sequence[object]) -> pandas.DataFrame:
     """Returns a table as `read_results` does, of jobs that differ in their seeds and in what is given."""
     rows = len(next(iter(columns.values())))
     usual = {name: [None] * rows for name in COLUMNS} | {"seed": range(rows), "rank": [3] * rows, "singular": ["1"] * rows}
@@ -134,7 +135,11 @@ def test_failures_widen_the_intervals_as_in_prevalence() -> None:
 
 
 def test_a_descent_that_was_analysed_twice_counts_once() -> None:
-    twice = {"analysis": ["reduction", "auto"] * 3, "seed": [0, 0, 1, 1, 2, 2], "structure": ["DNC"] * 4 + [None, "pairs"]}
+    twice: dict[str, Sequence[object]] = {
+        "analysis": ["reduction", "auto"] * 3,
+        "seed": [0, 0, 1, 1, 2, 2],
+        "structure": ["DNC"] * 4 + [None, "pairs"],
+    }
     table = table_of(**twice, outcome=["CONVERGED"] * 4 + [FAILED, "CONVERGED"])  # one analysis of the last failed: it is known
     found = frequencies(table, [])
     assert found[["structure", "count", "seeds", "not_converged"]].to_numpy().tolist() == [["DNC", 2, 3, 0], ["pairs", 1, 3, 0]]

@@ -59,7 +59,7 @@ def slurm(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a SLURM that is ended afterwards, with its jobs."""
     folder = tmp_path / "slurm"
     environment = {**os.environ, "SLURM_PORT": str(free_ports()), "OMP_NUM_THREADS": "1"}
-    up = [ROOT / "scripts" / "slurm", "up", folder]
+    up = [str(ROOT / "scripts" / "slurm"), "up", str(folder)]
     started = subprocess.run(up, env=environment, capture_output=True, text=True, timeout=60)
     if started.returncode != 0:
         pytest.skip(f"SLURM does not start here: {started.stderr.strip()}")
@@ -134,7 +134,7 @@ def test_what_a_sweep_waits_for_is_said(slurm: dict[str, str], tmp_path: Path) -
     grid.write_text(ALONE)
     with driven(sweep_command(grid, tmp_path / "out", "--engine", "slurm"), slurm) as driver:
         assert driver.stderr is not None
-        lines = []
+        lines: list[str] = []
         while not lines or "waiting" not in lines[-1]:
             lines.append(driver.stderr.readline())
             assert lines[-1], lines

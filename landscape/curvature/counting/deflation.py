@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.checks import require_memory, require_positive
+from landscape.curvature.checks import require_bound, require_positive
 from landscape.curvature.counting.quotient import Quotient, null_evidence
 from landscape.curvature.counting.zeros import UNDECIDED_FACTOR, Nullity
 from landscape.curvature.krylov import (
@@ -49,11 +49,11 @@ class Absence:
     """What Lanczos says about the eigenvalues of an operator near zero and below.
 
     Attributes:
-        half_width: No eigenvalue in (-half_width, half_width), up to `delta`.
-        delta: The chance that one was missed.
+        half_width: Half width h of the interval (-h, h) that holds no eigenvalue, up to the chance `delta`.
+        delta: Chance that an eigenvalue in the interval was missed.
         above: Whether all Ritz values exceed half_width; then none lies below it either, by the same chance.
         nearest: The Ritz value closest to zero.
-        nearest_error: Its residual.
+        nearest_error: Residual norm of the Ritz value closest to zero.
     """
 
     half_width: float
@@ -123,14 +123,14 @@ class Deflated:
     basis of everything found is kept. Memory: probes * steps vectors plus what was found.
 
     Attributes:
-        projector: Onto a space known to be null; that it is null is checked with 32 products. None if nothing is known.
-        probes: Independent starts.
-        steps: Most Lanczos steps per round.
+        projector: Projector onto a space known to be null, which is checked with 32 products; None if nothing is known.
+        probes: Number of independent random start vectors.
+        steps: Most Lanczos steps in one round.
         delta: The chance of a miss below which the absence counts as certified.
         index: Whether to count negative eigenvalues as well; at a minimum that is free, at a saddle it costs rounds.
-        rounds: Most rounds of finding and locking.
+        rounds: Most rounds of finding null vectors and locking them.
         memory: Bytes that the Krylov bases may use.
-        seed: Of the starts.
+        seed: Seed of the random start vectors.
 
     Example:
         >>> import landscape as ls
@@ -183,7 +183,7 @@ class Deflated:
         """Continues from null vectors that are already known: finds what else is null and certifies that this was all.
 
         Args:
-            operator: The operator.
+            operator: The operator whose zeros are counted.
             so_far: What is known: the rank of the projector and the locked vectors are counted in it.
             locked: Orthonormal, in the complement of the projector.
 
@@ -290,7 +290,7 @@ class _ExcessSearch:
         enough = most
         while True:
             steps = min(max(4, runs.steps // 4), most - runs.steps)
-            require_memory(
+            require_bound(
                 probes * (runs.steps + steps) * quotient.size * float(quotient.like.element_size()),
                 self.settings.memory,
                 "fewer probes or steps, or LowRank",

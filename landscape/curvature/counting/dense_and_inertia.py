@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from landscape.curvature.checks import require_memory
+from landscape.curvature.checks import require_bound
 from landscape.curvature.counting.zeros import UNDECIDED_FACTOR, Nullity, count_zeros
 from landscape.curvature.krylov import estimate_norm, seeded
 from landscape.curvature.operators.counted import Counted
@@ -29,7 +29,7 @@ class Dense:
     """All eigenvalues of the formed matrix: exact up to rounding, index included. N products, O(N^3), three N^2 arrays.
 
     Attributes:
-        memory: Bytes that may be used; None for no bound.
+        memory: Memory that may be used, in bytes; None for no bound.
 
     Example:
         >>> import landscape as ls
@@ -45,7 +45,7 @@ class Dense:
     def count(self, operator: SymmetricOperator, gradient_radius: float) -> Nullity:
         """Counts from the whole spectrum."""
         needed = 3.0 * operator.size**2 * operator.like.element_size()
-        require_memory(needed, self.memory, "use Deflated or LowRank")
+        require_bound(needed, self.memory, "use Deflated or LowRank")
         counted = Counted.of(operator)
         before = counted.products
         result = count_zeros(eigenvalues(counted), gradient_radius)
@@ -61,8 +61,8 @@ class Inertia:
     backward error above half the cutoff leaves the count uncertified. Zeros and others are only bounded, by the shifts.
 
     Attributes:
-        memory: Bytes that may be used; None for no bound.
-        seed: Of the right-hand sides that measure the backward error.
+        memory: Memory that may be used, in bytes; None for no bound.
+        seed: Seed of the right-hand sides that measure the backward error.
 
     Example:
         >>> import landscape as ls
@@ -79,7 +79,7 @@ class Inertia:
     def count(self, operator: SymmetricOperator, gradient_radius: float) -> Nullity:
         """Counts from the inertia at four shifts."""
         size = operator.size
-        require_memory(3.0 * size**2 * operator.like.element_size(), self.memory, "use Deflated or LowRank")
+        require_bound(3.0 * size**2 * operator.like.element_size(), self.memory, "use Deflated or LowRank")
         counted = Counted.of(operator)
         before = counted.products
         matrix = dense(counted)

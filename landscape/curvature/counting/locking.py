@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from landscape.atomic_files import atomic_write
-from landscape.curvature.checks import require_memory, require_positive
+from landscape.curvature.checks import require_bound, require_positive
 from landscape.curvature.counting.deflation import INDEPENDENT, Deflated, unsettled
 from landscape.curvature.counting.quotient import Quotient
 from landscape.curvature.counting.zeros import UNDECIDED_FACTOR, Nullity
@@ -43,13 +43,13 @@ class BlockLanczos:
     `basis + block` vectors, as many images, and the null space itself.
 
     Attributes:
-        block: Columns; the most null vectors that one Krylov space can find. Wide blocks pay off at large nullity.
-        basis: Most columns before a restart; None for 4 blocks and at least 96.
-        restarts: Most restarts in all.
-        memory: Bytes that may be used.
+        block: Columns of a block: the most null vectors that one Krylov space can find. Wide blocks pay off at large nullity.
+        basis: Most columns of the Krylov basis before a restart; None for 4 blocks and at least 96.
+        restarts: Most restarts of the whole search.
+        memory: Memory that may be used, in bytes.
         checkpoint: A file to save the state to after every restart and to resume from; None for none.
-        delta: Passed to the certificate.
-        seed: Of all random blocks.
+        delta: Chance of a miss that the final certificate allows.
+        seed: Seed of all random blocks.
 
     Example:
         >>> import landscape as ls
@@ -92,16 +92,16 @@ class BlockLanczos:
 
 @dataclass(frozen=True)
 class LockingState:
-    """Where a search stands between two restarts; what a checkpoint holds.
+    """State of a search between two restarts, which a checkpoint holds.
 
     Attributes:
         locked: Null vectors found so far, orthonormal.
-        basis: The current Krylov basis, orthogonal to them.
-        projected: The operator on it.
-        residual: What the next block is made from.
-        generator: State of the random generator.
-        products: Spent by the search so far, in all sessions; 0 while one runs, whose operator counts.
-        restarts: Done so far.
+        basis: The current Krylov basis, orthogonal to the locked vectors.
+        projected: The operator projected onto the Krylov basis.
+        residual: Vectors from which the next block is made.
+        generator: State of the random number generator.
+        products: Products spent by the search so far, in all sessions; 0 while one runs, whose operator counts.
+        restarts: Number of restarts done so far.
         finished: Whether the search found nothing more.
     """
 
@@ -132,7 +132,7 @@ def save(state: LockingState, path: Path, run: dict[str, str | int]) -> None:
             raise InputError(f"cannot write {path}: {error}") from error
 
 
-def load(path: Path, run: dict[str, str | int], device: torch.device) -> LockingState:
+def load_state(path: Path, run: dict[str, str | int], device: torch.device) -> LockingState:
     """Reads a state back.
 
     Raises:
@@ -172,7 +172,7 @@ class _Search:
         generator = seeded(self.settings.seed, "locking")
         identity = self._identity() if path is not None else {}
         if path is not None and path.exists():
-            state = load(path, identity, self.operator.like.device)
+            state = load_state(path, identity, self.operator.like.device)
             earlier = state.products
             generator.set_state(state.generator)
         else:
@@ -217,7 +217,7 @@ class _Search:
             if not ended:
                 columns = 2 * (basis.shape[1] + block.shape[1]) + state.locked.shape[1]
                 needed = float(columns * basis.shape[0] * basis.element_size())
-                require_memory(needed, self.settings.memory, "a smaller basis, or Deflated with a projector")
+                require_bound(needed, self.settings.memory, "a smaller basis, or Deflated with a projector")
                 basis, projected, residual = extend(quotient, basis, projected, block)
         ended = ended or basis.shape[1] >= quotient.dimension or float(residual.norm()) <= floor
         values, coordinates = eigenpairs(projected)

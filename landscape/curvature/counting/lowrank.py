@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.checks import require_memory, require_positive
+from landscape.curvature.checks import require_bound, require_positive
 from landscape.curvature.counting.zeros import Nullity, count_zeros
 from landscape.curvature.krylov import eigenpairs, estimate_norm, noise_floor, orthonormal, random_block, seeded, without
 from landscape.curvature.operators.counted import Counted
@@ -30,12 +30,12 @@ class LowRankSpectrum:
     """A complete spectrum with the evidence that the range is complete.
 
     Attributes:
-        spectrum: Its error includes twice the residual bound.
-        vectors: Orthonormal, for the first `vectors.shape[1]` entries of `inside`.
-        inside: Eigenvalues on the range, ascending.
-        residual: With probability 1 - delta the operator minus shift, off the range, is at most this long.
-        delta: That chance.
-        products: Products with one vector.
+        spectrum: All eigenvalues; their error includes twice the residual bound.
+        vectors: Orthonormal eigenvectors of the first `vectors.shape[1]` entries of `inside`.
+        inside: Eigenvalues on the range that was found, ascending.
+        residual: Bound on the norm of the operator minus shift off the range, which holds with probability 1 - delta.
+        delta: Chance that the residual bound fails.
+        products: Products of the operator with one vector.
     """
 
     spectrum: Spectrum
@@ -57,10 +57,10 @@ class LowRank:
 
     Attributes:
         shift: The multiple of the identity: the weight decay common to all parameters.
-        block: Products at a time.
-        rank: The most that may be found; None for the size of the operator.
-        memory: Bytes for the basis; None for no bound.
-        seed: Of the sketch.
+        block: Columns that are multiplied at a time.
+        rank: Largest rank of H - shift I that may be found; None for the size of the operator.
+        memory: Memory for the basis, in bytes; None for no bound.
+        seed: Seed of the random sketch.
 
     Example:
         >>> import landscape as ls
@@ -139,7 +139,7 @@ class LowRank:
         found = 0
         while found < operator.size:
             width = min(self.block, operator.size - found)
-            require_memory(
+            require_bound(
                 2.0 * (found + width) * operator.size * basis.element_size(), self.memory, "the rank is large: use Inertia"
             )
             probes = random_block(operator, width, generator)

@@ -12,11 +12,11 @@ from jaxtyping import Float
 from scipy.special import gammaincinv
 from torch import Tensor
 
-from landscape.curvature.checks import require_memory
+from landscape.curvature.checks import require_bound
 from landscape.curvature.counting.zeros import UNDECIDED_FACTOR, Nullity
 from landscape.curvature.krylov import estimate_norm, random_block, seeded
 from landscape.curvature.operators.counted import Counted
-from landscape.curvature.operators.operator import CHUNK, SymmetricOperator, dense, require_finite
+from landscape.curvature.operators.operator import CHUNK, LikeItsOperator, SymmetricOperator, dense, require_finite
 from landscape.curvature.projection import Projector, require_projector
 from landscape.curvature.spectra.spectrum import rounding_radius
 from landscape.display import brief
@@ -26,17 +26,17 @@ EVIDENCE_DELTA = 1e-12  # the chance that the measured radius is too small
 
 
 @dataclass(frozen=True)
-class Quotient:
+class Quotient(LikeItsOperator):
     """(I-Q) H (I-Q) + sigma Q, where Q projects onto the known space and the locked vectors.
 
     On the compression alone the known space would come back as zeros through rounding once the Krylov space breaks down, and
     be counted; a shift inside the spectrum keeps it where it does no harm.
 
     Attributes:
-        operator: H.
-        projector: The known space; None for the zero space.
+        operator: The operator H that is restricted to the complement.
+        projector: Projector onto the known space; None for the zero space.
         locked: Orthonormal columns, orthogonal to the known space.
-        shift: sigma.
+        shift: Eigenvalue sigma that the known space is moved to.
     """
 
     operator: SymmetricOperator
@@ -45,16 +45,6 @@ class Quotient:
     shift: float
 
     __repr__ = brief
-
-    @property
-    def size(self) -> int:
-        """The number of rows."""
-        return self.operator.size
-
-    @property
-    def like(self) -> Tensor:
-        """What the operator is like."""
-        return self.operator.like
 
     @property
     def dimension(self) -> int:
@@ -80,8 +70,8 @@ class NullEvidence:
     """How null the range of a projector is.
 
     Attributes:
-        radius: With probability 1 - delta no unit vector of the range has a longer product.
-        delta: That chance.
+        radius: Largest norm of a product with a unit vector of the range, up to the chance `delta`.
+        delta: Chance that a unit vector of the range has a longer product.
     """
 
     radius: float
@@ -119,9 +109,9 @@ class QuotientCholesky:
     there are more zeros than the projector knows, it fails and says that it is undecided.
 
     Attributes:
-        projector: Onto the known null space.
-        memory: Bytes that may be used; None for no bound.
-        seed: Of the probes.
+        projector: Projector onto the known null space.
+        memory: Memory that may be used, in bytes; None for no bound.
+        seed: Seed of the probes that measure how null the range is.
 
     Example:
         >>> import landscape as ls
@@ -144,7 +134,7 @@ class QuotientCholesky:
             InputError: If the memory bound is too small, a product is not finite, or the projector is none or of another rank.
         """
         size = operator.size
-        require_memory(3.0 * size**2 * operator.like.element_size(), self.memory, "use Deflated")
+        require_bound(3.0 * size**2 * operator.like.element_size(), self.memory, "use Deflated")
         counted = Counted.of(operator)
         before = counted.products
         norm = estimate_norm(counted, self.seed)

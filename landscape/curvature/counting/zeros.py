@@ -18,18 +18,18 @@ class Nullity:
     they explain.
 
     Attributes:
-        count: Eigenvalues of size <= cutoff.
-        negative: Eigenvalues below -cutoff: the Morse index, when resolved. None if the method cannot tell.
-        undecided: Eigenvalues in the forbidden zone that were seen.
+        count: Number of eigenvalues of size <= cutoff.
+        negative: Number of eigenvalues below -cutoff: the Morse index, when resolved. None if the method cannot tell.
+        undecided: Number of eigenvalues seen between the zero radius and what counts as non-zero.
         cutoff: The zero radius, the sum of a rounding part and a gradient part.
         largest_zero: The largest size among the zeros (0 if there are none), or a bound on it, see `sharp`.
         smallest_nonzero: The smallest size among the others (infinity if there are none), or a bound on it, see `sharp`.
         rounding: The part of the zero radius that comes from arithmetic.
         gradient: The part of the zero radius that comes from the point being only nearly critical.
-        norm: Of the operator, which the rounding is relative to.
+        norm: Norm of the operator, which the rounding is relative to.
         delta: Chance that the count is wrong, over the random start vectors; 0 for a deterministic method.
         products: Products of the operator with one vector.
-        seed: Of the random draws; None if there were none.
+        seed: Seed of the random draws; None if there were none.
         method: Name of the method that counted.
         sharp: Whether `largest_zero` and `smallest_nonzero` are eigenvalues; if not, the first is an upper bound of the zeros
             and the second a lower bound of the others.

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.operators.operator import SymmetricOperator
+from landscape.curvature.operators.operator import LikeItsOperator, SymmetricOperator
 from landscape.display import brief
 from landscape.errors import InputError
 
@@ -22,7 +22,17 @@ class Sum:
     """The sum of operators of one size.
 
     Attributes:
-        parts: At least one.
+        parts: Operators that are added, at least one.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> ls.nullity(ls.Sum((matrix, matrix)), ls.Dense()).smallest_nonzero
+        2.0
+
+    Raises:
+        InputError: If the sizes differ.
     """
 
     parts: tuple[SymmetricOperator, ...]
@@ -41,7 +51,7 @@ class Sum:
 
     @property
     def like(self) -> Tensor:
-        """What the first part is like."""
+        """A tensor of the dtype and device of the parts."""
         return self.parts[0].like
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
@@ -49,13 +59,21 @@ class Sum:
 
 
 @dataclass(frozen=True)
-class Affine:
+class Affine(LikeItsOperator):
     """factor * H + shift * I.
 
     Attributes:
-        operator: H.
-        factor: Of the operator.
-        shift: Of the identity.
+        operator: The operator H that is scaled and shifted.
+        factor: Number that multiplies the operator.
+        shift: Number that multiplies the identity.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> count = ls.nullity(ls.Affine(matrix, shift=-1.0), ls.Dense())  # eigenvalues below, at and above 1
+        >>> count.negative, count.count
+        (1, 1)
     """
 
     operator: SymmetricOperator
@@ -63,16 +81,6 @@ class Affine:
     shift: float = 0.0
 
     __repr__ = brief
-
-    @property
-    def size(self) -> int:
-        """The number of rows."""
-        return self.operator.size
-
-    @property
-    def like(self) -> Tensor:
-        """What the operator is like."""
-        return self.operator.like
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
         return self.factor * (self.operator @ block) + self.shift * block
@@ -83,8 +91,16 @@ class Compression:
     """V'HV for orthonormal columns V: the operator seen in a subspace.
 
     Attributes:
-        operator: H.
-        basis: V.
+        operator: The operator H that is compressed.
+        basis: Orthonormal basis V of the subspace.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> matrix = ls.Matrix(torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64).diag())
+        >>> last_two = torch.eye(3, dtype=torch.float64)[:, 1:]
+        >>> ls.nullity(ls.Compression(matrix, last_two), ls.Dense()).count
+        0
     """
 
     operator: SymmetricOperator
@@ -99,7 +115,7 @@ class Compression:
 
     @property
     def like(self) -> Tensor:
-        """What the basis is like."""
+        """The basis, which has the dtype and device."""
         return self.basis
 
     def __matmul__(self, block: Float[Tensor, "m k"]) -> Float[Tensor, "m k"]:
@@ -107,12 +123,12 @@ class Compression:
 
 
 @dataclass(frozen=True)
-class DiagonalBlock:
+class DiagonalBlock(LikeItsOperator):
     """The block of an operator on a range of coordinates, such as the parameters of one layer.
 
     Attributes:
-        operator: H.
-        rows: The range; see `ModuleHessian.layers`.
+        operator: The operator H that the block belongs to.
+        rows: Range of coordinates of the block; see `ModuleHessian.layers`.
     """
 
     operator: SymmetricOperator
@@ -128,11 +144,6 @@ class DiagonalBlock:
         """The number of coordinates in the range."""
         return int(self.rows.stop - self.rows.start)
 
-    @property
-    def like(self) -> Tensor:
-        """What the operator is like."""
-        return self.operator.like
-
     def __matmul__(self, block: Float[Tensor, "q k"]) -> Float[Tensor, "q k"]:
         return _restricted(self.operator, self.rows, self.rows, block)
 
@@ -142,9 +153,9 @@ class OffDiagonalBlock:
     """The rectangular block of an operator with rows in one range and columns in another; its transpose swaps them.
 
     Attributes:
-        operator: H.
-        rows: Range of the result.
-        columns: Range of the argument.
+        operator: The operator H that the block belongs to.
+        rows: Range of coordinates of the result.
+        columns: Range of coordinates of the argument.
     """
 
     operator: SymmetricOperator

@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.operators.operator import SymmetricOperator, require_finite
+from landscape.curvature.operators.operator import LikeItsOperator, SymmetricOperator, require_finite
 from landscape.display import brief
 from landscape.errors import InputError
 
 
 @dataclass(eq=False)
-class Counted:
+class Counted(LikeItsOperator):
     """The same operator, with a count of the columns that it was multiplied with.
 
     The count is taken from the shape of a block, so that nothing waits for the device. Whether a product was not finite is kept
@@ -20,8 +20,8 @@ class Counted:
     of `products` between its end and its start: methods that call each other share one count.
 
     Attributes:
-        operator: What is multiplied.
-        products: Columns multiplied so far.
+        operator: The operator whose products are counted.
+        products: Number of columns multiplied so far.
     """
 
     operator: SymmetricOperator
@@ -34,16 +34,6 @@ class Counted:
     def of(cls, operator: SymmetricOperator) -> "Counted":
         """Returns the operator itself if it counts already, else a new count that starts at 0."""
         return operator if isinstance(operator, Counted) else cls(operator)
-
-    @property
-    def size(self) -> int:
-        """The number of rows."""
-        return self.operator.size
-
-    @property
-    def like(self) -> Tensor:
-        """What the operator is like."""
-        return self.operator.like
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
         self.products += block.shape[1]

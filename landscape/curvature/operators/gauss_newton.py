@@ -30,7 +30,7 @@ class GaussNewtonGraph:
     Attributes:
         push: The derivative of J'w with respect to w; multiplies by J.
         bend: The gradient of the loss with respect to the outputs; multiplies by its second derivative.
-        pull: The outputs; multiplies by J'.
+        pull: The outputs as functions of the parameters; multiplies by J'.
     """
 
     push: Transpose = field(repr=False)
@@ -75,9 +75,16 @@ class GaussNewton:
 
     Attributes:
         outputs: Maps the flat vector to outputs, a tensor of any shape.
-        loss: Maps outputs to a scalar.
+        loss: Maps outputs to the scalar loss.
         at: The point where both are differentiated.
-        decay: Added on the diagonal of the matrix.
+        decay: Weight decay, added on the diagonal of the matrix.
+
+    Example:
+        >>> import landscape as ls
+        >>> import torch
+        >>> valley = ls.GaussNewton(lambda x: x[0] * x[1] - 1, lambda z: z**2, torch.ones(2, dtype=torch.float64))
+        >>> ls.dense(valley).tolist()  # the Hessian there, since the residual vanishes
+        [[2.0, 2.0], [2.0, 2.0]]
     """
 
     outputs: Callable[[Tensor], Tensor]

@@ -37,6 +37,22 @@ class SymmetricOperator(Protocol):
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]: ...
 
 
+class LikeItsOperator:
+    """What multiplies with another operator has its size, dtype and device."""
+
+    operator: SymmetricOperator
+
+    @property
+    def size(self) -> int:
+        """The number of rows."""
+        return self.operator.size
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor of the operator's dtype and device."""
+        return self.operator.like
+
+
 @dataclass(frozen=True)
 class Matrix:
     """A symmetric operator given by its entries; the dense twin of every other one.

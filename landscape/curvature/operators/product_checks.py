@@ -9,7 +9,7 @@ from torch import Tensor
 from landscape.curvature.operators.reverse import AGREEMENT
 from landscape.errors import InputError
 
-Product = Callable[[Tensor], Tensor]
+Multiply = Callable[[Tensor], Tensor]
 # Relative steps along a random direction, largest first, and what the difference quotient may be off by: errors in the field were
 # 0.06 to 1.5, quotients of smooth networks are right to 1e-6.
 _STEPS = {torch.float64: (1e-4, 1e-5, 1e-6, 1e-7), torch.float32: (3e-2, 1e-2, 3e-3, 1e-3)}
@@ -18,7 +18,7 @@ _SEED = 20240229  # of the probes: any fixed number
 _TOLERANCE = {torch.float64: 1e-3, torch.float32: 5e-2}
 
 
-def require_linear_and_symmetric(product: Product, probes: Float[Tensor, "p 3"]) -> Float[Tensor, "p 3"]:
+def require_linear_and_symmetric(product: Multiply, probes: Float[Tensor, "p 3"]) -> Float[Tensor, "p 3"]:
     """Checks that products of one block repeat to rounding and that u'(Hv) = v'(Hu). Two blocks of three and one of two columns.
 
     Returns:
@@ -57,7 +57,7 @@ def probes_like(at: Float[Tensor, " p"]) -> Float[Tensor, "p 3"]:
     return drawn.to(device=at.device, dtype=at.dtype)
 
 
-def require_hessian(product: Product, gradient: Product, at: Float[Tensor, " p"]) -> None:
+def require_hessian(product: Multiply, gradient: Multiply, at: Float[Tensor, " p"]) -> None:
     """Checks products against each other and against a difference quotient of gradients.
 
     Raises:

@@ -132,7 +132,7 @@ class Transpose:
     or torch raises, all later blocks go column by column.
 
     Attributes:
-        output: A function of the leaf.
+        output: A tensor that is a function of the leaf.
         leaf: A flat vector that requires a gradient.
         batched: Whether blocks are differentiated in one batch; None until the first block has been compared.
     """
@@ -190,10 +190,10 @@ class GradientGraph:
     """The value and the gradient of a scalar function at a point, with the graph of the gradient.
 
     Attributes:
-        value: Of the function.
-        gradient: Of the function, attached to the graph.
+        value: Value of the function at the point.
+        gradient: Gradient of the function, attached to the graph.
         leaf: The point, as the leaf of the graph.
-        hessian: Multiplies by the Hessian.
+        hessian: The map from a vector to its product with the Hessian.
     """
 
     value: Float[Tensor, ""]

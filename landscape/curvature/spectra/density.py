@@ -34,12 +34,12 @@ FEWEST = 3  # probes below which a sample standard deviation says nothing
 
 @dataclass(frozen=True)
 class Quadrature:
-    """How to estimate a density.
+    """Settings of stochastic Lanczos quadrature, which estimates the density of a spectrum.
 
     Attributes:
         probes: Independent random vectors; the statistical error falls like one over their square root.
-        steps: Lanczos steps each; the quadrature error falls with them.
-        seed: Of the probes.
+        steps: Lanczos steps of each probe; the quadrature error falls with them.
+        seed: Seed of the random probes.
         together: Probes run side by side; memory is `together * steps` vectors.
 
     Example:
@@ -65,11 +65,11 @@ class Estimate:
     """A stochastic estimate; never a count.
 
     Attributes:
-        mean: The estimate.
+        mean: Mean of the estimate over the probes.
         error: Half of a 95 % interval's half-width over the probes (Student's t: their standard error where they are many, more
             where they are few), plus the bound on the quadrature error where there is one.
-        probes: Independent probes.
-        products: Products with one vector.
+        probes: Number of independent random probes.
+        products: Products of the operator with one vector.
     """
 
     mean: float
@@ -83,10 +83,10 @@ class NullityEstimate:
     """A stochastic estimate of how many eigenvalues lie within a cutoff of zero. It is no count, and no report shows it as one.
 
     Attributes:
-        mean: The estimated number; not an integer.
-        error: As in `Estimate`, the quadrature bound included.
-        quadrature: The quadrature part of the error.
-        cutoff: Eigenvalues up to this size were meant.
+        mean: Estimated number of eigenvalues; not an integer.
+        error: Error of the mean as in `Estimate`, the quadrature bound included.
+        quadrature: Part of the error that comes from the quadrature.
+        cutoff: Size up to which an eigenvalue is meant by the number.
     """
 
     mean: float
@@ -100,10 +100,10 @@ class Atom:
     """A cluster of Ritz mass narrower than the resolution: an eigenvalue, or several that this many steps cannot part.
 
     Attributes:
-        location: Weighted mean of the nodes.
-        fraction: Of all eigenvalues, estimated.
+        location: Eigenvalue, as the weighted mean of the nodes.
+        fraction: Estimated share of all eigenvalues.
         error: Standard error of the fraction over the probes.
-        width: Largest residual of its nodes: how well it is located.
+        width: Largest residual of the nodes: how well the eigenvalue is located.
     """
 
     location: float
@@ -114,12 +114,12 @@ class Atom:
 
 @dataclass(frozen=True)
 class Density:
-    """What the probes saw.
+    """Density of a spectrum as the probes saw it: one Gauss quadrature per probe.
 
     Attributes:
         runs: One solved Lanczos run per probe.
-        size: Of the operator.
-        products: Products with one vector.
+        size: Number of eigenvalues of the operator.
+        products: Products of the operator with one vector.
     """
 
     runs: tuple[RitzRun, ...]
@@ -182,7 +182,7 @@ class Density:
         """Returns the density smoothed with a Gaussian, and its standard error over the probes, at each grid point.
 
         Args:
-            grid: Where.
+            grid: Places where the density is evaluated.
             width: Standard deviation of the Gaussian.
             atoms: Whether to smear the atoms too; by default they are left out, to be drawn as stems.
         """

@@ -35,14 +35,14 @@ _COPIES = 100  # Ritz values closer than so many residuals are one eigenvalue
 
 @dataclass(frozen=True)
 class Extremes:
-    """How to find extreme eigenpairs.
+    """Settings of the search for eigenpairs at both ends, by restarted block Lanczos.
 
     Attributes:
-        count: Pairs at either end.
+        count: Number of eigenpairs at either end.
         block: Columns of a block; None for count + 4.
-        restarts: Most restarts.
+        restarts: Most restarts of the Krylov space.
         tolerance: Residual at which a pair has converged, relative to the norm of the operator.
-        seed: Of the start block.
+        seed: Seed of the start block.
 
     Example:
         >>> import landscape as ls
@@ -68,9 +68,9 @@ class Eigenpairs:
     """Eigenpairs of one end of the spectrum, the outermost first.
 
     Attributes:
-        values: Rayleigh quotients.
-        vectors: Orthonormal columns.
-        residuals: Norms of H v - value v.
+        values: Eigenvalues, as Rayleigh quotients of the vectors.
+        vectors: Eigenvectors, as orthonormal columns.
+        residuals: Residual norms of H v - value v.
         converged: Whether every residual is within the tolerance.
     """
 
@@ -87,9 +87,9 @@ class BothEnds:
     """The top and the bottom of a spectrum.
 
     Attributes:
-        top: Largest first.
-        bottom: Smallest first.
-        products: Products with one vector.
+        top: Eigenpairs of the upper end, the largest first.
+        bottom: Eigenpairs of the lower end, the smallest first.
+        products: Products of the operator with one vector.
     """
 
     top: Eigenpairs
@@ -153,9 +153,9 @@ def seen_from(operator: SymmetricOperator, start: Float[Tensor, " p"], steps: in
     one vector for each step.
 
     Args:
-        operator: What.
-        start: Not zero.
-        steps: At most.
+        operator: The operator whose ends are sought.
+        start: Start vector, which must not be zero.
+        steps: Most Lanczos steps that are made.
         tolerance: Residual at which a pair has converged, relative to the norm of the operator.
     """
     operator = counted = Counted.of(operator)

@@ -19,8 +19,8 @@ class Spectrum:
     """A complete set of eigenvalues.
 
     Attributes:
-        values: Ascending. Equal eigenvalues may stand as one entry with a multiplicity or as several entries.
-        multiplicities: How often each counts; exact integers, which may exceed what memory could list one by one.
+        values: Eigenvalues, ascending. Equal ones may stand as one entry with a multiplicity or as several entries.
+        multiplicities: Multiplicity of each value; exact integers, which may exceed what memory could list one by one.
         error: Bound on the rounding error of each value (absolute).
     """
 

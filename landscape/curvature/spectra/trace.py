@@ -25,8 +25,8 @@ class Sizes:
     """How large an operator is.
 
     Attributes:
-        trace: With its error.
-        frobenius: The same; its error is that of the square over twice the norm.
+        trace: Estimated trace, with its error.
+        frobenius: Estimated Frobenius norm; its error is that of the square over twice the norm.
     """
 
     trace: Estimate
@@ -35,12 +35,14 @@ class Sizes:
 
 @dataclass(frozen=True)
 class HutchPlusPlus:
-    """How to estimate. 2 * sketch + probes products and four that check symmetry; memory 2 * sketch + 2 * probes vectors.
+    """Settings of Hutch++, which estimates trace and Frobenius norm from products with random vectors.
+
+    It takes 2 * sketch + probes products and four that check symmetry; memory: 2 * sketch + 2 * probes vectors.
 
     Attributes:
         sketch: Columns of the sketch; an operator of rank up to this is measured exactly.
-        probes: Random vectors for the rest.
-        seed: Of both.
+        probes: Random vectors that measure what the sketch leaves over.
+        seed: Seed of the sketch and of the probes.
 
     Example:
         >>> import landscape as ls

@@ -77,8 +77,8 @@ class Best:
     """The lowest known point of a problem.
 
     Attributes:
-        loss: Its loss.
-        singular: The singular values of its logits times sqrt(class size), descending; empty for the zero point.
+        loss: Lowest known loss, with weight decay.
+        singular: Singular values of the point's logits times sqrt(class size), descending; empty for the zero point.
         collapsed: The lowest loss among the points found of rank K - 1, None if there was none.
     """
 

@@ -9,7 +9,7 @@ import torch
 from landscape.curvature.operators.operator import Hessian
 from landscape.curvature.spectra.spectrum import Spectrum, eigenvalues
 from landscape.degeneracy.judgement import judge_spectrum
-from landscape.degeneracy.partition_spectrum import Group, partition_reduction
+from landscape.degeneracy.partition_spectrum import ScaledGroup, partition_reduction
 from landscape.degeneracy.proved import judge_partition, partition_group
 from landscape.degeneracy.reduction import reduce
 from landscape.model import dimensions
@@ -61,7 +61,7 @@ def _index(problem: Problem) -> int:
     """Counts the negative eigenvalues at DNC, from the representations of its symmetry."""
     alpha = simplex_equation(problem, problem.classes, problem.class_sizes[0]).root("large")
     assert alpha is not None
-    spectrum = partition_reduction(problem, [Group(problem.classes, problem.class_sizes[0], alpha)]).spectrum
+    spectrum = partition_reduction(problem, [ScaledGroup(problem.classes, problem.class_sizes[0], alpha)]).spectrum
     return _stated(judge_partition(problem, [partition_group(problem.classes, problem.class_sizes[0], "large")], spectrum).index)
 
 

@@ -15,8 +15,8 @@ class Finding:
     """What one check computed.
 
     Attributes:
-        numbers: By what they are; the verdict is a function of them.
-        verdict: On the claim as it is worded.
+        numbers: Computed numbers by name; the verdict is a function of them.
+        verdict: Assessment of the claim as it is worded.
     """
 
     numbers: dict[str, float | int | str]
@@ -28,10 +28,10 @@ class Claim:
     """A claim of the paper, or a step of one of its proofs.
 
     Attributes:
-        name: Also the heading of its section in docs/paper.md.
-        statement: In one line.
-        stated: The verdict that docs/paper.md states.
-        check: Computes the numbers, fewer of them if its argument is true, and the verdict from them.
+        name: Name of the claim, also the heading of its section in docs/paper.md.
+        statement: The claim in one line.
+        stated: Assessment that docs/paper.md states.
+        check: Function that computes the numbers, fewer of them if its argument is true, and the verdict from them.
     """
 
     name: str
@@ -50,7 +50,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verified:
-    """A claim with what was found now."""
+    """A claim with what was found now.
+
+    Attributes:
+        claim: The claim that was checked.
+        finding: Numbers and verdict that the check computed now.
+    """
 
     claim: Claim
     finding: Finding

@@ -1,11 +1,10 @@
 """Experiments with swapped and reduced starts as one table: a row per setting and structure."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from landscape.archive.experiment import Altered, Experiment
-from landscape.studies.prevalence import Prevalence, measure_prevalence, random_of
+from landscape.archive.experiment import UNSWAPPED, Altered
+from landscape.studies.intervals import share_interval
+from landscape.studies.prevalence import Prevalence, random_of
 
 
 @dataclass(frozen=True)
@@ -13,18 +12,18 @@ class SwapRow:
     """How often the starts of one setting ended at one structure.
 
     Attributes:
-        classes: K, the number of classes.
-        samples: N, of all classes together.
-        width: d of the model whose starts are meant.
-        depth: L, the number of weight matrices.
-        decay: lambda (geometric mean over the factors).
-        weight_scale: c_W of the random starts.
-        feature_scale: c_H of the random starts.
-        swap: What was replaced in every start, or "none".
-        groups: T of reduced starts, 0 for full ones.
+        classes: Number K of classes.
+        samples: Number N of samples, of all classes together.
+        width: Width d of the model whose starts are meant.
+        depth: Number L of weight matrices.
+        decay: Weight decay lambda (geometric mean over the factors).
+        weight_scale: Scale c_W of the weights at the start.
+        feature_scale: Scale c_H of the features at the start.
+        swap: Change that was made to every start, or "none".
+        groups: Groups of directions that reduced starts keep (T); 0 for full ones.
         structure: Name of the end; "DNC" and "not converged" always have a row.
         count: Seeds that ended at this structure.
-        seeds: Seeds of the setting, from 0 on.
+        seeds: Number of seeds of the setting, from 0 on.
         low: Lower end of the 95 % interval of the share.
         high: Upper end of the 95 % interval of the share.
     """
@@ -46,16 +45,41 @@ class SwapRow:
 
 
 @dataclass(frozen=True)
+class RankRow:
+    """How often the starts of one setting ended at the rank of collapse, whatever its name is there.
+
+    Attributes:
+        problem: The model in words.
+        weight_scale: c_W of the random starts.
+        feature_scale: c_H of the random starts.
+        swap: What was replaced in every start, or "none".
+        full: Seeds that ended at DNC, or, where it has no name, at a critical point of rank K - 1.
+        seeds: Seeds of the setting, from 0 on.
+        low: Lower end of the 95 % interval of the share.
+        high: Upper end of the 95 % interval of the share.
+    """
+
+    problem: str
+    weight_scale: float
+    feature_scale: float
+    swap: str
+    full: int
+    seeds: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class FormulaRow:
     """What the formula says of one setting.
 
     Attributes:
-        classes: K, the number of classes.
-        samples: N, of all classes together.
-        width: d of the model.
-        decay: lambda of all factors.
-        feature_scale: c_H of the starts; c_W is 1.
-        effective_width: What the formula puts for d.
+        classes: Number K of classes.
+        samples: Number N of samples, of all classes together.
+        width: Width d of the model.
+        decay: Weight decay lambda of all factors.
+        feature_scale: Scale c_H of the features at the start; c_W is 1.
+        effective_width: Effective width that the formula puts for d.
         r: Distance of the boundary in standard deviations.
         predicted: Predicted share of starts that end at DNC.
     """
@@ -75,16 +99,16 @@ class AreaRow:
     """How well the largest pair score of a start, at time 0, tells whether it misses DNC.
 
     Attributes:
-        classes: K, the number of classes.
-        samples: N, of all classes together.
-        width: d of the model.
-        decay: lambda of all factors.
-        feature_scale: c_H of the starts; c_W is 1.
+        classes: Number K of classes.
+        samples: Number N of samples, of all classes together.
+        width: Width d of the model.
+        decay: Weight decay lambda of all factors.
+        feature_scale: Scale c_H of the features at the start; c_W is 1.
         starts: Starts that were scored.
         found: Starts that ended at DNC.
         area: Area under the ROC curve.
-        low: Lower end of its 95 % interval.
-        high: Upper end of its 95 % interval.
+        low: Lower end of the area's 95 % interval.
+        high: Upper end of the area's 95 % interval.
     """
 
     classes: int
@@ -104,15 +128,15 @@ class LawRow:
     """One width of the paper's setting: K = 10, n = 5, two layers, decay 2^-10.
 
     Attributes:
-        width: d of the model.
-        feature_scale: c_H of the starts; c_W is 1.
-        groups: T, groups of directions that are kept.
+        width: Width d of the model.
+        feature_scale: Scale c_H of the features at the start; c_W is 1.
+        groups: Groups of directions that are kept (T).
         found: Starts that ended at DNC.
         starts: Starts that were followed.
         low: Lower end of the 95 % interval of the share.
         high: Upper end of the 95 % interval of the share.
         same: Starts with the same verdict at T and at T + 1.
-        repeated: Starts that were followed with both.
+        repeated: Starts that were followed with both T and T + 1.
         formula: Share that the formula predicts; -1 where it is refused.
     """
 
@@ -133,14 +157,52 @@ class ScoreRow:
     """One start.
 
     Attributes:
-        seed: Of the start.
+        seed: Seed of the random start.
         score: Largest pair score at time 0, in standard deviations.
-        structure: Name of the end point.
+        structure: Name of the structure where the start ended.
     """
 
     seed: int
     score: float
     structure: str
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """How well it can be told, at one time of the flow, which starts miss DNC.
+
+    Attributes:
+        time: Product of decay and time.
+        starts: Starts that were followed.
+        area: Area under the ROC curve of the smallest over the median singular value of the logits.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+    """
+
+    time: float
+    starts: int
+    area: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class WalkRow:
+    """One singular value of the class-mean logits of one start at one time of the flow.
+
+    Attributes:
+        seed: Seed of the random start.
+        structure: Name of the structure where the start ended.
+        time: Product of decay and time.
+        place: Place of the singular value, counted from 1 for the largest.
+        value: Singular value of the centred logits.
+    """
+
+    seed: int
+    structure: str
+    time: float
+    place: int
+    value: float
 
 
 def swap_rows(result: Prevalence) -> list[SwapRow]:
@@ -157,7 +219,7 @@ def swap_rows(result: Prevalence) -> list[SwapRow]:
             problem.mean_decay,
             drawn.weight_scale,
             drawn.feature_scale,
-            altered.changes or "none",
+            altered.changes or UNSWAPPED,
             altered.groups or 0,
             structure,
             count,
@@ -168,18 +230,19 @@ def swap_rows(result: Prevalence) -> list[SwapRow]:
     ]
 
 
-def swap_table(settings: Sequence[Experiment], seeds: int, folder: Path, watch: Callable[[Prevalence], None]) -> list[SwapRow]:
-    """Returns the table of settings, whose records share an archive, so that an interrupted run goes on from there.
-
-    Args:
-        settings: Experiments with a random start, in the order of the table.
-        seeds: Starts of each setting.
-        folder: Of the archive; end points are not kept, only their records.
-        watch: Called with each setting when it is done.
-    """
-    table = []
-    for setting in settings:
-        result = measure_prevalence(setting, seeds, folder, keep_points=False)
-        watch(result)
-        table += swap_rows(result)
-    return table
+def rank_row(result: Prevalence) -> RankRow:
+    """Returns the row of one setting whose structures have no common name."""
+    experiment, drawn = result.experiment, random_of(result.experiment)
+    start = experiment.start
+    rank, seeds = experiment.problem.classes - 1, len(result.ends)
+    ends = zip(result.ends, result.labels, strict=True)
+    full = sum(end.converged and (label == "DNC" or end.rank == rank) for end, label in ends)
+    return RankRow(
+        str(experiment.problem),
+        drawn.weight_scale,
+        drawn.feature_scale,
+        start.changes if isinstance(start, Altered) else UNSWAPPED,
+        full,
+        seeds,
+        *share_interval(full, seeds, result.non_converged),
+    )

@@ -7,14 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.archive.experiment import Altered
-from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.points.point import Origin
 from landscape.solver.methods import Random
 from landscape.solver.starts import random_origin, random_start
 from landscape.studies.starts.krylov import check_reducible, reduce_start
 from landscape.studies.starts.law import draw_law
-from landscape.studies.starts.swap import Swap, parse_swap
+from landscape.studies.starts.swap import Swap, swap_of
+from landscape.studies.starts.swapped import swapped_ends, swapped_start
 
 
 def seeded_start(
@@ -28,7 +28,7 @@ def seeded_start(
     Args:
         problem: The model whose starts are meant.
         scales: c_W and c_H.
-        seed: Of the start.
+        seed: Seed of the start.
         swap: What is replaced in it.
         groups: T of the reduction; None for a full start.
 
@@ -41,7 +41,7 @@ def seeded_start(
             return _by_law(problem, scales, seed, swap, groups)
     theta = random_start(problem, Random(*scales, seed))
     if swap is not None:
-        theta = swap.start(problem, scales, seed, theta)
+        theta = swapped_start(swap, problem, scales, seed, theta)
     if groups is None:
         return problem, theta
     start = reduce_start(problem, theta, groups)
@@ -54,36 +54,9 @@ def _by_law(
     start = draw_law(problem, scales, groups, seed)
     if swap is not None:
         swap.check(problem)
-        start = start.with_ends(swap.ends(problem, scales, seed, start.ends))
+        start = start.with_ends(swapped_ends(swap, problem, scales, seed, start.ends))
     reduced = start.reduced()
     return reduced.problem, reduced.theta
-
-
-def altered(random: Random, swap: str | None, groups: int | None = None) -> Altered:
-    """Returns a start as an experiment has it, with the digest of given features.
-
-    Raises:
-        InputError: If it is no swap, or its file is no such matrix.
-    """
-    return Altered(random, swap or "", groups, parse_swap(swap).content if swap else "")
-
-
-@lru_cache(maxsize=64)
-def _swap(text: str, content: str) -> Swap:
-    """Returns the swap of a start; its file is read once in a process."""
-    swap = parse_swap(text)
-    if swap.content != content:
-        raise InputError(f"expected the features of {text} as they were at first, got others: run the command again")
-    return swap
-
-
-def swap_of(start: Altered) -> Swap | None:
-    """Returns what is replaced in a start; None for nothing.
-
-    Raises:
-        InputError: If its file cannot be read, or has changed.
-    """
-    return _swap(start.swap, start.content) if start.swap else None
 
 
 def altered_start(problem: Problem, start: Altered) -> tuple[Problem, Float[Tensor, " p"]]:

@@ -1,28 +1,24 @@
-"""Counterfactual starts: one part of a random start is replaced, everything else stays bit for bit.
+"""What is replaced in a random start, as a value: read from text, described, refused where it does not fit. Imports no torch.
 
-H_1 = Q R and W_2 = L P' (QR with positive diagonals). The parts are R, so the Gram matrix H_1' H_1; L, so W_2 W_2'; and the K x N
-block P' W_1 Q of W_1. What follows from a swap changes too: H_1, W_2 or W_1 as a matrix, the first logits, the first loss.
+`swapped.py` makes the replacement. Given features are read once in a process and known by their digest, so that a file that
+changes under a run is refused and one that moves is the same experiment.
 """
 
 import hashlib
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from landscape.archive.experiment import Altered
 from landscape.errors import InputError
-from landscape.model.objective import Objective
 from landscape.model.problem import Problem
-from landscape.studies.starts.law import Ends, bartlett, gaussian, generator_of
+from landscape.solver.methods import Random
 
-Part = Literal["features", "weights", "block"]
-SYMMETRIC: dict[Part, str] = {"features": "identity", "weights": "isometric", "block": "zero"}  # the limits of infinite width
+StartPart = Literal["features", "weights", "block"]
+SYMMETRIC: dict[StartPart, str] = {"features": "identity", "weights": "isometric", "block": "zero"}  # the limits of infinite width
 _ANEW = "anew"
 EXPECTED = "features:, weights: or block: with identity, isometric, zero, anew or width=150 (features: also a file), joined by +"
 
@@ -34,34 +30,16 @@ class Change:
     Attributes:
         part: Which part of the start is replaced.
         text: The change as it was typed.
-        width: Its law is that of this width, at the scale of the problem's own; None for the limit of infinite width.
-        anew: Whether it is drawn anew at the problem's own width, the placebo.
+        width: Width whose law the part is drawn from, at the scale of the problem's own; None for the limit of infinite width.
+        anew: Whether the part is drawn anew at the problem's own width, the placebo.
         gram: Given Gram matrix of the features, for `features` alone; scaled to the mean squared norm of the problem's own law.
     """
 
-    part: Part
+    part: StartPart
     text: str
     width: int | None = None
     anew: bool = False
     gram: tuple[tuple[float, ...], ...] | None = None
-
-    def factor(self, problem: Problem, scales: tuple[float, float], seed: int, like: Tensor) -> Tensor:
-        """Returns what replaces the part in the bases of `law.Ends`, from the seed's own stream for this part."""
-        width = problem.width if self.anew else self.width
-        weight_scale, feature_scale = scales
-        generator = generator_of(seed, self.part)
-        match self.part:
-            case "features":
-                scale = feature_scale * math.sqrt(problem.width)
-                if self.gram is not None:
-                    return scale * _root(self.gram)
-                return scale * _triangle(generator, width, like.shape[1])
-            case "weights":
-                return weight_scale * _triangle(generator, width, like.shape[0]).mT
-            case "block":
-                if width is None:
-                    return torch.zeros_like(like)
-                return weight_scale / math.sqrt(width) * gaussian(generator, *like.shape)
 
     def describe(self) -> str:
         """Returns the change in words."""
@@ -77,7 +55,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Swap:
-    """Changes of different parts, made together."""
+    """Changes of different parts, made together.
+
+    Attributes:
+        changes: Changes of different parts of the start.
+    """
 
     changes: tuple[Change, ...]
 
@@ -116,43 +98,6 @@ class Swap:
                 size, N = len(change.gram), problem.total_samples
                 raise InputError(f"expected features of {N} samples for the swap {change.text}, got {size}")
 
-    def ends(self, problem: Problem, scales: tuple[float, float], seed: int, ends: Ends) -> Ends:
-        """Returns the ends of a start with the changes made."""
-        parts = {"features": ends.features, "weights": ends.weights, "block": ends.block}
-        for change in self.changes:
-            parts[change.part] = change.factor(problem, scales, seed, parts[change.part])
-        return Ends(**parts)
-
-    def start(self, problem: Problem, scales: tuple[float, float], seed: int, theta: Float[Tensor, " p"]) -> Float[Tensor, " p"]:
-        """Returns a full start with the changes made; factors that no change names are the same bit for bit.
-
-        Args:
-            problem: A linear model; deeper ones have the features' and the last layer's parts.
-            scales: c_W and c_H of the start.
-            seed: Of the start.
-            theta: The start.
-
-        Raises:
-            InputError: If the problem has no such parts.
-        """
-        self.check(problem)
-        factors = Objective.of(problem, theta).split(theta)
-        inside, features = _signed_qr(factors[0])
-        outside, weights = _signed_qr(factors[-1].mT)
-        block = (
-            outside.mT @ factors[1] @ inside if problem.depth == 2 else factors[0].new_zeros(weights.shape[0], features.shape[0])
-        )
-        old = Ends(features, weights.mT.contiguous(), block)
-        new = self.ends(problem, scales, seed, old)
-        named = {change.part for change in self.changes}
-        if "features" in named:
-            factors[0] = inside @ new.features
-        if "weights" in named:
-            factors[-1] = new.weights @ outside.mT
-        if "block" in named:
-            factors[1] = factors[1] + outside @ (new.block - old.block) @ inside.mT
-        return torch.cat([factor.flatten() for factor in factors])
-
 
 def class_mean_problem(problem: Problem, swap: Swap | None) -> Problem:
     """Returns the problem that given features are about: with one feature per class and n > 1 samples, that of the class means.
@@ -185,18 +130,31 @@ def parse_swap(text: str) -> Swap:
     return Swap(changes)
 
 
+def located(text: str, folder: Path) -> str:
+    """Returns a swap as it was typed, with the file that it names found from a folder."""
+    found = []
+    for item in text.split("+"):
+        part, _, what = item.partition(":")
+        found.append(f"{part}:{folder.absolute() / what}" if _is_file(part, what) else item)
+    return "+".join(found)
+
+
+def _is_file(part: str, what: str) -> bool:
+    return part == "features" and Path(what).suffix in (".npy", ".csv")
+
+
 def _change(text: str) -> Change:
     part, separator, what = text.partition(":")
-    if part not in get_args(Part) or not separator or not what:
+    if part not in get_args(StartPart) or not separator or not what:
         raise InputError(f"expected {EXPECTED}, got {text!r}")
-    part = cast(Part, part)
+    part = cast(StartPart, part)
     if what == SYMMETRIC[part]:
         return Change(part, text)
     if what == _ANEW:
         return Change(part, text, anew=True)
     if what.startswith("width="):
         return Change(part, text, _width(what.removeprefix("width="), text))
-    if part == "features" and Path(what).suffix in (".npy", ".csv"):
+    if _is_file(part, what):
         return Change(part, text, gram=read_gram(Path(what)))
     raise InputError(f"expected {EXPECTED}, got {text!r}")
 
@@ -233,22 +191,28 @@ def read_gram(path: Path) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, (gram / scale).tolist()))
 
 
-def _root(gram: Sequence[Sequence[float]]) -> Tensor:
-    """Returns the symmetric square root of a Gram matrix."""
-    values, vectors = torch.linalg.eigh(torch.tensor(gram, dtype=torch.float64))
-    return (vectors * values.clamp(min=0).sqrt()) @ vectors.mT
+def altered(random: Random, swap: str | None, groups: int | None = None) -> Altered:
+    """Returns a start as an experiment has it, with the digest of given features.
+
+    Raises:
+        InputError: If it is no swap, or its file is no such matrix.
+    """
+    return Altered(random, swap or "", groups, parse_swap(swap).content if swap else "")
 
 
-def _triangle(generator: np.random.Generator, width: int | None, size: int) -> Tensor:
-    """Returns R with R'R ~ Wishart(width) / width, or the identity, its limit; rows of zeros where the width is smaller."""
-    if width is None:
-        return torch.eye(size, dtype=torch.float64)
-    factor = bartlett(generator, width, size) / math.sqrt(width)
-    return torch.nn.functional.pad(factor, (0, 0, 0, size - factor.shape[0]))
+@lru_cache(maxsize=64)
+def _swap(text: str, content: str) -> Swap:
+    """Returns the swap of a start; its file is read once in a process."""
+    swap = parse_swap(text)
+    if swap.content != content:
+        raise InputError(f"expected the features of {text} as they were at first, got others: run the command again")
+    return swap
 
 
-def _signed_qr(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the QR factorisation with a non-negative diagonal, which makes it unique."""
-    basis, triangle = torch.linalg.qr(matrix)
-    signs = torch.where(triangle.diagonal() < 0, -1.0, 1.0).to(matrix)
-    return basis * signs, triangle * signs[:, None]
+def swap_of(start: Altered) -> Swap | None:
+    """Returns what is replaced in a start; None for nothing.
+
+    Raises:
+        InputError: If its file cannot be read, or has changed.
+    """
+    return _swap(start.swap, start.content) if start.swap else None

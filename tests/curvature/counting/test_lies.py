@@ -18,7 +18,7 @@ from landscape.curvature.counting.lowrank import LowRank
 from landscape.curvature.counting.quotient import QuotientCholesky
 from landscape.curvature.counting.zeros import Nullity, count_zeros
 from landscape.curvature.krylov import LanczosRuns, continue_runs, random_block, seeded, solve_runs
-from landscape.curvature.operators.operator import Matrix
+from landscape.curvature.operators.operator import Matrix, SymmetricOperator
 from landscape.curvature.spectra.spectrum import Spectrum
 from landscape.errors import InputError
 
@@ -90,7 +90,7 @@ def method_of(name: str, entries: Tensor, zeros: int, decay: float = DECAY, seed
     return made[name]()
 
 
-def outcome(operator: object, method: Counting, radius: float = 0.0) -> Nullity | None:
+def outcome(operator: SymmetricOperator, method: Counting, radius: float = 0.0) -> Nullity | None:
     """Returns the count, or None where it was refused; anything but an InputError is a failure."""
     try:
         return nullity(operator, method, radius)
@@ -243,7 +243,7 @@ def tried(draw: random.Random, plant: Callable[[list[float], int], Matrix], name
     if zeros == len(values):
         matrix = Matrix(torch.zeros(zeros, zeros, dtype=torch.float64))
     method = method_of(name, matrix.entries, zeros, decay, trial)
-    operator: object = matrix
+    operator: SymmetricOperator = matrix
     lie = draw.choice(["bad number", "asymmetric", "rank", "idempotent", "decay", "radius", "scale", "none"])
     if lie == "bad number":
         operator = Spoiled(matrix.entries, draw.randint(0, 60), draw.choice([math.nan, math.inf, -math.inf]))

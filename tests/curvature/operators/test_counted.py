@@ -83,10 +83,11 @@ def test_with_a_projector_too(tally, null_basis, left_out):
 
 
 def test_what_a_wrapped_operator_spent_before_is_not_counted_again(tally):
-    operator = Counted(tally(VALUES))
+    inner = tally(VALUES)
+    operator = Counted(inner)
     first, second = (nullity(operator, Dense()).products for _ in range(2))
     assert first == second == 4 + len(VALUES)
-    assert operator.products == first + second == sum(operator.operator.widths)
+    assert operator.products == first + second == sum(inner.widths)
 
 
 def test_the_sessions_of_a_resumed_search_add_up(tally, tmp_path):

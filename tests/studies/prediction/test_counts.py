@@ -13,7 +13,7 @@ from landscape.studies.ends import followed_problem, start_of
 from landscape.studies.prediction.counts import Agreement, predict_by_law
 from landscape.studies.prediction.tables import swap_rows
 from landscape.studies.prevalence import measure_prevalence
-from landscape.studies.starts.seeds import altered
+from landscape.studies.starts.swap import altered
 
 WIDE = Experiment(Problem.balanced(6, 1, 25, 2, 2.0**-7))
 

@@ -11,8 +11,9 @@ from landscape.errors import InputError
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.solver.starts import Random, random_start
-from landscape.studies.starts.seeds import altered, altered_start, seeded_start
-from landscape.studies.starts.swap import parse_swap, read_gram
+from landscape.studies.starts.seeds import altered_start, seeded_start
+from landscape.studies.starts.swap import altered, located, parse_swap, read_gram
+from landscape.studies.starts.swapped import swapped_start
 
 MODEL = Problem.balanced(4, 2, 20, 2, 1e-3)
 SCALES = (0.7, 1.4)
@@ -91,10 +92,11 @@ def test_reduced_starts_are_swapped_too() -> None:
 def test_deeper_models_have_the_outer_parts() -> None:
     deep = Problem.balanced(3, 1, 10, 3, 1e-2)
     theta = random_start(deep, Random(*SCALES, 0))
-    old, new = (Objective.of(deep, t).split(t) for t in (theta, parse_swap("features:identity").start(deep, SCALES, 0, theta)))
+    changed = swapped_start(parse_swap("features:identity"), deep, SCALES, 0, theta)
+    old, new = (Objective.of(deep, t).split(t) for t in (theta, changed))
     assert [torch.equal(a, b) for a, b in zip(old, new, strict=True)] == [False, True, True, True]
     with pytest.raises(InputError, match="expected depth 2 to swap the block"):
-        parse_swap("block:zero").start(deep, SCALES, 0, theta)
+        swapped_start(parse_swap("block:zero"), deep, SCALES, 0, theta)
 
 
 def test_given_features_decide_the_shape_and_the_problem_the_scale(tmp_path: Path) -> None:
@@ -162,3 +164,9 @@ def test_a_file_that_changed_since_is_refused_and_a_moved_one_is_not_another_exp
     assert isinstance(start.start, Altered)
     with pytest.raises(InputError, match="as they were at first"):
         altered_start(MODEL, start.start)
+
+
+def test_files_are_found_from_a_folder_and_other_swaps_stay() -> None:
+    assert located("features:a.npy+weights:isometric", Path("/runs")) == "features:/runs/a.npy+weights:isometric"
+    assert located("features:/b/a.csv", Path("/runs")) == "features:/b/a.csv"
+    assert located("features:width=150+block:anew", Path("/runs")) == "features:width=150+block:anew"

@@ -1,0 +1,337 @@
+"""Finds families of symmetries from gradients at random parameters and inputs.
+
+A vector field X theta leaves the data loss l unchanged if <grad l(theta), X theta> = 0 for all parameters and inputs. For one kind
+and size of matrix draw one A; each slot where it may act is one unknown, each probe one equation, and the null space of more
+equations than unknowns holds the symmetries. In reduced row echelon form they are families with few members. For fixed factors
+the matrices A that are symmetries form a linear space; that a second A, drawn after the factors, is in it says that all are, with
+probability one. Both are checked to rounding, on fresh parameters and inputs.
+
+Weight decay leaves rotations alone, whatever the decay of each tensor: they keep its norm. It breaks all other kinds, which are
+looked for among the tensors without decay alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import scipy.linalg
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from landscape.curvature.krylov import seeded
+from landscape.display import brief
+from landscape.network.families import Family, Kind, Member, Slot, contracted, dimension, expanded
+from landscape.network.probes import Probes, Slope
+
+SPARE = 24  # equations more than unknowns: a generic system then has no null vector by chance
+NULL = 1e-11  # singular values up to this part of the largest are zero; rounding leaves 1e-13
+OTHER = 1e-7  # and from this part on they are not; in between nothing is claimed
+SILENT = 1e-13  # of the loudest slot: a slot that moves the loss by less is unused, and no member of anything
+VERIFIED = 1e-10  # relative change of the loss by a fresh matrix up to which a family is one
+_CHECKS = 6  # fresh matrices, parameters and inputs for every family
+_CONTAINED = 1e-8
+_SWEEPS = 3
+_ORDER: tuple[Kind, ...] = ("linear map", "rotation", "rotation that keeps the mean", "rescaling", "scaling")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All slots of one size and stride on one axis of a tensor.
+
+    Attributes:
+        tensor: Name of the parameter.
+        mode: Axis of the tensor.
+        length: Length of the axis.
+        axes: Number of axes of the tensor.
+        size: Number of indices of a slot.
+        stride: Distance between the indices.
+    """
+
+    tensor: str
+    mode: int
+    length: int
+    axes: int
+    size: int
+    stride: int
+
+    @property
+    def slots(self) -> list[Slot]:
+        """The slots in the order of `blocks`."""
+        span = self.size * self.stride
+        starts = [outer * span + inner for outer in range(self.length // span) for inner in range(self.stride)]
+        return [Slot(self.tensor, self.mode, start, self.stride, self.size, self.length, self.axes) for start in starts]
+
+    def blocks(self, moment: Float[Tensor, "m m"]) -> Float[Tensor, "slots b b"]:
+        """Returns the diagonal block of a matrix at every slot."""
+        outer, b, stride = self.length // (self.size * self.stride), self.size, self.stride
+        folded = moment.reshape(outer, b, stride, outer, b, stride)
+        return folded.diagonal(0, 0, 3).diagonal(0, 1, 3).permute(2, 3, 0, 1).reshape(outer * stride, b, b)
+
+
+@dataclass(frozen=True)
+class Search:
+    """The unknowns of one kind and size.
+
+    Attributes:
+        kind: Algebra of the matrices.
+        size: Rows of the matrices; 1 for scaling, whose matrices are numbers that multiply whole tensors.
+        grids: Where the matrices may act.
+        seed: Seed of the random matrix.
+    """
+
+    kind: Kind
+    size: int
+    grids: tuple[Grid, ...]
+    seed: int = 0
+
+    __repr__ = brief
+
+    @property
+    def unknowns(self) -> list[tuple[Slot, bool]]:
+        """Slots, and whether the transpose acts, in the order of the equations."""
+        turns = (False, True) if self.kind == "linear map" else (False,)
+        return [(slot, turned) for turned in turns for grid in self.grids for slot in grid.slots]
+
+    @cached_property
+    def matrix(self) -> Float[Tensor, "b b"]:
+        """The matrix that is tried."""
+        generator = seeded(self.seed, f"{self.kind} of {self.size}")
+        drawn = torch.randn(dimension(self.kind, self.size), generator=generator, dtype=torch.float64)
+        return expanded(self.kind, self.size, drawn)
+
+    def equation(self, moments: dict[tuple[str, int], Tensor]) -> Float[Tensor, " u"]:
+        """Returns the change of the loss by every unknown."""
+        turns = (False, True) if self.kind == "linear map" else (False,)
+        entries = []
+        for turned in turns:
+            for grid in self.grids:
+                blocks = grid.blocks(moments[grid.tensor, grid.mode])
+                matrix = self.matrix.to(blocks) if self.size > 1 else self.matrix.to(blocks) * torch.eye(grid.size).to(blocks)
+                entries.append((blocks * (matrix.mT if turned else matrix)).sum((1, 2)))
+        return torch.cat(entries)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What the singular values of one search say.
+
+    Attributes:
+        kind: Algebra of the matrices.
+        size: Number of rows of the matrices.
+        unknowns: Slots that take part.
+        found: Null vectors: families, those inside larger ones included.
+        largest_null: Largest singular value among the null ones, relative to the largest of all; 0 if there is none.
+        smallest_other: Smallest among the others, relative to the largest of all; infinity if there is none.
+        between: Singular values that are neither: a symmetry that is nearly one, or a loss with large rounding errors.
+    """
+
+    kind: Kind
+    size: int
+    unknowns: int
+    found: int
+    largest_null: float
+    smallest_other: float
+    between: int
+
+
+def planned(shapes: dict[str, torch.Size], free: set[str], limit: int) -> tuple[list[Search], list[int]]:
+    """Returns the searches for parameters of given shapes, largest matrices first, and the sizes that have too many unknowns.
+
+    Args:
+        shapes: Shapes of the parameters by name.
+        free: Parameters without decay.
+        limit: Unknowns of one search at most; one with more keeps contiguous and evenly strided blocks, then none.
+    """
+    lengths = {length for shape in shapes.values() for length in shape}
+    sizes = sorted({b for length in lengths for b in range(2, length + 1) if length % b == 0}, reverse=True)
+    searches, skipped = [], []
+    for size in sizes:
+        for kind in _ORDER[:-1]:
+            if kind == "rotation that keeps the mean" and size < 3:
+                continue
+            own = {name: shape for name, shape in shapes.items() if kind in _ORDER[1:3] or name in free}
+            for some in (False, True):
+                # diagonal matrices on overlapping pairs of indices depend on each other: a size of no axis has stride 1 alone
+                grids = tuple(
+                    grid for grid in _grids(own, size, some) if kind != "rescaling" or grid.stride == 1 or size in lengths
+                )
+                unknowns = sum(grid.length // size for grid in grids) * (2 if kind == "linear map" else 1)
+                if unknowns <= limit:
+                    break
+            else:
+                skipped.append(size)
+                continue
+            if grids:
+                searches.append(Search(kind, size, grids))
+    whole = tuple(Grid(n, 0, s[0], len(s), s[0], 1) for n, s in shapes.items() if n in free and len(s) > 0)
+    return [*searches, *([Search("scaling", 1, whole)] if whole else [])], sorted(set(skipped))
+
+
+def _grids(shapes: dict[str, torch.Size], size: int, some: bool) -> Iterator[Grid]:
+    for name, shape in shapes.items():
+        for mode, length in enumerate(shape):
+            blocks = length // size
+            if length % size == 0:
+                for stride in range(1, blocks + 1):
+                    if blocks % stride == 0 and not (some and stride not in (1, blocks)):
+                        yield Grid(name, mode, length, len(shape), size, stride)
+
+
+def moments(slope: Slope, axes: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
+    """Returns gradient times parameters transposed on axes of the tensors, as a part of the norm of the whole gradient."""
+    scale = slope.norm or 1.0
+    found = {}
+    for name, mode in axes:
+        value = slope.values[name].movedim(mode, 0)
+        value = value.reshape(value.shape[0], -1)
+        pulled = slope.gradients[name].movedim(mode, 0).reshape(value.shape)
+        found[name, mode] = pulled @ value.mT / scale
+    return found
+
+
+def families(probes: Probes, searches: list[Search]) -> tuple[list[Family], list[Gap], int]:
+    """Returns the families, those inside larger ones left out, the gaps of all searches, and the gradients that were spent."""
+    axes = {(grid.tensor, grid.mode) for search in searches for grid in search.grids}
+    most = max((len(search.unknowns) for search in searches), default=0)
+    if not searches:
+        return [], [], 0
+    rows: list[list[Tensor]] = [[] for _ in searches]
+    needed = [len(search.unknowns) + SPARE for search in searches]
+    for count in range(most + SPARE):
+        seen = moments(probes.slope(), axes)
+        for own, search, enough in zip(rows, searches, needed, strict=True):
+            if count < enough:
+                own.append(search.equation(seen))
+    checks = [probes.slope() for _ in range(_CHECKS)]
+    found: list[Family] = []
+    gaps = []
+    for search, own in zip(searches, rows, strict=True):
+        members, gap = _solved(search, torch.stack(own))
+        gaps.append(gap)
+        for family in _verified(checks, members):
+            if not _contained(family, found):
+                found.append(family)
+    return found, gaps, most + SPARE + _CHECKS
+
+
+def _solved(search: Search, equations: Float[Tensor, "e u"]) -> tuple[list[Family], Gap]:
+    """Returns the families in the null space of the equations of a search."""
+    unknowns = search.unknowns
+    factors, silent, singular, between = null_vectors(equations, SILENT)
+    null = len(factors)
+    gap = Gap(
+        search.kind,
+        search.size,
+        len(unknowns) - silent,
+        null,
+        float(singular[len(singular) - null :].max()) if null else 0.0,
+        float(singular[: len(singular) - null].min()) if len(singular) > null else float("inf"),
+        between,
+    )
+    result = []
+    for row in factors:
+        members = tuple(
+            Member(slot, _rounded(float(row[place])), turned)
+            for place, (slot, turned) in enumerate(unknowns)
+            if abs(float(row[place])) > 1e-6
+        )
+        result.append(Family(search.kind, search.size, members))
+    return result, gap
+
+
+def _rounded(factor: float) -> float:
+    """Returns a factor that is an integer up to rounding as that integer; it is verified afterwards."""
+    return float(round(factor)) if abs(factor - round(factor)) < 1e-7 else factor
+
+
+def null_vectors(equations: Float[Tensor, "e u"], silent: float) -> tuple[Float[Tensor, "n u"], int, Float[Tensor, " k"], int]:
+    """Returns the null space of equations in reduced row echelon form.
+
+    Columns are scaled to one length first. Those that are silent, up to a part of the longest, are left out.
+
+    Returns:
+        The null vectors as rows, how many columns are silent, the singular values of the others relative to the largest, and how
+        many of these are neither null nor clearly not.
+    """
+    lengths = equations.square().mean(0).sqrt()
+    heard = (lengths > silent * lengths.max()).nonzero().squeeze(-1)
+    if not len(heard):
+        return equations.new_zeros(0, equations.shape[1]), equations.shape[1], equations.new_zeros(0), 0
+    scaled = equations[:, heard] / lengths[heard]
+    _, singular, right = torch.linalg.svd(scaled, full_matrices=False)
+    singular = singular / singular[0]
+    null = int((singular <= NULL).sum())
+    between = int((singular <= OTHER).sum()) - null
+    basis = right[len(singular) - null :] / lengths[heard]
+    rows = equations.new_zeros(null, equations.shape[1])
+    if null:
+        rows[:, heard] = echelon(basis / basis.norm(dim=1, keepdim=True))
+    return rows, equations.shape[1] - len(heard), singular, between
+
+
+def echelon(basis: Float[Tensor, "n u"]) -> Float[Tensor, "n u"]:
+    """Returns the reduced row echelon form of independent rows, with the pivots that column pivoting takes, each set to 1."""
+    _, _, order = scipy.linalg.qr(basis.cpu().numpy(), mode="economic", pivoting=True)
+    pivots = torch.as_tensor(order[: basis.shape[0]].copy()).to(basis.device).sort().values
+    return torch.linalg.solve(basis[:, pivots], basis)
+
+
+def _verified(checks: list[Slope], found: list[Family]) -> list[Family]:
+    """Returns the families that fresh matrices leave unchanged too, with the largest relative change."""
+    worst = [0.0] * len(found)
+    for check, slope in enumerate(checks):
+        for place, family in enumerate(found):
+            generator = seeded(check, f"fresh {family.kind} of {family.size}")
+            drawn = torch.randn(family.dimension, generator=generator, dtype=torch.float64)
+            changes = family.moved(slope.values, drawn.to(next(iter(slope.values.values()))))
+            parts = [(slope.gradients[name] * change).sum() for name, change in changes.items()]
+            sizes = sum(float((slope.gradients[name] * change).norm()) for name, change in changes.items())
+            worst[place] = max(worst[place], abs(float(torch.stack(parts).sum())) / (sizes or 1.0))
+    return [replace(family, residual=size) for family, size in zip(found, worst, strict=True) if size <= VERIFIED]
+
+
+def _contained(family: Family, larger: list[Family]) -> bool:
+    """Returns whether a matrix of a family is among those of larger ones, as operators on the parameters."""
+    if family.kind == "scaling":  # a multiple of the identity is the same on every axis: on one that a larger family moves
+        moved = {member.slot.tensor: member.slot for other in larger for member in other.members}
+        family = replace(family, members=tuple(_elsewhere(member, moved.get(member.slot.tensor)) for member in family.members))
+    rest: dict[tuple[str, int], Tensor] = {}
+    _add(rest, family, Search(family.kind, family.size, ()).matrix)
+    whole = _square(rest)
+    if not whole > _CONTAINED**2 * sum(member.factor**2 for member in family.members):  # it moves nothing
+        return True
+    near = [other for other in larger if any((member.slot.tensor, member.slot.mode) in rest for member in other.members)]
+    for _ in range(_SWEEPS if near else 0):
+        for other in near:
+            pulled = torch.zeros(other.size, other.size, dtype=torch.float64)
+            for member in other.members:
+                matrix = rest.get((member.slot.tensor, member.slot.mode))
+                if matrix is not None:
+                    pulled += member.collected(matrix[member.slot.positions, member.slot.positions], other.size == 1)
+            squares = sum(member.factor**2 * (member.slot.size if other.size == 1 else 1) for member in other.members)
+            _add(rest, other, -expanded(other.kind, other.size, contracted(other.kind, pulled) / squares))
+            if _square(rest) <= _CONTAINED**2 * whole:
+                return True
+    return False
+
+
+def _elsewhere(member: Member, slot: Slot | None) -> Member:
+    """Returns a member that scales a tensor along the axis of another slot."""
+    if slot is None:
+        return member
+    return replace(member, slot=replace(slot, start=0, stride=1, size=slot.length))
+
+
+def _add(operator: dict[tuple[str, int], Tensor], family: Family, matrix: Float[Tensor, "b b"]) -> None:
+    """Adds what a matrix of a family does to matrices by tensor and axis."""
+    for member in family.members:
+        slot = member.slot
+        key = (slot.tensor, slot.mode)
+        if key not in operator:
+            operator[key] = torch.zeros(slot.length, slot.length, dtype=torch.float64)
+        operator[key][slot.positions, slot.positions] += member.acting(matrix)
+
+
+def _square(operator: dict[tuple[str, int], Tensor]) -> float:
+    return sum(float(matrix.square().sum()) for matrix in operator.values())
