@@ -400,7 +400,9 @@ def test_lower_bounds_are_stated() -> None:
 
 
 # modules that load an extra when it is used
-ON_REQUEST = dict.fromkeys((f"landscape/sweep/{name}.py" for name in ("engine", "clusters", "run")), "batch")
+ON_REQUEST = dict.fromkeys(
+    (f"landscape/sweep/{name}.py" for name in ("clusters", "credentials", "engine", "run", "slurm")), "batch"
+)
 ON_REQUEST["landscape/studies/heads/images.py"] = "images"
 
 
