@@ -37,7 +37,7 @@ def plot_spectrum(
     title: str | None = None,
     zero_radius: float | None = None,
     decay: float | None = None,
-    axis: Axis = "symlog",
+    axis: AxisScale = "symlog",
     origins: bool = True,
 ) -> Axes:
     """Draws multiplicities over eigenvalues, a stem for each or a histogram of more than 200, on given or new axes.
@@ -79,7 +79,7 @@ def plot_spectra(
     spectra: Mapping[str, Drawable],
     ax: Sequence[Axes] | None = None,
     arrange: Arrangement = "beside",
-    axis: Axis = "symlog",
+    axis: AxisScale = "symlog",
     origins: bool = True,
     width: float = 0.0,
     height: float = 0.0,
@@ -136,7 +136,7 @@ def _panels(count: int, arrange: Arrangement, width: float, height: float, legen
     return axes[:count]
 
 
-def draw_parts(axes: Sequence[Axes], parts: Sequence[SpectrumParts], axis: Axis = "symlog", small: bool = False) -> None:
+def draw_parts(axes: Sequence[Axes], parts: Sequence[SpectrumParts], axis: AxisScale = "symlog", small: bool = False) -> None:
     """Draws each spectrum on its own axes, all on the same scales; axis labels stand at the outer axes only."""
     with style():
         for place, part in zip(axes, parts, strict=True):
@@ -159,7 +159,7 @@ def _unmarked(part: SpectrumParts) -> SpectrumParts:
     return SpectrumParts(part.name, part.stems, part.nodes, part.counts)
 
 
-def draw_overlaid(axes: Axes, parts: Sequence[SpectrumParts], axis: Axis = "symlog") -> None:
+def draw_overlaid(axes: Axes, parts: Sequence[SpectrumParts], axis: AxisScale = "symlog") -> None:
     """Draws several spectra on one pair of axes, a colour and a marker for each; the legend has their zeros.
 
     Raises:
