@@ -25,10 +25,10 @@ from landscape.network.families import Family, Kind, Member, Slot, contracted, d
 from landscape.network.probes import Probes, Slope
 
 SPARE = 24  # equations more than unknowns: a generic system then has no null vector by chance
-NULL = 1e-11  # singular values up to this part of the largest are zero; rounding leaves 1e-13
+NULL = 1e-12  # singular values up to this part of the largest are zero; rounding leaves 1e-15
 OTHER = 1e-7  # and from this part on they are not; in between nothing is claimed
 SILENT = 1e-13  # of the loudest slot: a slot that moves the loss by less is unused, and no member of anything
-VERIFIED = 1e-10  # relative change of the loss by a fresh matrix up to which a family is one
+VERIFIED = 1e-12  # relative change of the loss by a fresh matrix up to which a family is one
 _CHECKS = 6  # fresh matrices, parameters and inputs for every family
 _CONTAINED = 1e-8
 _SWEEPS = 3

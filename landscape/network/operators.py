@@ -244,6 +244,11 @@ class ModuleGaussNewton(_ModuleOperator):
         True
     """
 
+    def on(self, block: Float[Tensor, "p k"], batch: Batch) -> Float[Tensor, "p k"]:
+        """Returns the products of the data part of one batch, unweighted and without decay; any batch will do."""
+        with plain_autograd(self.problem.theta.device):
+            return self._graph(batch).products(block)
+
     def _graph(self, batch: Batch) -> GaussNewtonGraph:
         problem, shown = self.problem, []
 

@@ -232,7 +232,7 @@ def _unseen(shift: Shift, slopes: list[Slope]) -> bool:
         changes = shift.moved(slope.values, drawn.to(next(iter(slope.values.values()))))
         parts = torch.stack([(slope.gradients[name] * change).sum() for name, change in changes.items()])
         size = sum(float(change.norm()) for change in changes.values()) * slope.norm
-        if not abs(float(parts.sum())) <= 1e-2 * VERIFIED * size:
+        if not abs(float(parts.sum())) <= VERIFIED * size:
             return False
     return True
 

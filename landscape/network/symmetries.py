@@ -166,7 +166,8 @@ def symmetries(
     does not see: dead and identical inputs, softmax and normalisation shifts, unused parameters.
 
     Not found are symmetries of another form: rotations of a subspace that is not spanned by entries, those of several algebras at
-    once, and discrete ones. What is found holds on random parameters and inputs to 1e-10.
+    once, and discrete ones. What is found holds on random parameters and inputs to 1e-12: a symmetry
+    that is broken by less is taken for one.
 
     Example:
         >>> import landscape as ls

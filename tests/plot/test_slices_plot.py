@@ -93,7 +93,7 @@ def test_a_plane_as_a_surface() -> None:
     assert "Poly3D" in type(drawn).__name__
     assert isinstance(axes, Axes3D)
     assert axes.zz_dataLim.intervalx.tolist() == [float(result.loss.min()), float(result.loss.max())]
-    assert axes.lines[0].get_data_3d()[2] == [float(result.loss[5, 5])]  # type: ignore[attr-defined]
+    assert axes.lines[0].get_data_3d()[2] == [float(result.loss[5, 5])]
     axes.figure.canvas.draw()
     with pytest.raises(InputError, match="axes of three dimensions"):
         plot_slice(result, new_figure()[1][0], surface=True)
