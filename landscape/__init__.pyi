@@ -41,6 +41,7 @@ from .model.objective import class_means as class_means
 from .model.objective import objective as objective
 from .model.problem import Problem as Problem
 from .network.analysis import analyse as analyse
+from .network.checkpoint import load_checkpoint as load_checkpoint
 from .network.data import keywords as keywords
 from .network.loss import ModuleLoss as ModuleLoss
 from .network.loss import own_loss as own_loss
@@ -98,6 +99,8 @@ from .studies.heads.images import mnist_sample as mnist_sample
 from .studies.heads.recorder import HeadRecorder as HeadRecorder
 from .studies.heads.standing import Lines as Lines
 from .studies.heads.standing import standing as standing
+from .studies.prediction.counts import predict as predict
+from .studies.prediction.counts import swaps as swaps
 from .studies.slices import slice_between as slice_between
 from .studies.slices import slice_line as slice_line
 from .studies.slices import slice_plane as slice_plane
@@ -173,6 +176,7 @@ __all__ = [
     "import_weights",
     "keywords",
     "load",
+    "load_checkpoint",
     "load_network_point",
     "mnist_sample",
     "new_figure",
@@ -195,6 +199,7 @@ __all__ = [
     "plot_spectra",
     "plot_spectrum",
     "polish",
+    "predict",
     "prevalence",
     "prove",
     "read_grid",
@@ -210,6 +215,7 @@ __all__ = [
     "solve",
     "spectrum",
     "standing",
+    "swaps",
     "symmetries",
     "to_scipy",
     "trace",
