@@ -33,6 +33,7 @@ _HOMES = {
     "catalogue.row": ("at_temperature",),
     "catalogue.phase_diagram": ("phase_diagram",),
     "studies.tables": ("prevalence",),
+    "studies.prediction.counts": ("predict", "swaps"),
     "studies.heads.capture": ("head_point",),
     "studies.heads.images": ("Images", "cifar10", "digits", "fashion_mnist", "idx_images", "mnist_sample"),
     "studies.heads.recorder": ("HeadRecorder",),

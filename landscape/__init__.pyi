@@ -99,6 +99,8 @@ from .studies.heads.images import mnist_sample as mnist_sample
 from .studies.heads.recorder import HeadRecorder as HeadRecorder
 from .studies.heads.standing import Lines as Lines
 from .studies.heads.standing import standing as standing
+from .studies.prediction.counts import predict as predict
+from .studies.prediction.counts import swaps as swaps
 from .studies.slices import slice_between as slice_between
 from .studies.slices import slice_line as slice_line
 from .studies.slices import slice_plane as slice_plane
@@ -197,6 +199,7 @@ __all__ = [
     "plot_spectra",
     "plot_spectrum",
     "polish",
+    "predict",
     "prevalence",
     "prove",
     "read_grid",
@@ -212,6 +215,7 @@ __all__ = [
     "solve",
     "spectrum",
     "standing",
+    "swaps",
     "symmetries",
     "to_scipy",
     "trace",

@@ -9,16 +9,15 @@ from landscape.cli import DONE, NOT_AS_ASKED
 from landscape.cli.network_options import BuildText, NetworkOptions
 from landscape.cli.network_points import sources_of
 from landscape.cli.network_slices import Delivery, cut_of, way_between
+from landscape.cli.network_spectrum import draw_network_spectrum
 from landscape.cli.options import JsonFlag, SeedNumber, whole_number, within
 from landscape.cli.output import PICTURES, TABLES, check_output, print_json, print_lines, warn
 from landscape.cli.progress import progress
 from landscape.cli.slices import SurfaceFlag
-from landscape.errors import InputError
 
 if TYPE_CHECKING:
     from landscape.network.loss import ModuleLoss
     from landscape.network.polishing import Polished, PolishStep
-    from landscape.network.report import NetworkReport
 
 NetworkMethodChoice = Literal["auto", "dense", "inertia", "quotient", "short recurrence"]
 
@@ -55,7 +54,7 @@ def inspect(
     if out is not None:
         save_network_point(out, report.problem, sources_of(build, network))
     if plot is not None:
-        _draw(report, plot)
+        draw_network_spectrum(report, plot)
     head = [("out", str(out))] if out is not None else []
     if loaded is not None:
         unused = f", not used: {', '.join(loaded.unused[:4])}" if loaded.unused else ""
@@ -112,16 +111,3 @@ def _polished(problem: "ModuleLoss", to: float) -> "Polished":
     if not found.converged:
         warn(f"gradient norm {found.gradient_norm:.1e}: {found.stopped.value}")
     return found
-
-
-def _draw(report: "NetworkReport", path: Path) -> None:
-    from landscape.plot.spectrum import draw_spectra
-    from landscape.plot.theme import new_figure, save_figure
-
-    if report.spectrum is None or report.zeros is None:
-        raise InputError(f"expected all eigenvalues for --plot, got a count by {report.method}: pass --method dense")
-    figure, axes = new_figure()
-    decays = set(report.problem.decays.tolist())
-    title = "network"
-    draw_spectra(axes, {title: report.spectrum}, {title: report.zeros.cutoff}, decays.pop() if len(decays) == 1 else None)
-    save_figure(figure, path)
