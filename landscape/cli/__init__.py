@@ -32,6 +32,7 @@ _RUNS = (
     "IT IMPORTS YOUR FILES: their code is run, so name only files that you trust. Checkpoints are read without running anything."
 )
 network = App(name="network", help="Count and draw at networks of one's own.", help_format="plaintext")
+network.command("landscape.cli.network:inspect", name="inspect", help=f"Count flat directions and explain them. {_RUNS}")
 network.command("landscape.cli.network:slices", name="slice", help=f"Draw the loss along directions. {_RUNS}")
 network.command("landscape.cli.network_head:network_head", name="head", help="Say where the head of a trained network stands.")
 app.command(network)
