@@ -42,7 +42,7 @@ def verdict_of_swap(plain: Prevalence, placebo: Prevalence, symmetric: Prevalenc
     Args:
         plain: Starts as drawn.
         placebo: The same part of the start, drawn anew at the same width: it must leave the share as it was.
-        symmetric: That part replaced by its limit of infinite width.
+        symmetric: Starts with that part replaced by its limit of infinite width.
     """
     same = len({dimension for result in (plain, placebo, symmetric) for dimension in _dimensions(result)}) <= 1
     lost = max(share_interval(0, len(one.ends), one.non_converged)[1] for one in (plain, placebo, symmetric)) > 1 / 2

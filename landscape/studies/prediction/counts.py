@@ -48,8 +48,8 @@ class LawPrediction:
 
     Attributes:
         result: End points by seed, with names, counts and intervals.
-        groups: T; None where the width is too small to reduce and full starts were followed.
-        agreement: Of T and T + 1 groups; None for full starts, which leave nothing out.
+        groups: Groups of directions that are kept (T); None where the width is too small to reduce and full starts were followed.
+        agreement: Agreement of T with T + 1 groups; None for full starts, which leave nothing out.
     """
 
     result: Prevalence
@@ -162,7 +162,7 @@ def predict_by_law(
     projected, which saves the descent but not the draw. The first 100 starts are repeated at T + 1.
 
     Args:
-        experiment: With a random start, whose `groups` are T; the default where it has none.
+        experiment: Experiment with a random start, whose `groups` are T; the default where it has none.
         starts: Seeds 0 .. starts - 1; fewer than 100 are all repeated.
         folder: An archive of the records and end points; an interrupted call goes on from there. None keeps nothing.
         device: Where to compute.

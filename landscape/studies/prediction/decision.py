@@ -53,7 +53,7 @@ class Decided:
 
     Attributes:
         time: Product of decay and time.
-        separation: Of the starts by their smallest over median singular value; None if all ended alike.
+        separation: Separation of the starts by their smallest over median singular value; None if all ended alike.
     """
 
     time: float

@@ -33,10 +33,10 @@ class InvariantBlock:
     """One family of directions of invariant starts.
 
     Attributes:
-        name: "q", "p" or "u".
+        name: Name of the block: "q", "p" or "u".
         copies: How often the block occurs in a start.
-        rows: Its dimension on the side of the logits.
-        columns: Its dimension on the side of the features.
+        rows: Dimension of the block on the side of the logits.
+        columns: Dimension of the block on the side of the features.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Entry:
 
     Attributes:
         block: Index of the block: 0 for q, 1 for p, 2 for u.
-        factor: "features", "middle" or "weights".
-        place: Row and column in that factor.
+        factor: Factor that the entry belongs to: "features", "middle" or "weights".
+        place: Row and column of the entry in that factor.
         copies: How often the block occurs in a start.
-        diagonal: Whether it is on the diagonal of a Bartlett factor, where 1 is the mean; elsewhere the mean is 0.
+        diagonal: Whether the entry is on the diagonal of a Bartlett factor, where the mean is 1; elsewhere it is 0.
     """
 
     block: int
@@ -69,10 +69,10 @@ class InvariantModel:
     """The flow of invariant starts of a model of two layers under cross-entropy.
 
     Attributes:
-        problem: The model; balanced, K >= 4.
-        weight_scale: c_W of the random starts.
-        feature_scale: c_H of the random starts.
-        groups: T, groups of directions that are kept.
+        problem: The model, balanced and with K >= 4.
+        weight_scale: Scale c_W of the weights at the start.
+        feature_scale: Scale c_H of the features at the start.
+        groups: Groups of directions that are kept (T).
     """
 
     problem: Problem

@@ -30,8 +30,8 @@ class Change:
     Attributes:
         part: Which part of the start is replaced.
         text: The change as it was typed.
-        width: Its law is that of this width, at the scale of the problem's own; None for the limit of infinite width.
-        anew: Whether it is drawn anew at the problem's own width, the placebo.
+        width: Width whose law the part is drawn from, at the scale of the problem's own; None for the limit of infinite width.
+        anew: Whether the part is drawn anew at the problem's own width, the placebo.
         gram: Given Gram matrix of the features, for `features` alone; scaled to the mean squared norm of the problem's own law.
     """
 
@@ -55,7 +55,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Swap:
-    """Changes of different parts, made together."""
+    """Changes of different parts, made together.
+
+    Attributes:
+        changes: Changes of different parts of the start.
+    """
 
     changes: tuple[Change, ...]
 
