@@ -1,5 +1,6 @@
 """The documentation site: sphinx-build -W docs build/site. Why Sphinx and these extensions: docs/architecture.md."""
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -28,12 +29,14 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
 ]
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["build", "examples"]
 default_role = "code"  # docstrings write `name`
 
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["pages.css"]
 html_title = f"landscape {version}"
 html_show_sphinx = False
 html_math_renderer = "mathml"  # browsers draw it themselves; MathJax would be fetched by every reader
@@ -49,6 +52,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "tutorials",
     "filename_pattern": "",  # all of them are run
+    "plot_gallery": os.environ.get("LANDSCAPE_TUTORIALS", "run") != "skip",  # skip: shown without being run, in seconds
     "within_subsection_order": "FileNameSortKey",
     "image_scrapers": ("figure_scraper.scrape",),
     "abort_on_example_error": True,
@@ -90,7 +94,11 @@ def formula(display: Literal["inline", "block"]) -> Callable[[Any, Any], None]:
     """Returns how a formula is written into a page."""
 
     def write(writer: Any, node: Any) -> None:
-        writer.body.append(convert(node.astext(), display=display))
+        # Browsers draw letters of one shape alone (MathML Core): a bold digit is a character of its own.
+        written = convert(node.astext(), display=display)
+        writer.body.append(
+            re.sub(r'<mn mathvariant="bold">(\d)</mn>', lambda digit: f"<mn>{chr(0x1D7CE + int(digit[1]))}</mn>", written)
+        )
         raise SkipNode
 
     return write

@@ -47,7 +47,7 @@ def draw(data: Tables) -> Figure:
     """Draws, for two layers and for three, the loss, the singular values of the logits and the cosines of the class means."""
     figure, axes = new_figure(2, 3, width=PAGE_WIDTH, height=0.62 * PAGE_WIDTH)
     with style():
-        for row, (depth, decay) in zip(axes, ((2, 1e-3), (3, 5e-3)), strict=True):
+        for row, (depth, decay) in zip((axes[:3], axes[3:]), ((2, 1e-3), (3, 5e-3)), strict=True):
             chosen = f"fashion-mlp-linear-{depth}-{decay}-64-1.0-0"
             curve = [point for point in data.curves if point.run == chosen]
             lines = [line for line in data.lines if (line.depth, line.decay) == (depth, decay)]

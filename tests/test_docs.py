@@ -20,7 +20,7 @@ from tests.test_readme import blocks, commands, execute
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if not {"tutorials", "reference"} & set(path.parts))
-LANGUAGES = {"bash", "python", "text", "toml", "{toctree}"}
+LANGUAGES = {"bash", "python", "text", "toml", "{toctree}", "{include} ../CHANGELOG.md"}
 
 
 def fences(text: str) -> list[str]:
@@ -53,6 +53,64 @@ def test_every_block_is_run_or_output() -> None:
     assert sum(kind == "text" for found in kinds.values() for kind in found) <= run / 4
 
 
+def code_lines(text: str) -> list[str]:
+    """Returns the lines of all blocks: fenced ones, and those that are indented."""
+    fenced = [
+        line for block in re.findall(r"^```[^`\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL) for line in block.splitlines()
+    ]
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return fenced + [line[4:] for line in prose.splitlines() if line.startswith("    ")]
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_code_fits_the_page(page: Path) -> None:
+    assert [line for line in code_lines(page.read_text()) if len(line) > 88] == []
+
+
+def test_the_reference_of_the_command_line_is_what_the_commands_say() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/command_line.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    text = (DOCS / "command-line.md").read_text()
+    sections = re.split(r"^## landscape ", text, flags=re.MULTILINE)[1:]
+    assert len(sections) >= 17
+    for section in sections:
+        name = section.split("\n", 1)[0]
+        if name != "install-completion":
+            assert "| `--json` |" in section, name
+            assert re.search(rf"^landscape {name} ", section, re.MULTILINE), (
+                f"no example of {name}: add one to docs/command_line.py"
+            )
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
+        prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+            path, _, anchor = target.partition("#")
+            if target.startswith("http") or path.startswith(("tutorials/", "reference/")):
+                continue
+            found = page if not path else page.parent / path
+            assert found.exists(), f"{page.name}: {target}"
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", found.read_text(), re.MULTILINE)
+                assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, (
+                    f"{page.name}: {target}"
+                )
+
+
+def test_reading_a_file_needs_numpy_alone() -> None:
+    programs = [content for language, content in blocks((DOCS / "formats.md").read_text()) if language == "python"]
+    assert len(programs) >= 5
+    imported = {name for content in programs for name in re.findall(r"^(?:import|from) (\w+)", content, re.MULTILINE)}
+    assert imported == {"hashlib", "json", "struct", "pathlib", "numpy"}
+
+
 def test_grids_on_pages_can_be_read(tmp_path: Path) -> None:
     """The blocks of a page are the parts of one file, but for points that people have: those are a file of their own."""
     (tmp_path / "runs").mkdir()
@@ -72,6 +130,8 @@ def test_grids_on_pages_can_be_read(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [path.relative_to(DOCS).as_posix() for path in PAGES if script(path.read_text()).strip()])
 def test_the_blocks_of_a_page_run(page: str, tmp_path: Path) -> None:
+    if "from transformers import" in (DOCS / page).read_text():
+        pytest.importorskip("transformers", reason="in the extra interop")
     done = execute(script((DOCS / page).read_text()), tmp_path)
     assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
 
@@ -84,6 +144,16 @@ def test_the_reference_has_every_module(tmp_path: Path) -> None:
     written = [name for path in tmp_path.glob("*.md") for name in re.findall(r"automodule:: (\S+)", path.read_text())]
     public = {module.name for module in walk_packages(landscape.__path__, "landscape.")}
     assert sorted(written) == sorted(name for name in public if not name.startswith("landscape.cli"))
+
+
+def test_the_page_has_the_table_of_what_was_measured() -> None:
+    spec = spec_from_file_location("supported_table", DOCS / "supported_table.py")
+    made = module_from_spec(spec)
+    spec.loader.exec_module(made)
+    text = made.PAGE.read_text()
+    assert made.filled(text) == text, "run python docs/supported_table.py --write"
+    assert made.filled(text.replace("; causal attention;", ";")) == text
+    assert "none wrong" in made.table()
 
 
 @pytest.fixture(scope="module")
@@ -123,12 +193,14 @@ def test_the_site_is_built_without_a_warning(source: Path) -> None:
 def test_a_tutorial_that_fails_stops_the_build(source: Path, tmp_path: Path) -> None:
     small = tmp_path / "docs"
     (small / "examples").mkdir(parents=True)
+    (small / "static").mkdir()
     for name in (
         "conf.py",
         "figure_scraper.py",
         "floor_plan.py",
         "public_names.py",
         "reference_pages.py",
+        "static/pages.css",
         "examples/GALLERY_HEADER.rst",
     ):
         shutil.copy(source / name, small / name)

@@ -18,6 +18,7 @@ from landscape.cli.options import (
     within,
 )
 from landscape.cli.output import PICTURES, TABLES, check_output, print_json, print_table, warn, write_table
+from landscape.cli.pictures import AS_IT_IS, PictureOptions
 from landscape.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def atlas(
     temperature: Annotated[str | None, Parameter(help="For the free energy of the minima.")] = None,
     out: Annotated[Path | None, Parameter(help="The whole table: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Loss against rank as .png, .pdf or .svg.")] = None,
+    look: PictureOptions = AS_IT_IS,
     prove: ProveFlag = False,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
@@ -61,6 +63,7 @@ def atlas(
 
     check_output(out, TABLES)
     check_output(plot, PICTURES)
+    look.inches(1.0, 1.0)
     problem = model.build(n="1")
     kelvin = None if temperature is None else parse_number(temperature, "a temperature such as 1e-5")
     chosen = tuple(parse_sizes(text) for text in groups or ())
@@ -70,7 +73,7 @@ def atlas(
     if out is not None:
         _write(found, out)
     if plot is not None and found.entries:
-        _draw(found, plot)
+        _draw(found, plot, look)
     if json:
         print_json([entry.as_dict() for entry in found.entries])
     else:
@@ -85,13 +88,15 @@ def atlas(
     return NOT_AS_ASKED if undecided else DONE
 
 
-def _draw(found: "Atlas", path: Path) -> None:
+def _draw(found: "Atlas", path: Path, look: PictureOptions) -> None:
     from landscape.plot.atlas import draw_atlas
     from landscape.plot.theme import new_figure, save_figure
 
-    figure, (axes,) = new_figure(width=4.6, height=3.6)
-    draw_atlas(axes, found.entries, f"$K = {found.problem.classes}$, $d = {found.problem.width}$, $L = {found.problem.depth}$")
-    save_figure(figure, path)
+    width, height = look.inches(4.6, 3.6)
+    figure, (axes,) = new_figure(width=width, height=height)
+    own = f"$K = {found.problem.classes}$, $d = {found.problem.width}$, $L = {found.problem.depth}$"
+    draw_atlas(axes, found.entries, own if look.title is None else look.title)
+    save_figure(figure, path, look.dark)
 
 
 def _print(found: "Atlas") -> None:

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from landscape.cli import DONE, NOT_AS_ASKED
 from landscape.cli.options import NO_RANGES, JsonFlag, ProblemRanges
 from landscape.cli.output import PICTURES, TABLES, check_output, print_json, warn, write_table
+from landscape.cli.pictures import AS_IT_IS, PictureOptions
 from landscape.cli.progress import progress
 from landscape.errors import InputError
 
@@ -23,6 +24,7 @@ def phase(
     model: ProblemRanges = NO_RANGES,
     steps: Annotated[str, Parameter(help="Decays in the range, equal steps of the logarithm.")] = "60",
     plot: Annotated[Path | None, Parameter(help="The diagram as .png, .pdf or .svg.")] = None,
+    look: PictureOptions = AS_IT_IS,
     out: Annotated[Path | None, Parameter(help="One row for each cell: .csv or .parquet.")] = None,
     json: JsonFlag = False,
 ) -> int:
@@ -52,6 +54,7 @@ def phase(
         if name not in names and len(listed) > 1:
             raise InputError(f"expected one --{name}, as --over does not name it, got a range")
     check_output(plot, PICTURES)
+    look.inches(1.0, 1.0)
     check_output(out, TABLES)
     first = {name: listed[0] for name, listed in values.items()}
     problem = Problem.balanced(
@@ -61,7 +64,7 @@ def phase(
     with progress("phase diagram"):
         diagram = phase_diagram(problem, both, tuple(values[names[0]]), tuple(values[names[1]]))
     if plot is not None:
-        _draw(diagram, plot, {name: listed[0] for name, listed in values.items() if name not in names and name != "width"})
+        _draw(diagram, plot, {name: listed[0] for name, listed in values.items() if name not in names and name != "width"}, look)
     if out is not None:
         _write(diagram, out)
     if json:
@@ -86,14 +89,16 @@ def _print(diagram: "PhaseDiagram") -> None:
     print("  ".join(f"{_MARKS[state]} {state}" for state in reversed(STATES)))
 
 
-def _draw(diagram: "PhaseDiagram", path: Path, fixed: dict[str, float]) -> None:
+def _draw(diagram: "PhaseDiagram", path: Path, fixed: dict[str, float], look: PictureOptions) -> None:
     from landscape.plot.phase import draw_phase
-    from landscape.plot.theme import new_figure, save_figure
+    from landscape.plot.theme import COLUMN_WIDTH, new_figure, save_figure
 
     signs = {"classes": "K", "depth": "L", "decay": r"\lambda"}
-    figure, (axes,) = new_figure(height=3.2)
-    draw_phase(axes, diagram, ", ".join(f"${signs[name]} = {value:g}$" for name, value in fixed.items()))
-    save_figure(figure, path)
+    width, height = look.inches(COLUMN_WIDTH, 3.2)
+    figure, (axes,) = new_figure(width=width, height=height)
+    own = ", ".join(f"${signs[name]} = {value:g}$" for name, value in fixed.items())
+    draw_phase(axes, diagram, own if look.title is None else look.title)
+    save_figure(figure, path, look.dark)
 
 
 def _write(diagram: "PhaseDiagram", path: Path) -> None:

@@ -16,8 +16,9 @@ from landscape.degeneracy.facts import Facts, Flatness
 from landscape.degeneracy.judgement import Verdict, known_smallest_positive
 from landscape.degeneracy.locate import Located, locate
 from landscape.degeneracy.methods import LARGEST_DENSE, MethodName, choose, hessian_at
+from landscape.degeneracy.origins import by_origin
 from landscape.degeneracy.proved import Wanted
-from landscape.degeneracy.reduction import require_reduction_memory
+from landscape.degeneracy.reduction import EigenvalueFamily, require_reduction_memory
 from landscape.degeneracy.report import DegeneracyReport
 from landscape.errors import InputError
 from landscape.model.reduced_point import Core
@@ -102,7 +103,9 @@ def _report(place: Located, found: Count | None, decided: Decision, second: Null
         if found.gauss_newton:
             flatness = Flatness(spectrum.norm, spectrum.frobenius, spectrum.trace, *found.gauss_newton)
     kind, rank = place.found.kind if place.found else None, core.rank if core else None
-    orbits = place.orbital.dimension if place.orbital else None
+    orbits, families = place.orbital.dimension if place.orbital else None, tuple[EigenvalueFamily, ...]()
+    if found and found.reduction and method == "reduction":
+        families = by_origin(found.reduction, found.zeros.cutoff, orbits or 0)
     return DegeneracyReport(
         facts=Facts(place.problem, kind, rank, place.loss, verdict, orbits, place.paper_dimension, smallest, flatness),
         gradient_norm=place.gradient_norm,
@@ -116,6 +119,7 @@ def _report(place: Located, found: Count | None, decided: Decision, second: Null
         kinks=place.bent,
         stray=place.stray,
         distance=decided.distance,
+        families=families,
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from landscape.curvature.pyhessian import PyHessian
 from landscape.curvature.spectra.density import Atom, Estimate, NullityEstimate, Quadrature, density
+from landscape.curvature.spectra.sampled import SampledSpectrum
 from landscape.curvature.spectra.spectrum import Spectrum
 from landscape.degeneracy.methods import hessian_at
 from landscape.model.objective import Objective
@@ -27,17 +28,25 @@ class SpectrumEstimate:
 
     Attributes:
         problem: The model of the point.
-        atoms: Clusters of Ritz mass narrower than the resolution, ascending, as fractions of all eigenvalues.
-        nullity: How many eigenvalues lie within its cutoff of zero, with an error bar.
+        sampled: Nodes and weights of the probes, with what they resolve.
         trace: The mean eigenvalue times the number of parameters; exact quadrature, so its error is that of the probes alone.
         products: Number of Hessian products spent.
     """
 
     problem: Problem
-    atoms: tuple[Atom, ...]
-    nullity: NullityEstimate
+    sampled: SampledSpectrum
     trace: Estimate
     products: int
+
+    @property
+    def atoms(self) -> tuple[Atom, ...]:
+        """Clusters of Ritz mass narrower than the resolution, ascending, as fractions of all eigenvalues."""
+        return self.sampled.atoms
+
+    @property
+    def nullity(self) -> NullityEstimate:
+        """How many eigenvalues lie within its cutoff of zero, with an error bar."""
+        return self.sampled.zeros
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form."""
@@ -74,13 +83,13 @@ def estimate_spectrum(problem: Problem, theta: Float[Tensor, " p"], settings: Qu
     means = [problem.parameters * float(run.weights @ run.values) for run in found.runs]
     error = statistics.stdev(means) / math.sqrt(len(means))
     trace = Estimate(math.fsum(means) / len(means), error, len(means), found.products)
-    return SpectrumEstimate(problem, tuple(found.atoms()), found.nullity(), trace, found.products)
+    return SpectrumEstimate(problem, SampledSpectrum.of_density(found), trace, found.products)
 
 
 def beside_pyhessian(
     problem: Problem, theta: Float[Tensor, " p"], spectrum: Spectrum | None, settings: Quadrature
-) -> tuple[PyHessianComparison, ...]:
-    """Returns what the repaired PyHessian 0.1 says at a point, beside the same from our spectrum.
+) -> tuple[tuple[PyHessianComparison, ...], SampledSpectrum]:
+    """Returns what the repaired PyHessian 0.1 says at a point, beside the same from our spectrum, and its density.
 
     Its power iteration sees the eigenvalues that are largest in size; its density gives a weight near zero, which is the null
     fraction to within a standard error that it does not report (here from its probes).
@@ -99,7 +108,8 @@ def beside_pyhessian(
         for run, mass in zip(nodes, weights, strict=True)
     ]
     zeros = None if spectrum is None else float(sum(times for value, times in spectrum.pairs() if abs(value) <= edge))
-    return (*rows, _over_probes("eigenvalues near 0", masses, zeros))
+    sampled = SampledSpectrum.of_nodes("pyhessian", problem.parameters, nodes, weights)
+    return (*rows, _over_probes("eigenvalues near 0", masses, zeros)), sampled
 
 
 def _over_probes(name: str, samples: list[float], ours: float | None) -> PyHessianComparison:

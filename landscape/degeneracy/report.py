@@ -8,6 +8,7 @@ from landscape.curvature.spectra.spectrum import Spectrum
 from landscape.degeneracy.facts import Facts, StatesFacts
 from landscape.degeneracy.methods import certificate
 from landscape.degeneracy.proved import near_zero_in_words, proof_as_dict, proved_in_words
+from landscape.degeneracy.reduction import EigenvalueFamily
 from landscape.degeneracy.relu_kinks import ReluKinks
 from landscape.display import aligned, table
 from landscape.points.collapse_metrics import CollapseMetrics
@@ -34,6 +35,7 @@ class DegeneracyReport(StatesFacts):
         kinks: What is not smooth at a ReLU point; None for linear models.
         stray: Distance between the given point and the critical one at which the counts were made.
         distance: Relative distance of the given point's class logits from the structure that was found; None without blocks.
+        families: All eigenvalues at the critical point by their origin, from the exact reduction; empty for other methods.
     """
 
     facts: Facts
@@ -48,6 +50,7 @@ class DegeneracyReport(StatesFacts):
     kinks: ReluKinks | None = None
     stray: float = 0.0
     distance: float | None = None
+    families: tuple[EigenvalueFamily, ...] = ()
 
     def __repr__(self) -> str:
         counts = f"nullity {self.nullity}, index {self.index}" if self.resolved else self.reason

@@ -33,8 +33,8 @@ def require_sound_loss(problem: "ModuleLoss") -> None:
     with plain_autograd(problem.theta.device):
         if problem.check and not problem.theta.is_meta:
             require_repeatable(problem.data)
-        if problem.samples == 0:
-            raise InputError("expected at least one sample, got empty data")
+        if problem.own_samples == 0:
+            raise InputError("expected at least one sample, got empty data" + (" on this rank" if problem.group else ""))
         if problem.theta.is_meta or not problem.check:
             return
         batch = next(problem.batches())

@@ -10,7 +10,7 @@ import torch
 
 from landscape.display import aligned, table
 from landscape.errors import InputError
-from landscape.network.families import Family
+from landscape.network.families import SymmetryFamily
 from landscape.network.family_search import Gap, families, planned
 from landscape.network.loss import ModuleLoss
 from landscape.network.orbit import NetworkOrbit
@@ -59,7 +59,7 @@ class Symmetries:
     """
 
     problem: ModuleLoss = field(repr=False)
-    families: tuple[Family | Shear, ...]
+    families: tuple[SymmetryFamily | Shear, ...]
     shifts: tuple[Shift, ...]
     gaps: tuple[Gap, ...] = field(repr=False)
     gradients: int
@@ -166,7 +166,8 @@ def symmetries(
     does not see: dead and identical inputs, softmax and normalisation shifts, unused parameters.
 
     Not found are symmetries of another form: rotations of a subspace that is not spanned by entries, those of several algebras at
-    once, and discrete ones. What is found holds on random parameters and inputs to 1e-10.
+    once, and discrete ones. What is found holds on random parameters and inputs to 1e-12: a symmetry
+    that is broken by less is taken for one.
 
     Example:
         >>> import landscape as ls

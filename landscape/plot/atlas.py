@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.transforms import Bbox
 
 from landscape.catalogue.row import AtlasRow
 from landscape.catalogue.table import Atlas
-from landscape.plot.theme import BLUE, INK, axes_or_new, below, style
+from landscape.plot.theme import BLUE, INK, axes_or_new, below, figure_of, style
 from landscape.structures.kinds import Unnamed
+from landscape.structures.names import in_words
 
 _SADDLES = "YlOrBr"
 _LARGE = 4.0  # highest over lowest loss from which the axis is logarithmic
@@ -47,8 +49,8 @@ def draw_atlas(axes: Axes, entries: Sequence[AtlasRow], title: str = "") -> None
             elif entry.index == 0:
                 axes.scatter(place, entry.loss, area, color=BLUE, edgecolors="white", linewidths=0.4, zorder=3)
         axes.margins(x=0.1, y=0.12)
-        _name_minima(axes, shown, places, areas)
         _legend(axes, shown, most)
+        _name_minima(axes, shown, places, areas)
         hidden = [entry for entry in entries if not entry.rank and entry not in shown]
         if hidden:
             note = f"zero point at {hidden[0].loss:.4g} not shown"
@@ -86,26 +88,48 @@ def _draw_saddles(axes: Axes, shown: Sequence[AtlasRow], places: Sequence[float]
 
 
 def _name_minima(axes: Axes, shown: Sequence[AtlasRow], places: Sequence[float], areas: Sequence[float]) -> None:
-    """Writes the names of the minima below them, where no saddle of their rank is as a rule; what has no name gets none."""
-    note: dict[str, Any] = {"fontsize": "small", "color": INK, "ha": "center", "va": "top", "textcoords": "offset points"}
-    for entry, place, area in zip(shown, places, areas, strict=True):
-        if entry.index == 0 and not isinstance(entry.kind, Unnamed):
-            axes.annotate(entry.structure, (place, entry.loss), (0, -math.sqrt(area) / 2 - 2), zorder=4, **note)
+    """Writes the names of the minima below them, or above where another name stands; what has no name gets none."""
+    figure_of(axes).draw_without_rendering()
+    note: dict[str, Any] = {"fontsize": "small", "color": INK, "textcoords": "offset points", "zorder": 4}
+    taken: list[Bbox] = []
+    named = [
+        part for part in zip(shown, places, areas, strict=True) if part[0].index == 0 and not isinstance(part[0].kind, Unnamed)
+    ]
+    for entry, place, area in sorted(named, key=lambda part: part[1]):
+        reach = math.sqrt(area) / 2 + 2
+        spots = [(0, -reach, "center", "top"), (0, reach, "center", "bottom")]
+        spots += [
+            (0, sign * (reach + 9 * step), "center", "top" if sign < 0 else "bottom") for step in (1, 2, 3, 4) for sign in (-1, 1)
+        ]
+        for x, y, across, upright in spots:
+            text = axes.annotate(in_words(entry.kind), (place, entry.loss), (x, y), ha=across, va=upright, **note)
+            box = text.get_window_extent()
+            shift = min(0.0, axes.bbox.x1 - box.x1) + max(0.0, axes.bbox.x0 + 2 - box.x0)
+            box = box.translated(shift, 0.0)
+            if axes.bbox.y0 < box.y0 and box.y1 < axes.bbox.y1 and not any(box.overlaps(other) for other in taken):
+                break
+            text.remove()
+        else:
+            continue
+        text.xyann = (72 * shift / figure_of(axes).dpi, y)
+        taken.append(box)
 
 
 def _legend(axes: Axes, shown: Sequence[AtlasRow], most: float) -> None:
-    handles = []
+    """Names the kinds of points at the left below the axes, and the sizes of the markers at the right."""
+    kinds, looks = [], dict[str, Any](frameon=False, fontsize="small", handletextpad=0.3, columnspacing=1.2, ncols=3)
     if any(entry.index == 0 for entry in shown):
-        handles.append(_key("o", BLUE, "white", 30.0, "minimum"))
+        kinds.append(_key("o", BLUE, "white", 30.0, "minimum"))
     if any(entry.index for entry in shown):
-        handles.append(_key("^", "#e8a33d", INK, 30.0, "saddle"))
+        kinds.append(_key("^", "#e8a33d", INK, 30.0, "saddle"))
     if any(entry.index is None for entry in shown):
-        handles.append(_key("s", "none", INK, 30.0, "undecided"))
-    handles.append(_key("o", "0.8", "0.5", _AREAS[0], "1 copy"))
-    if most > 0:
-        handles.append(_key("o", "0.8", "0.5", _AREAS[1], _copies(most)))
-    looks: dict[str, Any] = {"ncols": 2, "frameon": False, "fontsize": "small", "handletextpad": 0.3, "columnspacing": 1.2}
-    axes.legend(handles=handles, **below(axes, 0.4), **looks)
+        kinds.append(_key("s", "none", INK, 30.0, "undecided"))
+    first = axes.legend(handles=kinds, **below(axes, 0.4), **looks)
+    if most <= 0:
+        return
+    axes.add_artist(first)
+    sizes = [_key("o", "0.8", "0.5", _AREAS[0], "one point"), _key("o", "0.8", "0.5", _AREAS[1], f"{_copies(most)} by relabelling")]
+    axes.legend(handles=sizes, **below(axes, 0.62), **looks)
 
 
 def _key(marker: str, face: Any, edge: str, area: float, label: str) -> Line2D:
@@ -114,7 +138,7 @@ def _key(marker: str, face: Any, edge: str, area: float, label: str) -> Line2D:
 
 
 def _copies(log: float) -> str:
-    return f"{10**log:,.0f} copies" if log < 7 else f"$10^{{{log:.0f}}}$ copies"
+    return f"{10**log:.0f}" if log < 7 else f"$10^{{{log:.0f}}}$"
 
 
 def plot_atlas(atlas: Atlas, ax: Axes | None = None, title: str = "") -> Axes:

@@ -1,16 +1,19 @@
 """Phase diagrams of DNC, drawn on given axes."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from landscape.catalogue.phase_diagram import STATES, PhaseCell, PhaseDiagram, Setting
+from landscape.catalogue.phase_diagram import STATES, DncState, PhaseCell, PhaseDiagram, Setting, cell, varied
 from landscape.plot.theme import axes_or_new, below, style
 from landscape.structures.dnc import fold_decay, stability_decay
 
@@ -20,18 +23,66 @@ _NAMES = {"decay": r"decay $\lambda$", "depth": "depth $L$", "classes": "classes
 _FOLD, _STABILITY = {"color": "0.1", "linewidth": 1.1}, {"color": "#8b0000", "linewidth": 1.1, "linestyle": (0, (3, 1.2))}
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A rectangle of a phase diagram in which no threshold runs.
+
+    Attributes:
+        left: Lower end in the first setting.
+        right: Upper end in the first setting.
+        bottom: Lower end in the second setting.
+        top: Upper end in the second setting.
+        state: What DNC is there.
+    """
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+    state: DncState
+
+
+def pieces(diagram: PhaseDiagram) -> list[Piece]:
+    """Returns the cells of a diagram, those that a threshold crosses cut there; each part has the state of its own middle."""
+    sides = (_edges(diagram.over[0], diagram.horizontal), _edges(diagram.over[1], diagram.vertical))
+    found: list[Piece] = []
+    for (bottom, top), row in zip(pairwise(sides[1].tolist()), diagram.cells, strict=True):
+        for (left, right), one in zip(pairwise(sides[0].tolist()), row, strict=True):
+            match diagram.over:
+                case ("decay", _):
+                    found += [Piece(low, high, bottom, top, state) for low, high, state in _cut(one, left, right)]
+                case (_, "decay"):
+                    found += [Piece(left, right, low, high, state) for low, high, state in _cut(one, bottom, top)]
+                case _:
+                    found.append(Piece(left, right, bottom, top, one.state))
+    return found
+
+
+def _cut(one: PhaseCell, low: float, high: float) -> list[tuple[float, float, DncState]]:
+    thresholds = (fold_decay(one.problem), stability_decay(one.problem))
+    ends = [low, *sorted(value for value in thresholds if value is not None and low < value < high), high]
+    parts = []
+    for start, end in pairwise(ends):
+        inside = start <= one.problem.mean_decay < end
+        state = one.state if inside else cell(varied(one.problem, "decay", math.sqrt(start * end))).state
+        parts.append((start, end, state))
+    return parts
+
+
 def draw_phase(axes: Axes, diagram: PhaseDiagram, title: str = "") -> None:
     """Draws the state of DNC in colours and, where one of the settings is the decay, the exact thresholds as lines.
 
     The fold ends DNC; below alpha = K (L-1)/(L+1) it is a local minimum. Both are drawn as steps, one for each value of the other
-    setting. The legend stands below the axes.
+    setting, and the colours change exactly there. The legend stands below the axes.
     """
-    codes = np.array([[STATES.index(cell.state) for cell in row] for row in diagram.cells])
+    drawn = pieces(diagram)
     first, second = diagram.over
     sides = (_edges(first, diagram.horizontal), _edges(second, diagram.vertical))
     with style():
-        colors = ListedColormap(_COLORS)
-        axes.pcolormesh(*sides, codes, cmap=colors, vmin=-0.5, vmax=len(STATES) - 0.5, rasterized=True)
+        corners = [[(p.left, p.bottom), (p.right, p.bottom), (p.right, p.top), (p.left, p.top)] for p in drawn]
+        colors = [_COLORS[STATES.index(piece.state)] for piece in drawn]
+        look: dict[str, Any] = {"facecolors": colors, "edgecolors": "none", "antialiaseds": False}
+        axes.add_collection(PolyCollection(corners, **look), autolim=False)
         lines = _draw_thresholds(axes, diagram, sides)
         for name, axis, scale in ((first, axes.xaxis, axes.set_xscale), (second, axes.yaxis, axes.set_yscale)):
             if name == "decay":
@@ -40,7 +91,7 @@ def draw_phase(axes: Axes, diagram: PhaseDiagram, title: str = "") -> None:
                 axis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         axes.set(title=title, xlabel=_NAMES[first], ylabel=_NAMES[second])
         axes.set(xlim=(sides[0][0], sides[0][-1]), ylim=(sides[1][0], sides[1][-1]))
-        present = [i for i in range(len(STATES)) if (codes == i).any()]
+        present = [i for i, state in enumerate(STATES) if any(piece.state == state for piece in drawn)]
         handles = [Patch(facecolor=_COLORS[i], edgecolor="0.6", linewidth=0.5, label=_label(i)) for i in present]
         looks: dict[str, Any] = {"ncols": 2, "frameon": False, "fontsize": "small", "handlelength": 1.6, "columnspacing": 1.2}
         axes.legend(handles=[*handles, *lines], **below(axes, 0.42), **looks)
@@ -76,7 +127,7 @@ def _draw_thresholds(axes: Axes, diagram: PhaseDiagram, sides: tuple[np.ndarray,
     drawn: list[Line2D] = []
     for look, compute, name in (
         (_FOLD, fold_decay, "fold"),
-        (_STABILITY, stability_decay, r"$\alpha = K(L-1)/(L+1)$"),
+        (_STABILITY, stability_decay, "stability threshold"),
     ):
         decays = [compute(cell.problem) for cell in others]
         values = np.array([np.nan if value is None else value for value in decays]).repeat(2)

@@ -15,6 +15,7 @@ from landscape.plot.theme import BLUE, DARK_ORANGE, INK, ORANGE, axes_or_new, st
 from landscape.points.point import CriticalPoint
 from landscape.solver.newton import rank_tolerance
 
+_BAR = (1.04, 0.0, 0.06, 1.0)  # left, bottom, width and height of a colour bar in parts of its axes
 _SIGNED = 12  # classes up to which the cells of a heat map hold a sign
 
 
@@ -34,7 +35,7 @@ def draw_logits(axes: Axes, class_mean_logits: Float[Tensor, "k m"], title: str 
         for axis, count in ((axes.xaxis, logits.shape[1]), (axes.yaxis, logits.shape[0])):
             axis.set_ticks(range(0, count, next(step for step in (1, 2, 5, 10, 20, 50, 100, count) if count <= 10 * step)))
         axes.spines[:].set_visible(True)
-        bar = axes.figure.colorbar(image, ax=axes, shrink=0.9, pad=0.02)
+        bar = axes.figure.colorbar(image, cax=axes.inset_axes(_BAR))  # inside the axes' frame of reference: as high as the map
         bar.outline.set_visible(False)
         bar.locator = MaxNLocator(5, steps=[1, 2, 5, 10])
 

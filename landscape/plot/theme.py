@@ -7,6 +7,7 @@ with each, so that grey print keeps the meaning. No pyplot figure is made: no di
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,17 +16,47 @@ import seaborn
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.rcsetup import cycler
 from matplotlib.ticker import FixedLocator
 from matplotlib.transforms import ScaledTranslation
 
 from landscape.atomic_files import atomic_write
 from landscape.errors import InputError
+from landscape.plot.dark import darken
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.25, 6.75  # inches: one column and the whole width of a two-column paper
 BLUE, ORANGE, GREEN, RED, PURPLE = seaborn.color_palette("colorblind", 5)
 INK, DARK_ORANGE = "0.25", "#9a5f00"  # for letters; the orange of the markers is too light for them
+_MARGIN = 0.05  # inches that stay free at the right edge, where an axis has no label beyond its end
 _METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}  # no dates
+
+
+StyleName = Literal["column", "page", "slide", "dark"]
+
+
+@dataclass(frozen=True)
+class Medium:
+    """Where a picture is shown, and how large it is there. Letters keep their size in points.
+
+    Attributes:
+        width: Inches of the whole picture.
+        height: Inches of the whole picture; 0 takes what its rows need.
+        dark: Whether the ground is dark.
+    """
+
+    width: float
+    height: float = 0.0
+    dark: bool = False
+
+
+# A slide is drawn small and shown large, so that its letters can be read from the last row: 1600 x 900 dots, the shape 16:9.
+MEDIA: dict[StyleName, Medium] = {
+    "column": Medium(COLUMN_WIDTH),
+    "page": Medium(PAGE_WIDTH),
+    "slide": Medium(16 / 3, 3.0),
+    "dark": Medium(16 / 3, 3.0, dark=True),
+}
 
 
 def below(axes: Axes, inches: float) -> dict[str, Any]:
@@ -53,8 +84,12 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(rows: int = 1, columns: int = 1, width: float = COLUMN_WIDTH, height: float = 0.0) -> tuple[Figure, list[Axes]]:
+def new_figure(
+    rows: int = 1, columns: int = 1, width: float = COLUMN_WIDTH, height: float = 0.0, shares: Sequence[float] | None = None
+) -> tuple[Figure, list[Axes]]:
     """Returns a figure and its axes, row by row, in the house style; sizes in inches, a height of 0 means 2.2 per row.
+
+    The columns are equally wide unless `shares` gives the parts of the width that they get.
 
     Example:
         >>> import landscape as ls
@@ -63,8 +98,9 @@ def new_figure(rows: int = 1, columns: int = 1, width: float = COLUMN_WIDTH, hei
         (2, [6.75, 2.2])
     """
     with style():
-        figure = Figure(figsize=(width, height or 2.2 * rows), layout="constrained")
-        return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+        layout = ConstrainedLayoutEngine(rect=(0, 0, 1 - _MARGIN / width, 1))
+        figure = Figure(figsize=(width, height or 2.2 * rows), layout=layout)
+        return figure, list(figure.subplots(rows, columns, squeeze=False, width_ratios=shares).flat)
 
 
 def axes_or_new(ax: Axes | None, height: float = 0.0) -> Axes:
@@ -72,8 +108,17 @@ def axes_or_new(ax: Axes | None, height: float = 0.0) -> Axes:
     return new_figure(height=height)[1][0] if ax is None else ax
 
 
-def save_figure(figure: Figure, path: Path | str) -> None:
+def figure_of(axes: Axes) -> Figure:
+    """Returns the whole figure that axes stand in, also where they stand in a part of it."""
+    figure = axes.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path | str, dark: bool = False) -> None:
     """Writes PNG, PDF or SVG by the suffix of the name, whole or not at all; the same picture gives the same bytes.
+
+    For a dark ground the figure itself is recoloured, once: draw it anew for paper.
 
     Example:
         >>> import landscape as ls
@@ -93,6 +138,8 @@ def save_figure(figure: Figure, path: Path | str) -> None:
     if kind not in _METADATA:
         raise InputError(f"expected a picture named .png, .pdf or .svg, got {path.name}")
     with atomic_write(path) as temporary, style():
+        if dark:
+            darken(figure)
         figure.savefig(temporary, format=kind, metadata=_METADATA[kind])
 
 

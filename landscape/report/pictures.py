@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from landscape.degeneracy.report import DegeneracyReport
 from landscape.plot.point import draw_logits, draw_singular_values, draw_trace
-from landscape.plot.spectrum import draw_spectrum
+from landscape.plot.spectrum import plot_spectrum
 from landscape.plot.theme import new_figure, style
 from landscape.points.point import CriticalPoint
 
@@ -36,7 +36,7 @@ class Picture:
 
 
 def point_pictures(point: CriticalPoint, report: DegeneracyReport) -> list[Picture]:
-    """Returns spectrum, logits, singular values and the course of the solve; the spectrum only where there is one."""
+    """Returns spectrum, logits, singular values and the course of the solve, as far as the point has them."""
     caption = "Hessian spectrum" if report.critical else NOT_CRITICAL_SPECTRUM
     pictures = [_spectrum_picture(report, caption)] if _has_spectrum(report) else []
     problem = point.problem
@@ -48,6 +48,8 @@ def point_pictures(point: CriticalPoint, report: DegeneracyReport) -> list[Pictu
     draw_singular_values(axes, point)
     rank = "of unequal rank" if report.rank is None else f"of rank {report.rank}"
     pictures.append(Picture(_svg(figure), "Singular values of each factor", f"{problem.depth + 1} factors {rank}"))
+    if len(point.trace) < 2:  # imported and analytic points have no course
+        return pictures
     figure, (axes,) = new_figure(height=2.6)
     draw_trace(axes, point)
     words = f"{point.steps} steps to loss {point.loss:.10f} and gradient norm {point.gradient_norm:.1e}"
@@ -74,14 +76,14 @@ def _has_spectrum(report: DegeneracyReport) -> bool:
 
 def _spectrum_picture(report: DegeneracyReport, caption: str) -> Picture:
     assert report.spectrum is not None
-    figure, (axes,) = new_figure(height=2.6)
-    decays = set(report.problem.decays)
-    radius = None if report.zeros is None else report.zeros.cutoff
-    draw_spectrum(axes, report.spectrum, radius, "", decays.pop() if len(decays) == 1 else None)
+    figure, (axes,) = new_figure(height=3.0)
+    plot_spectrum(report, axes, "")
     low, high = float(report.spectrum.values[0]), float(report.spectrum.values[-1])
     counts = f"{report.nullity} zero, {report.index} negative"
     if report.nullity is None:
-        counts = "counts undecided" + ("" if report.zeros is None else f", {report.zeros.count} within {radius:.1e} of zero")
+        counts = "counts undecided" + (
+            "" if report.zeros is None else f", {report.zeros.count} within {report.zeros.cutoff:.1e} of zero"
+        )
     return Picture(_svg(figure), caption, f"{report.spectrum.size} eigenvalues from {low:.3e} to {high:.3e}: {counts}")
 
 

@@ -151,6 +151,21 @@ def label(block: Block) -> str:
             assert_never(block)
 
 
+def block_in_words(block: Block) -> str:
+    """Returns the block as a picture prints it: `group of 3`, `5-gon`, `triangular code T(5)`, `Hamming code H(3,2)`."""
+    match block:
+        case Simplex(size):
+            return f"group of {size}"
+        case Polygon(size):
+            return f"{size}-gon"
+        case Triangular(points):
+            return f"triangular code T({points})"
+        case Hamming(length, letters):
+            return f"Hamming code H({length},{letters})"
+        case _:
+            assert_never(block)
+
+
 def parse_block(text: str) -> Block:
     """Reads `3`, `polygon5`, `T5` or `H3x2`.
 

@@ -7,7 +7,7 @@ from typing import Literal, assert_never, cast
 
 from landscape.errors import InputError
 from landscape.numbers import parse_sizes
-from landscape.structures.blocks import label, parse_block
+from landscape.structures.blocks import block_in_words, label, parse_block
 from landscape.structures.kinds import Apex, Blocks, Collapse, Kind, Modes, Pairs, Partition, Root, Unnamed, Zero
 
 NOT_CRITICAL = "not critical"  # stands where a name would, since only critical points have a structure
@@ -40,6 +40,19 @@ def name(kind: Kind | None) -> str:
         case _:
             assert_never(kind)
     return text
+
+
+def in_words(kind: Kind | None) -> str:
+    """Returns the name of a kind as a picture prints it, for readers who do not know how `--start` is typed."""
+    match kind:
+        case Partition(groups):
+            return "groups " + ", ".join(f"{size}{_mark(root)}" for size, root in zip(groups, kind.roots, strict=True))
+        case Blocks(blocks):
+            return " + ".join(f"{block_in_words(one)}{_mark(root)}" for one, root in zip(blocks, kind.roots, strict=True))
+        case Apex():
+            return "pairs and an apex"
+        case _:
+            return name(kind)
 
 
 def parse(text: str, root: Root = "large") -> Kind:

@@ -69,7 +69,7 @@ def read_range(given: dict[str, Any]) -> Range:
     return found
 
 
-def expanded(given: Any) -> tuple[Any, ...]:
+def values_of(given: Any) -> tuple[Any, ...]:
     """Returns the values of a setting.
 
     Raises:
@@ -93,4 +93,4 @@ Steps = Annotated[int, Field(strict=True, ge=1, le=_MOST)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
 Scale = Annotated[float, Field(strict=True, ge=0)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-Axis = BeforeValidator(expanded)
+Axis = BeforeValidator(values_of)

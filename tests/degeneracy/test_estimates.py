@@ -36,11 +36,13 @@ def test_quadrature_has_the_atoms_and_the_mean_within_its_errors(point):
 def test_pyhessian_stands_beside_all_eigenvalues(point):
     theta, values = point
     spectrum = Spectrum(torch.from_numpy(values), (1,) * len(values), 1e-16)
-    rows = {row.name: row for row in beside_pyhessian(PROBLEM, theta, spectrum, Quadrature(probes=20, steps=12, seed=2))}
+    compared, sampled = beside_pyhessian(PROBLEM, theta, spectrum, Quadrature(probes=20, steps=12, seed=2))
+    rows = {row.name: row for row in compared}
     for place, value in enumerate(sorted(values, key=abs, reverse=True)[:3], 1):
         assert rows[f"eigenvalue {place}"].pyhessian == pytest.approx(value, rel=1e-6)
         assert rows[f"eigenvalue {place}"].ours == pytest.approx(value, rel=1e-12)
     for name, truth in (("trace", values.sum()), ("eigenvalues near 0", 24)):
         assert rows[name].ours == pytest.approx(truth)
         assert abs(rows[name].pyhessian - truth) < 3.5 * rows[name].error
-    assert all(row.ours is None for row in beside_pyhessian(PROBLEM, theta, None, Quadrature(probes=3, steps=5)))
+    assert sampled.zeros.mean == rows["eigenvalues near 0"].pyhessian
+    assert all(row.ours is None for row in beside_pyhessian(PROBLEM, theta, None, Quadrature(probes=3, steps=5))[0])

@@ -10,6 +10,7 @@ from landscape.degeneracy.judgement import Doubt, Verdict
 from landscape.model.problem import Problem
 from landscape.plot.atlas import draw_atlas
 from landscape.plot.theme import new_figure
+from tests.plot.test_spectrum_plot import assert_legible
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
 
@@ -25,7 +26,8 @@ def test_every_point_but_zero_is_drawn_with_its_index_and_the_minima_are_named()
     (saddles,) = (part for part in marks if part.get_array() is not None)
     assert sorted(np.asarray(saddles.get_array()).tolist()) == sorted(entry.index for entry in entries if entry.index)
     words = {text.get_text() for text in axes.texts}
-    assert {"pairs", "DNC", "partition:6,2,2", "partition:8,2", "blocks:T5", "blocks:polygon10"} <= words
+    assert {"pairs", "DNC", "groups 6, 2, 2", "groups 8, 2", "triangular code T(5)", "10-gon"} <= words
+    assert_legible(figure)
     assert "zero point at 2.303 not shown" in words
     assert axes.get_yscale() == "linear"
 

@@ -15,7 +15,7 @@ from landscape.model.reduced_point import Core
 from landscape.structures.analytic import logit_form
 from landscape.structures.blocks import Hamming, Polygon, Simplex, Triangular, size_of
 from landscape.structures.kinds import Apex, Blocks, Collapse, Kind, Modes, Pairs, Partition, Unnamed, Zero, kind_of
-from landscape.structures.names import NOT_CRITICAL, known_name, name, parse
+from landscape.structures.names import NOT_CRITICAL, in_words, known_name, name, parse
 from landscape.structures.notation import parse_structure
 from landscape.structures.old_names import current_name
 from landscape.structures.recognition import recognise
@@ -162,3 +162,18 @@ def test_tables_in_the_repository_have_the_names_of_today() -> None:
 def test_a_name_is_safe_in_json() -> None:
     kind = Partition((6, 2, 2), ("large", "small", "large"))
     assert parse(json.loads(json.dumps({"structure": name(kind)}))["structure"]) == kind
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("DNC", "DNC"),
+        ("apex", "pairs and an apex"),
+        ("partition:6,2-small,2", "groups 6, 2-small, 2"),
+        ("blocks:polygon5+3", "5-gon + group of 3"),
+        ("blocks:T5", "triangular code T(5)"),
+        ("blocks:H3x2", "Hamming code H(3,2)"),
+    ],
+)
+def test_names_in_words(typed: str, words: str) -> None:
+    assert in_words(parse(typed)) == words

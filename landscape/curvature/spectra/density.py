@@ -29,6 +29,7 @@ from landscape.errors import InputError
 
 SAME = 1e-10  # of the norm: nodes closer than this are one eigenvalue
 RESOLVED = 1e-3  # an atom's nodes have residuals below this part of the distance to their neighbours
+GHOST = 1e-12  # of the mass: a node below it is a copy that rounding has begun, and would hide the eigenvalue beside it
 FEWEST = 3  # probes below which a sample standard deviation says nothing
 
 
@@ -163,10 +164,12 @@ class Density:
         resolution = SAME * self.norm
         nodes = []
         for index, run in enumerate(self.runs):
-            for group, gap in _groups(run.values, resolution):
-                weight, residual = float(run.weights[group].sum()), float(run.residuals[group].max())
+            kept = run.weights > GHOST
+            values, weights, residuals = run.values[kept], run.weights[kept], run.residuals[kept]
+            for group, gap in _groups(values, resolution):
+                weight, residual = float(weights[group].sum()), float(residuals[group].max())
                 if residual <= RESOLVED * gap:
-                    nodes.append((float(run.values[group].mean()), weight, max(residual, resolution), index))
+                    nodes.append((float(values[group].mean()), weight, max(residual, resolution), index))
         nodes.sort()
         clusters: list[list[tuple[float, float, float, int]]] = []
         for node in nodes:

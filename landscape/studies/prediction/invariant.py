@@ -29,7 +29,7 @@ _ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1
 
 
 @dataclass(frozen=True)
-class Family:
+class InvariantBlock:
     """One family of directions of invariant starts.
 
     Attributes:
@@ -92,9 +92,9 @@ class InvariantModel:
             raise InputError(f"expected two scales c_W,c_H > 0 for the formula, got {self.weight_scale:g},{self.feature_scale:g}")
 
     @property
-    def blocks(self) -> tuple[Family, ...]:
+    def blocks(self) -> tuple[InvariantBlock, ...]:
         """The three blocks with their multiplicities."""
-        return Family("q", self.problem.classes - 3, 1, 1), Family("p", 1, 1, 1), Family("u", 1, 1, 2)
+        return InvariantBlock("q", self.problem.classes - 3, 1, 1), InvariantBlock("p", 1, 1, 1), InvariantBlock("u", 1, 1, 2)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -119,7 +119,7 @@ class InvariantModel:
                 found += [Entry(index, "middle", place, block.copies, False) for place in places]
         return tuple(found)
 
-    def _groups(self, block: Family) -> tuple[list[int], list[int]]:
+    def _groups(self, block: InvariantBlock) -> tuple[list[int], list[int]]:
         down, across = [0], [0]
         for i in range(self.groups):
             one, other = (block.rows, block.columns) if i % 2 == 0 else (block.columns, block.rows)

@@ -205,6 +205,60 @@ class WalkRow:
     value: float
 
 
+@dataclass(frozen=True)
+class FeatureRow:
+    """What given features of class means predict, in the place of random ones.
+
+    Attributes:
+        features: What made the features, or "none" for random ones.
+        least: Smallest cosine between the features of two classes; 0 stands for random ones, which differ from start to start.
+        most: Largest cosine between the features of two classes, likewise.
+        found: Reduced starts that ended at DNC.
+        starts: Reduced starts that were followed.
+        low: Lower end of the 95 % interval of the share.
+        high: Upper end of the 95 % interval of the share.
+        undecided: Whether more groups of directions would change too many verdicts.
+    """
+
+    features: str
+    least: float
+    most: float
+    found: int
+    starts: int
+    low: float
+    high: float
+    undecided: bool
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """How often one pair of classes splits off in one setting, by line sampling.
+
+    Attributes:
+        classes: K, the number of classes.
+        samples: N, of all classes together.
+        width: d of the model.
+        decay: lambda of all factors.
+        feature_scale: c_H of the starts; c_W is 1.
+        lines: Lines that were followed to the boundary.
+        probability: Of a given pair.
+        error: Standard error of the probability.
+        formula: What the formula has in its place, Phi(-r sqrt(d_eff)).
+        shift: Effective width that the probability implies, less the width.
+    """
+
+    classes: int
+    samples: int
+    width: int
+    decay: float
+    feature_scale: float
+    lines: int
+    probability: float
+    error: float
+    formula: float
+    shift: float
+
+
 def swap_rows(result: Prevalence) -> list[SwapRow]:
     """Returns the rows of one setting."""
     problem, start, drawn = result.experiment.problem, result.experiment.start, random_of(result.experiment)

@@ -141,7 +141,13 @@ def gaussian(generator: np.random.Generator, rows: int, columns: int) -> Float[T
     return torch.from_numpy(generator.standard_normal((rows, columns)))
 
 
-PARTS = ("law", "features", "weights", "block")  # what has a stream of its own in a seed; the order is part of what a seed means
+PARTS = (
+    "law",
+    "features",
+    "weights",
+    "block",
+    "lines",
+)  # what has a stream of its own in a seed; the order is part of what a seed means
 
 
 def generator_of(seed: int, part: str) -> np.random.Generator:

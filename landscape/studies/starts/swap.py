@@ -71,6 +71,11 @@ class Swap:
         return "; ".join(change.describe() for change in self.changes)
 
     @property
+    def placebo(self) -> str:
+        """The swap that draws the same parts anew at the problem's own width: it must leave every share as it is."""
+        return "+".join(f"{change.part}:{_ANEW}" for change in self.changes)
+
+    @property
     def content(self) -> str:
         """The sha256 of a given Gram matrix, by its numbers; empty if none is given."""
         grams = [change.gram for change in self.changes if change.gram is not None]
@@ -90,13 +95,13 @@ class Swap:
             raise InputError(f"expected a linear model of depth >= 2 for a swap, got {problem.activation} of depth {problem.depth}")
         if problem.depth > 2 and any(change.part == "block" for change in self.changes):
             raise InputError(f"expected depth 2 to swap the block of W_1, got {problem.depth}")
-        needed = max(problem.classes, problem.total_samples)
-        if problem.width < needed:
-            raise InputError(f"expected width >= {needed} (classes and samples) for a swap, got {problem.width}")
         for change in self.changes:
             if change.gram is not None and len(change.gram) != problem.total_samples:
                 size, N = len(change.gram), problem.total_samples
                 raise InputError(f"expected features of {N} samples for the swap {change.text}, got {size}")
+        needed = max(problem.classes, problem.total_samples)
+        if problem.width < needed:
+            raise InputError(f"expected width >= {needed} (classes and samples) for a swap, got {problem.width}")
 
 
 def class_mean_problem(problem: Problem, swap: Swap | None) -> Problem:
