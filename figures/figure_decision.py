@@ -1,4 +1,4 @@
-"""When it is decided where a start ends: singular values of one that collapses and one that splits, and how well one can tell."""
+"""When it is decided where a start ends: singular values of one that collapses and of one that splits, and how well it is told."""
 
 from dataclasses import dataclass
 

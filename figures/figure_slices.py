@@ -11,7 +11,8 @@ from landscape.plot.theme import PAGE_WIDTH, new_figure
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Partition
 from landscape.studies.basins import Segment
-from landscape.studies.slices import Line, Plane, between, directions, line, plane, spaced
+from landscape.studies.cuts import Line, Plane, spaced
+from landscape.studies.slices import between, directions, line, plane
 
 SADDLE, REACH, STEPS = Partition((5, 5)), 2.0, 81
 

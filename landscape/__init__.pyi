@@ -11,6 +11,7 @@ from .curvature.counting.interface import nullity as nullity
 from .curvature.counting.locking import BlockLanczos as BlockLanczos
 from .curvature.counting.lowrank import LowRank as LowRank
 from .curvature.counting.quotient import QuotientCholesky as QuotientCholesky
+from .curvature.counting.short_recurrence import ShortRecurrence as ShortRecurrence
 from .curvature.operators.algebra import Affine as Affine
 from .curvature.operators.algebra import Compression as Compression
 from .curvature.operators.algebra import Sum as Sum
@@ -27,7 +28,6 @@ from .curvature.spectra.extremes import extremes as extremes
 from .curvature.spectra.spectrum import eigenvalues as eigenvalues
 from .curvature.spectra.trace import HutchPlusPlus as HutchPlusPlus
 from .curvature.spectra.trace import trace as trace
-from .degeneracy.analysis import analyse as analyse
 from .degeneracy.analysis import spectrum as spectrum
 from .degeneracy.methods import hessian as hessian
 from .degeneracy.proved import prove as prove
@@ -40,11 +40,15 @@ from .model.gauge_projector import orbit_projector as orbit_projector
 from .model.objective import class_means as class_means
 from .model.objective import objective as objective
 from .model.problem import Problem as Problem
+from .network.analysis import analyse as analyse
+from .network.checkpoint import load_checkpoint as load_checkpoint
 from .network.data import keywords as keywords
 from .network.loss import ModuleLoss as ModuleLoss
 from .network.loss import own_loss as own_loss
 from .network.operators import ModuleGaussNewton as ModuleGaussNewton
 from .network.operators import ModuleHessian as ModuleHessian
+from .network.point_file import load_network_point as load_network_point
+from .network.point_file import save_network_point as save_network_point
 from .network.polishing import polish as polish
 from .network.symmetries import symmetries as symmetries
 from .plot.atlas import plot_atlas as plot_atlas
@@ -95,6 +99,8 @@ from .studies.heads.images import mnist_sample as mnist_sample
 from .studies.heads.recorder import HeadRecorder as HeadRecorder
 from .studies.heads.standing import Lines as Lines
 from .studies.heads.standing import standing as standing
+from .studies.prediction.counts import predict as predict
+from .studies.prediction.counts import swaps as swaps
 from .studies.slices import slice_between as slice_between
 from .studies.slices import slice_line as slice_line
 from .studies.slices import slice_plane as slice_plane
@@ -144,6 +150,7 @@ __all__ = [
     "Quadrature",
     "QuotientCholesky",
     "Random",
+    "ShortRecurrence",
     "Simplex",
     "SoftplusContinuation",
     "Sum",
@@ -169,6 +176,8 @@ __all__ = [
     "import_weights",
     "keywords",
     "load",
+    "load_checkpoint",
+    "load_network_point",
     "mnist_sample",
     "new_figure",
     "nullity",
@@ -190,6 +199,7 @@ __all__ = [
     "plot_spectra",
     "plot_spectrum",
     "polish",
+    "predict",
     "prevalence",
     "prove",
     "read_grid",
@@ -197,6 +207,7 @@ __all__ = [
     "rotate",
     "run_sweep",
     "save_figure",
+    "save_network_point",
     "save_proof",
     "slice_between",
     "slice_line",
@@ -204,6 +215,7 @@ __all__ = [
     "solve",
     "spectrum",
     "standing",
+    "swaps",
     "symmetries",
     "to_scipy",
     "trace",

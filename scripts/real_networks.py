@@ -25,6 +25,7 @@ from landscape.structures.names import name
 from landscape.studies.heads.capture import head_point
 from landscape.studies.heads.images import Images, fashion_mnist, mnist_sample
 from landscape.studies.heads.standing import Lines, standing
+from landscape.studies.heads.tables import HeadCurve, HeadGram, HeadLine, HeadRow
 from landscape.studies.tables import write_table
 
 DATA = Path(__file__).resolve().parent.parent / "figures" / "data"
@@ -53,70 +54,6 @@ class Run:
     def name(self) -> str:
         """The stem of the record."""
         return "-".join(map(str, astuple(self)))
-
-
-@dataclass(frozen=True)
-class Row:
-    """One run: where the flow of the head leads from the end of Adam, and the end of training with what its flow leads to."""
-
-    data: str
-    backbone: str
-    activation: str
-    depth: int
-    decay: float
-    width: int
-    init: float
-    seed: int
-    adam_loss: float
-    adam_rank: int
-    adam_flow: str
-    adam_moved: float
-    loss: float
-    gradient_norm: float
-    rank: int
-    best_known: str
-    best_loss: float | None
-    nearest: str
-    cosine: float | None
-    end: str
-    end_loss: float
-    end_cosine: float | None
-    index: int | None
-    nullity: int | None
-    kinks: int | None
-    moved: float
-    core_seconds: float
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One row of a training curve, with the singular values of the class-mean logits and of W_1."""
-
-    run: str
-    step: int
-    loss: float
-    logits: str
-    first_layer: str
-
-
-@dataclass(frozen=True)
-class Gram:
-    """One entry of the matrix of cosines between the class means of the features at the end of training."""
-
-    run: str
-    row: int
-    column: int
-    cosine: float
-
-
-@dataclass(frozen=True)
-class KnownLine:
-    """One known critical point of the model of a linear head, at the widths of the runs."""
-
-    depth: int
-    decay: float
-    structure: str
-    loss: float
 
 
 def runs() -> Iterator[Run]:
@@ -233,7 +170,7 @@ def followed(run: Run, images: Images, lines: Lines, saved: Path) -> dict[str, A
     point.save(saved)
     stands, end = standing(point, lines), solve(point.problem, point)
     report = analyse(end)
-    row = Row(
+    row = HeadRow(
         **asdict(run),
         adam_loss=halfway.loss,
         adam_rank=rank,
@@ -279,13 +216,13 @@ def gram(point: CriticalPoint) -> Tensor:
 
 
 def tables(records: list[dict[str, Any]]) -> None:
-    """Writes the rows of all runs, and the curves and Gram matrices of the first seeds."""
-    write_table([Row(**record["row"]) for record in records], DATA / "real-networks.csv")
+    """Writes the rows of all runs, and the curves and HeadGram matrices of the first seeds."""
+    write_table([HeadRow(**record["row"]) for record in records], DATA / "real-networks.csv")
     first = [
         (Run(**{key: record["row"][key] for key in asdict(Run())}), record) for record in records if record["row"]["seed"] == 0
     ]
     curves = [
-        Curve(
+        HeadCurve(
             run.name,
             row["step"],
             row["loss"],
@@ -296,14 +233,14 @@ def tables(records: list[dict[str, Any]]) -> None:
     ]
     write_table(curves, DATA / "real-networks-curves.csv")
     grams = [
-        Gram(run.name, i, j, round(value, 6))
+        HeadGram(run.name, i, j, round(value, 6))
         for run, record in first
         for i, line in enumerate(record["gram"])
         for j, value in enumerate(line)
     ]
     write_table(grams, DATA / "real-networks-gram.csv")
     settings = {(run.depth, run.decay): searched(replace(run, width=64)) for run, _ in first if run.activation == "linear"}
-    lines = [KnownLine(*setting, name(point.kind), point.loss) for setting, known in settings.items() for point in known.known]
+    lines = [HeadLine(*setting, name(point.kind), point.loss) for setting, known in settings.items() for point in known.known]
     write_table(lines, DATA / "real-networks-lines.csv")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from landscape.archive.experiment import Experiment
 from landscape.model.problem import Problem
 from landscape.studies.ends import start_of
-from landscape.studies.prediction.decision import decided, walk
+from landscape.studies.prediction.decision import walk, when_decided
 from landscape.studies.prediction.scores import scored
 from landscape.studies.prediction.tables import DecisionRow, ScoreRow, WalkRow
 from landscape.studies.prevalence import Prevalence, measure_prevalence
@@ -48,7 +48,7 @@ def write(seeds: int, folder: Path, tables: Path) -> None:
     write_table(scores, tables / "scores.csv")
     print(answer["auc"], answer["auc_interval"], answer["boundary"])
     rows = []
-    for when in decided(result):
+    for when in when_decided(result):
         assert when.separation is not None
         numbers = (when.separation.area, when.separation.low, when.separation.high)
         rows.append(DecisionRow(when.time, len(scores), *(round(number, 4) for number in numbers)))

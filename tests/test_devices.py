@@ -14,7 +14,8 @@ from landscape.solver.flow import Flow, _try_step
 from landscape.solver.methods import PseudoTransient
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Collapse
-from landscape.studies.slices import Direction, line, plane
+from landscape.studies.cuts import Direction
+from landscape.studies.slices import line, plane
 
 LOSSES: tuple[LossName, ...] = ("ce", "mse")
 ACTIVATIONS: tuple[ActivationName, ...] = ("linear", "relu")

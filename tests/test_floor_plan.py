@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from graphlib import TopologicalSorter
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from pkgutil import iter_modules
@@ -35,6 +36,26 @@ def test_there_are_few_floors_and_every_folder_has_its_own(plan: ModuleType) -> 
     assert len(layers["landscape"]) <= MOST_FLOORS
     folders = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")} - {"landscape.cli"}
     assert folders == set(layers)
+
+
+def imported_folders(source: str) -> set[str]:
+    """Returns what a module imports of the package, as folders or flat modules, wherever in it the import stands."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("landscape."):
+            found.add(str(node.module).split(".")[1])
+    return found
+
+
+def test_no_circle_between_folders() -> None:
+    """Also not between two that share a floor, nor by an import inside a function or for a type."""
+    graph: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        home = path.relative_to(PACKAGE).with_suffix("").parts[0]
+        graph.setdefault(home, set()).update(imported_folders(path.read_text()) - {home})
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError
+    assert order.index("model") < order.index("degeneracy") < order.index("cli")
+    assert imported_folders("def f():\n    from landscape.model.problem import Problem\nimport os") == {"model"}
 
 
 def test_every_module_and_folder_says_what_it_answers(plan: ModuleType) -> None:

@@ -370,8 +370,16 @@ def unpinned(wanted: list[Requirement], pinned: dict[str, str]) -> list[str]:
             broken.append(f"{requirement} (wanted by {parent}) excludes {pinned[name]}")
         if name not in seen:
             seen.add(name)
-            queue += [(Requirement(text), requirement.name) for text in metadata.requires(name) or []]
+            queue += [(Requirement(text), requirement.name) for text in wanted_by(name)]
     return broken
+
+
+def wanted_by(name: str) -> list[str]:
+    """Returns what a distribution wants; nothing for one of an extra that is not installed here."""
+    try:
+        return metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        return []
 
 
 def test_everything_installed_is_pinned() -> None:

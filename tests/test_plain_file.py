@@ -134,7 +134,7 @@ def test_links_are_refused_where_they_are_not_followed_and_text_must_be_utf_8(tm
 
 
 def test_a_small_archive_of_endless_zeros_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from landscape.points.foreign_weights import read_arrays
+    from landscape.points.foreign_arrays import read_arrays
 
     np.savez_compressed(tmp_path / "bomb.npz", H_1=np.zeros(2_000_000))
     assert (tmp_path / "bomb.npz").stat().st_size < 100_000
@@ -142,4 +142,4 @@ def test_a_small_archive_of_endless_zeros_is_refused_before_it_is_unpacked(tmp_p
     with pytest.raises(InputError, match=r"expected work within 0\.01 GB of memory, got the file bomb.npz"):
         read_arrays(tmp_path / "bomb.npz")
     monkeypatch.setenv("LANDSCAPE_MEMORY", "20MB")
-    assert read_arrays(tmp_path / "bomb.npz")["H_1"].shape == (2_000_000,)
+    assert read_arrays(tmp_path / "bomb.npz").tensors["H_1"].shape == (2_000_000,)

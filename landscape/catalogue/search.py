@@ -40,7 +40,7 @@ class FoundPoint:
 
 
 @dataclass(frozen=True)
-class Search:
+class Searched:
     """Result of a search: the critical points found, and the starts that found them.
 
     Attributes:
@@ -54,7 +54,7 @@ class Search:
     lost: int
 
 
-def search(problem: Problem, starts: int, seed: int = 0, settings: PseudoTransient | None = None, device: str = "cpu") -> Search:
+def search(problem: Problem, starts: int, seed: int = 0, settings: PseudoTransient | None = None, device: str = "cpu") -> Searched:
     """Returns the distinct ends of many descents of the width-K problem with one column per class.
 
     Descent ends at minima only, so saddles are not looked for; and what no start reached may still exist. Start i depends on
@@ -86,7 +86,7 @@ def search(problem: Problem, starts: int, seed: int = 0, settings: PseudoTransie
                 lost += 1
             elif core.rank:
                 _merge(found, core)
-    return Search(tuple(sorted(found, key=lambda item: item.fingerprint.loss)), starts, lost)
+    return Searched(tuple(sorted(found, key=lambda item: item.fingerprint.loss)), starts, lost)
 
 
 def _start(problem: Problem, seed: int) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Literal, cast
 
 from landscape.catalogue.free_energy import free_energy
 from landscape.catalogue.row import AtlasRow, Scales, at_temperature, core_row, partition_row, relabellings
-from landscape.catalogue.search import Search, search
+from landscape.catalogue.search import Searched, search
 from landscape.degeneracy.judgement import Doubt
 from landscape.degeneracy.partition_spectrum import Screen
 from landscape.degeneracy.proved import Effort
@@ -191,7 +191,7 @@ def _zero(problem: Problem) -> AtlasRow:
     return partition_row(problem, [(Simplex(1), n, "large") for n in problem.class_sizes])
 
 
-def _with_found(entries: list[AtlasRow], ended: Search, options: AtlasOptions) -> list[AtlasRow]:
+def _with_found(entries: list[AtlasRow], ended: Searched, options: AtlasOptions) -> list[AtlasRow]:
     """Marks the entries that the search ended at and adds those that it alone has found."""
     entries = [replace(entry, found=0) for entry in entries]
     for item in ended.found:

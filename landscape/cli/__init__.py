@@ -38,6 +38,13 @@ app.command("landscape.cli.prove:check", name="check", help="Verify a proof file
 app.command("landscape.cli.spectrum:spectrum", name="spectrum", help="Write or draw the Hessian spectrum of a critical point.")
 app.command("landscape.cli.slices:slices", name="slice", help="Draw the loss along eigenvectors, or between two points.")
 app.command("landscape.cli.weights:import_weights", name="import", help="Turn weights trained elsewhere into a point.")
+_RUNS = (
+    "IT IMPORTS YOUR FILES: their code is run, so name only files that you trust. Checkpoints are read without running anything."
+)
+network = App(name="network", help="Count and draw at networks of one's own.", help_format="plaintext")
+network.command("landscape.cli.network:slices", name="slice", help=f"Draw the loss along directions. {_RUNS}")
+network.command("landscape.cli.network_head:network_head", name="head", help="Say where the head of a trained network stands.")
+app.command(network)
 app.command("landscape.cli.show:show", name="show", help="Print what a saved point is and where it came from.")
 app.command("landscape.cli.atlas:atlas", name="atlas", help="List every known kind of critical point of a problem.")
 app.command("landscape.cli.prevalence:prevalence", name="prevalence", help="Count where many random starts end.")
@@ -47,9 +54,6 @@ app.command("landscape.cli.report:report", name="report", help="Write a page of 
 app.command("landscape.cli.sweep:sweep", name="sweep", help="Compute the jobs of a grid, here, on workers or on SLURM.")
 app.command("landscape.cli.results:results", name="results", help="Print or write what a sweep has found.")
 app.command("landscape.cli.verify:verify", name="verify", help="Check the claims of the paper, with numbers computed now.")
-network = App(name="network", help="Networks of one's own.", help_format="plaintext")
-network.command("landscape.cli.network_head:network_head", name="head", help="Say where the head of a trained network stands.")
-app.command(network)
 app.register_install_completion_command(name="install-completion")
 
 

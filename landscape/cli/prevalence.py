@@ -63,7 +63,7 @@ def prevalence(
     from landscape.archive.experiment import Experiment
     from landscape.solver.methods import Random
     from landscape.structures.notation import parse_scales
-    from landscape.studies.prediction.decision import decided, decided_as_dict
+    from landscape.studies.prediction.decision import decided_as_dict, when_decided
     from landscape.studies.prediction.scores import check_scorable, scored
     from landscape.studies.prevalence import measure_prevalence
     from landscape.studies.starts.swap import altered
@@ -84,7 +84,7 @@ def prevalence(
         except KeyboardInterrupt:
             warn(f"interrupted: the seeds that had arrived are in {out}, and the same command goes on from there")
             return NOT_AS_ASKED
-    known = {**scored(result), "along_the_flow": decided_as_dict(decided(result))} if scores else None
+    known = {**scored(result), "along_the_flow": decided_as_dict(when_decided(result))} if scores else None
     if json:
         print_json({**result.as_dict(), **({} if known is None else {"scores": known}), "out": str(out)})
     else:

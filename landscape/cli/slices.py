@@ -23,11 +23,11 @@ from landscape.cli.sources import loaded, placed
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from landscape.model.problem import Problem
     from landscape.studies.basins import Segment
-    from landscape.studies.slices import Direction, Line, Plane
+    from landscape.studies.cuts import Direction, Line, Plane
+
+
+SurfaceFlag = Annotated[bool, Parameter(name="--surface", negative="", help="Draw a plane as a surface in three dimensions.")]
 
 
 def slices(
@@ -41,6 +41,7 @@ def slices(
     span: Annotated[str | None, Parameter(help="Distance to either side; a quarter of the parameters' norm.")] = None,
     steps: Annotated[int, Parameter(converter=whole_number, validator=within(3, 501), help="Places on each axis.")] = 51,
     seed: SeedNumber = 0,
+    surface: SurfaceFlag = False,
     out: Annotated[Path | None, Parameter(help="Table of places and losses: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Picture: .png, .pdf or .svg.")] = None,
     device: DeviceText = "cpu",
@@ -60,7 +61,8 @@ def slices(
             raise InputError("expected two saved points alone, got --problem, --along or --span with a second one")
         return _between(point, other, steps, out, plot, device, json)
     from landscape.numbers import parse_number
-    from landscape.studies.slices import Along, directions, spaced
+    from landscape.studies.cuts import Along, spaced
+    from landscape.studies.slices import directions, line, plane
 
     reach = None if span is None else parse_number(span, "a span such as 2.5")
     names = [name.strip() for name in (along or "stiffest,gauge").split(",")]
@@ -70,45 +72,40 @@ def slices(
     places = spaced(theta, reach, steps)
     with progress(f"directions of {problem.parameters} parameters"):
         found = directions(problem, theta, cast(list[Along], names), seed)
-    if len(found) == 1:
-        return _along(problem, theta, found[0], places, out, plot, json)
-    return _across(problem, theta, (found[0], found[1]), places, out, plot, json)
+    with progress(f"loss at {len(places) ** len(found)} places"):
+        one = len(found) == 1
+        cut = line(problem, theta, found[0], places) if one else plane(problem, theta, (found[0], found[1]), places)
+    return print_cut(cut, out, plot, json, surface)
 
 
-def _along(
-    problem: "Problem", theta: "Tensor", found: "Direction", places: "Tensor", out: Path | None, plot: Path | None, json: bool
-) -> int:
-    from landscape.studies.slices import line
+def print_cut(cut: "Line | Plane", out: Path | None, plot: Path | None, json: bool, surface: bool) -> int:
+    """Prints, writes and draws the loss on a line or a plane."""
+    from landscape.studies.cuts import Line
 
-    with progress(f"loss at {len(places)} places"):
-        result = line(problem, theta, found, places)
-    columns = {"place": result.places.tolist(), "loss": result.loss.tolist()}
-    if result.orbit is not None:
-        columns["orbit_loss"] = result.orbit.tolist()
-    _deliver([_described(found)], columns, out, json)
+    columns: dict[str, list[float]]
+    if isinstance(cut, Line):
+        described = [_described(cut.direction)]
+        columns = {"place": cut.places.tolist(), "loss": cut.loss.tolist()}
+        columns |= {} if cut.orbit is None else {"orbit_loss": cut.orbit.tolist()}
+    else:
+        described, steps = [_described(found) for found in (cut.horizontal, cut.vertical)], len(cut.places)
+        x, y = cut.places.repeat(steps), cut.places.repeat_interleave(steps)
+        columns = {"horizontal": x.tolist(), "vertical": y.tolist(), "loss": cut.loss.flatten().tolist()}
+    _deliver(described, columns, out, json)
     if plot is not None:
-        _draw_line(result, plot)
+        _draw(cut, plot, surface)
     return DONE
 
 
-def _across(
-    problem: "Problem",
-    theta: "Tensor",
-    pair: "tuple[Direction, Direction]",
-    places: "Tensor",
-    out: Path | None,
-    plot: Path | None,
-    json: bool,
-) -> int:
-    from landscape.studies.slices import plane
-
-    with progress(f"loss at {len(places) ** 2} places"):
-        result = plane(problem, theta, pair, places)
-    x, y = result.places.repeat(len(places)), result.places.repeat_interleave(len(places))
-    columns = {"horizontal": x.tolist(), "vertical": y.tolist(), "loss": result.loss.flatten().tolist()}
-    _deliver([_described(found) for found in pair], columns, out, json)
+def print_ways(ways: "dict[str, Segment]", ends: tuple[str, str], out: Path | None, plot: Path | None, json: bool) -> int:
+    """Prints, writes and draws the loss between two points: as they are, and aligned where there is such a way."""
+    described = [{"line": name, "distance": part.distance, "barrier": part.barrier} for name, part in ways.items()]
+    names = dict(zip(ways, ("loss", "aligned_loss"), strict=False))
+    columns = {"place": next(iter(ways.values())).places.tolist()}
+    columns |= {names[way]: part.loss.tolist() for way, part in ways.items()}
+    _deliver(described, columns, out, json)
     if plot is not None:
-        _draw_plane(result, plot)
+        _draw_between(ways, ends, plot)
     return DONE
 
 
@@ -120,15 +117,7 @@ def _between(first: Path, second: Path, steps: int, out: Path | None, plot: Path
         raise InputError(f"expected two points of one problem, got the {one.problem} and the {two.problem}")
     with progress(f"loss at {2 * steps} places"):
         straight, aligned = between(one.problem, one.theta, two.theta, steps)
-    described = [
-        {"line": name, "distance": part.distance, "barrier": part.barrier}
-        for name, part in (("as saved", straight), ("gauge aligned", aligned))
-    ]
-    columns = {"place": straight.places.tolist(), "loss": straight.loss.tolist(), "aligned_loss": aligned.loss.tolist()}
-    _deliver(described, columns, out, json)
-    if plot is not None:
-        _draw_between({"as saved": straight, "gauge aligned": aligned}, (first.stem, second.stem), plot)
-    return DONE
+    return print_ways({"as saved": straight, "gauge aligned": aligned}, (first.stem, second.stem), out, plot, json)
 
 
 def _described(found: "Direction") -> dict[str, Any]:
@@ -153,21 +142,12 @@ def _deliver(described: list[dict[str, Any]], columns: dict[str, list[float]], o
     print_lines([("loss", f"{min(losses):.10f} .. {max(losses):.10f} at {len(losses)} places")])
 
 
-def _draw_line(result: "Line", path: Path) -> None:
-    from landscape.plot.slices import draw_line
-    from landscape.plot.theme import new_figure, save_figure
+def _draw(result: "Line | Plane", path: Path, surface: bool = False) -> None:
+    from landscape.plot.slices import plot_slice
+    from landscape.plot.theme import save_figure
 
-    figure, (axes,) = new_figure()
-    draw_line(axes, result)
-    save_figure(figure, path)
-
-
-def _draw_plane(result: "Plane", path: Path) -> None:
-    from landscape.plot.slices import draw_plane
-    from landscape.plot.theme import new_figure, save_figure
-
-    figure, (axes,) = new_figure(height=2.7)
-    draw_plane(axes, result)
+    figure = plot_slice(result, surface=surface).get_figure(root=True)
+    assert figure is not None
     save_figure(figure, path)
 
 

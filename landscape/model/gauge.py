@@ -102,7 +102,7 @@ def orbit(problem: Problem, factors: list[Float[Tensor, "_ _"]], tolerance: floa
 
     The d-dimensional spaces are first compressed to the directions that the factors on either side use (singular values above
     `tolerance`); a rotation of those into the rest moves each factor on its own, so it is counted from a q x q matrix. The
-    cost is one SVD per factor and one of size sum q (q-1)/2: cheap at low rank, as dear as the dense twin at full rank.
+    cost is one SVD per factor and one of size sum q (q-1)/2: cheap at low rank, as expensive as the dense twin at full rank.
 
     Args:
         problem: The model, whose width is that of the whole spaces.

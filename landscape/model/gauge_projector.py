@@ -79,7 +79,7 @@ class OrbitProjector:
 def orbit_projector(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> OrbitProjector:
     """Returns the projector onto the tangent space of the orbit at a point, the data symmetry included.
 
-    One SVD per factor and one of size sum q (q-1)/2, q the used directions: cheap at low rank, as dear as the generators
+    One SVD per factor and one of size sum q (q-1)/2, q the used directions: cheap at low rank, as expensive as the generators
     themselves at full rank.
 
     Example:

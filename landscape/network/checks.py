@@ -1,7 +1,7 @@
 """What a module's loss is asked when it is made, so that a wrong Hessian is refused before anything is computed with it."""
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from landscape.curvature.operators.reverse import gradient, one_line, plain_autograd, require_dependence, scalar
 from landscape.errors import InputError
 from landscape.network.data import Batch, merged, part, require_repeatable
-from landscape.network.loss import ModuleLoss
 from landscape.network.trees import tensors
+
+if TYPE_CHECKING:
+    from landscape.network.loss import ModuleLoss
 
 _RANDOM = (nn.modules.dropout._DropoutNd, nn.RReLU)
 _ADDITIVE = {
@@ -21,7 +23,7 @@ _OWN = {torch.float64: 1e-5, torch.float32: 1e-2}
 _BOTH = 'pass weight= (what a batch counts), reduction="sum", or all data as one batch'
 
 
-def require_sound_loss(problem: ModuleLoss) -> None:
+def require_sound_loss(problem: "ModuleLoss") -> None:
     """Makes every check of a loss; see `ModuleLoss`.
 
     Raises:
@@ -31,8 +33,8 @@ def require_sound_loss(problem: ModuleLoss) -> None:
     with plain_autograd(problem.theta.device):
         if problem.check and not problem.theta.is_meta:
             require_repeatable(problem.data)
-        if problem.samples == 0:
-            raise InputError("expected at least one sample, got empty data")
+        if problem.own_samples == 0:
+            raise InputError("expected at least one sample, got empty data" + (" on this rank" if problem.group else ""))
         if problem.theta.is_meta or not problem.check:
             return
         batch = next(problem.batches())
@@ -58,7 +60,7 @@ def require_evaluation_mode(module: nn.Module) -> None:
             raise InputError(f"expected no dropout, got {name or 'it'} training with dropout {dropout:g}: call module.eval()")
 
 
-def require_deterministic(problem: ModuleLoss, batch: Batch) -> None:
+def require_deterministic(problem: "ModuleLoss", batch: Batch) -> None:
     """Evaluates one batch twice and compares the losses.
 
     Raises:
@@ -71,7 +73,7 @@ def require_deterministic(problem: ModuleLoss, batch: Batch) -> None:
         raise InputError("expected a deterministic module, got two losses for one batch: is dropout on? call module.eval()")
 
 
-def require_registered(problem: ModuleLoss, batch: Batch) -> None:
+def require_registered(problem: "ModuleLoss", batch: Batch) -> None:
     """Walks the graphs of two evaluations to their leaves; the flat vector must be the only lasting one that is trained.
 
     Leaves that a forward pass makes for itself, or that are inputs, belong to derivatives with respect to inputs.
@@ -113,7 +115,7 @@ def graph_leaves(value: Tensor) -> list[Tensor]:
     return found
 
 
-def require_own_gradient(problem: ModuleLoss, batch: Batch) -> None:
+def require_own_gradient(problem: "ModuleLoss", batch: Batch) -> None:
     """Compares the gradient of one batch with that of the module itself, called in its own precision as its owner would.
 
     Only where the point is that of the module.
@@ -139,7 +141,7 @@ def require_own_gradient(problem: ModuleLoss, batch: Batch) -> None:
         )
 
 
-def _native(problem: ModuleLoss, batch: Batch, dtype: torch.dtype) -> Batch:
+def _native(problem: "ModuleLoss", batch: Batch, dtype: torch.dtype) -> Batch:
     """Returns a batch in the precision of the module, as the data give it where they are in that precision."""
     from landscape.network.functional import placed
 
@@ -148,7 +150,7 @@ def _native(problem: ModuleLoss, batch: Batch, dtype: torch.dtype) -> Batch:
     return replace(batch, inputs=placed(inputs, dtype, device), targets=placed(targets, dtype, device))
 
 
-def require_additive(problem: ModuleLoss, batch: Batch) -> None:
+def require_additive(problem: "ModuleLoss", batch: Batch) -> None:
     """Compares losses of batches with those of their parts, where the total is a sum over several batches.
 
     Two unequal parts of the first batch; then the first batch and the second as one, and the first and the last, where their
@@ -176,7 +178,7 @@ def require_additive(problem: ModuleLoss, batch: Batch) -> None:
             _compare(problem, both, batch, other)
 
 
-def _compare(problem: ModuleLoss, whole: Batch, left: Batch, right: Batch) -> None:
+def _compare(problem: "ModuleLoss", whole: Batch, left: Batch, right: Batch) -> None:
     try:
         total, one, two = (problem.batch_loss(problem.theta, each).detach().double() for each in (whole, left, right))
     except InputError as failure:

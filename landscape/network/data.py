@@ -21,10 +21,11 @@ class Batch:
     """One batch as the loss sees it.
 
     Attributes:
-        inputs: What the module is called with: a tensor, a sequence of positional or a mapping of named arguments.
-        targets: What the loss compares the outputs with.
-        samples: How many samples it holds, counted on the targets.
-        units: Into how many parts it can be cut, counted on the inputs; fewer than the samples where each input has several.
+        inputs: Inputs of the module: a tensor, a sequence of positional or a mapping of named arguments.
+        targets: Targets that the loss compares the outputs with.
+        samples: Number of samples in the batch, counted on the targets.
+        units: Number of parts that the batch can be cut into, counted on the inputs; fewer than the samples where each input has
+            several.
         raw: The batch as the data gave it, for a `weight` function.
     """
 
@@ -77,10 +78,10 @@ def pair(batch: Any) -> tuple[Any, Any]:
 
 def batch_of(raw: Any, inputs: Any, targets: Any, axis: int) -> Batch:
     """Returns inputs and targets as a batch, with its samples counted."""
-    return Batch(inputs, targets, count(axis, targets, inputs), count(axis, inputs, targets), raw)
+    return Batch(inputs, targets, count_samples(axis, targets, inputs), count_samples(axis, inputs, targets), raw)
 
 
-def count(axis: int, *trees: Any) -> int:
+def count_samples(axis: int, *trees: Any) -> int:
     """Returns the length of the first tensor that has one on the axis of samples.
 
     Raises:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from landscape.display import brief
 
-Kind = Literal["rotation", "rotation that keeps the mean", "linear map", "rescaling", "scaling"]
+FamilyKind = Literal["rotation", "rotation that keeps the mean", "linear map", "rescaling", "scaling"]
 _SHOWN = 4  # positions that a name lists
 
 
@@ -56,8 +56,8 @@ class Member:
     """One slot of a family, with how its matrices act there.
 
     Attributes:
-        slot: The place.
-        factor: What the matrix is multiplied with.
+        slot: Place where the matrices act.
+        factor: Number that multiplies the matrix there.
         transposed: Whether the transpose acts, as on the other side of a product.
     """
 
@@ -91,11 +91,11 @@ class Family:
         kind: Algebra of the matrices: antisymmetric ones (rotation), those that also map (1, .., 1) to 0, all (linear map),
             diagonal ones (rescaling), or multiples of the identity (scaling).
         size: Rows of the matrices; 1 for scaling, whose matrices are numbers.
-        members: Where the matrices act.
+        members: Places where the matrices act, with their factors.
         residual: Largest relative change that fresh matrices, parameters and inputs showed.
     """
 
-    kind: Kind
+    kind: FamilyKind
     size: int
     members: tuple[Member, ...]
     residual: float = 0.0
@@ -147,7 +147,7 @@ class Family:
         return contracted(self.kind, total)
 
 
-def dimension(kind: Kind, size: int) -> int:
+def dimension(kind: FamilyKind, size: int) -> int:
     """Returns the dimension of an algebra of matrices."""
     match kind:
         case "rotation":
@@ -162,7 +162,7 @@ def dimension(kind: Kind, size: int) -> int:
             return 1
 
 
-def expanded(kind: Kind, size: int, coordinates: Float[Tensor, " a"]) -> Float[Tensor, "b b"]:
+def expanded(kind: FamilyKind, size: int, coordinates: Float[Tensor, " a"]) -> Float[Tensor, "b b"]:
     """Returns a matrix of an algebra by its coordinates in an orthonormal basis."""
     match kind:
         case "rotation":
@@ -181,7 +181,7 @@ def expanded(kind: Kind, size: int, coordinates: Float[Tensor, " a"]) -> Float[T
             return coordinates.reshape(1, 1)
 
 
-def contracted(kind: Kind, matrix: Float[Tensor, "b b"]) -> Float[Tensor, " a"]:
+def contracted(kind: FamilyKind, matrix: Float[Tensor, "b b"]) -> Float[Tensor, " a"]:
     """Returns the inner products of a matrix with an orthonormal basis of an algebra: the transpose of `expanded`."""
     size = matrix.shape[0]
     match kind:

@@ -21,23 +21,32 @@ from torch import Tensor
 
 from landscape.curvature.krylov import seeded
 from landscape.display import brief
-from landscape.network.families import Family, Kind, Member, Slot, contracted, dimension, expanded
+from landscape.network.families import Family, FamilyKind, Member, Slot, contracted, dimension, expanded
 from landscape.network.probes import Probes, Slope
 
 SPARE = 24  # equations more than unknowns: a generic system then has no null vector by chance
-NULL = 1e-11  # singular values up to this part of the largest are zero; rounding leaves 1e-13
+NULL = 1e-12  # singular values up to this part of the largest are zero; rounding leaves 1e-15
 OTHER = 1e-7  # and from this part on they are not; in between nothing is claimed
 SILENT = 1e-13  # of the loudest slot: a slot that moves the loss by less is unused, and no member of anything
-VERIFIED = 1e-10  # relative change of the loss by a fresh matrix up to which a family is one
+VERIFIED = 1e-12  # relative change of the loss by a fresh matrix up to which a family is one
 _CHECKS = 6  # fresh matrices, parameters and inputs for every family
 _CONTAINED = 1e-8
 _SWEEPS = 3
-_ORDER: tuple[Kind, ...] = ("linear map", "rotation", "rotation that keeps the mean", "rescaling", "scaling")
+_ORDER: tuple[FamilyKind, ...] = ("linear map", "rotation", "rotation that keeps the mean", "rescaling", "scaling")
 
 
 @dataclass(frozen=True)
-class Grid:
-    """All slots of one size and stride on one axis of a tensor."""
+class SlotGrid:
+    """All slots of one size and stride on one axis of a tensor.
+
+    Attributes:
+        tensor: Name of the parameter.
+        mode: Axis of the tensor.
+        length: Length of the axis.
+        axes: Number of axes of the tensor.
+        size: Number of indices of a slot.
+        stride: Distance between the indices.
+    """
 
     tensor: str
     mode: int
@@ -68,12 +77,12 @@ class Search:
         kind: Algebra of the matrices.
         size: Rows of the matrices; 1 for scaling, whose matrices are numbers that multiply whole tensors.
         grids: Where the matrices may act.
-        seed: Of the matrix.
+        seed: Seed of the random matrix.
     """
 
-    kind: Kind
+    kind: FamilyKind
     size: int
-    grids: tuple[Grid, ...]
+    grids: tuple[SlotGrid, ...]
     seed: int = 0
 
     __repr__ = brief
@@ -108,8 +117,8 @@ class Gap:
     """What the singular values of one search say.
 
     Attributes:
-        kind: Of the matrices.
-        size: Of the matrices.
+        kind: Algebra of the matrices.
+        size: Number of rows of the matrices.
         unknowns: Slots that take part.
         found: Null vectors: families, those inside larger ones included.
         largest_null: Largest singular value among the null ones, relative to the largest of all; 0 if there is none.
@@ -117,7 +126,7 @@ class Gap:
         between: Singular values that are neither: a symmetry that is nearly one, or a loss with large rounding errors.
     """
 
-    kind: Kind
+    kind: FamilyKind
     size: int
     unknowns: int
     found: int
@@ -130,7 +139,7 @@ def planned(shapes: dict[str, torch.Size], free: set[str], limit: int) -> tuple[
     """Returns the searches for parameters of given shapes, largest matrices first, and the sizes that have too many unknowns.
 
     Args:
-        shapes: By parameter name.
+        shapes: Shapes of the parameters by name.
         free: Parameters without decay.
         limit: Unknowns of one search at most; one with more keeps contiguous and evenly strided blocks, then none.
     """
@@ -155,18 +164,18 @@ def planned(shapes: dict[str, torch.Size], free: set[str], limit: int) -> tuple[
                 continue
             if grids:
                 searches.append(Search(kind, size, grids))
-    whole = tuple(Grid(n, 0, s[0], len(s), s[0], 1) for n, s in shapes.items() if n in free and len(s) > 0)
+    whole = tuple(SlotGrid(n, 0, s[0], len(s), s[0], 1) for n, s in shapes.items() if n in free and len(s) > 0)
     return [*searches, *([Search("scaling", 1, whole)] if whole else [])], sorted(set(skipped))
 
 
-def _grids(shapes: dict[str, torch.Size], size: int, some: bool) -> Iterator[Grid]:
+def _grids(shapes: dict[str, torch.Size], size: int, some: bool) -> Iterator[SlotGrid]:
     for name, shape in shapes.items():
         for mode, length in enumerate(shape):
             blocks = length // size
             if length % size == 0:
                 for stride in range(1, blocks + 1):
                     if blocks % stride == 0 and not (some and stride not in (1, blocks)):
-                        yield Grid(name, mode, length, len(shape), size, stride)
+                        yield SlotGrid(name, mode, length, len(shape), size, stride)
 
 
 def moments(slope: Slope, axes: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:

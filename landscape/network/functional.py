@@ -53,9 +53,9 @@ class FlatModule:
     """A module called with its trained parameters taken from one flat vector.
 
     Attributes:
-        module: Called as it is; its wrappers are taken off.
+        module: Module that is called, without its wrappers.
         shapes: The shape of every trained parameter, by name, in the order of the flat vector.
-        homes: The name in `shapes` of what stands at every place of a trained parameter; a tied one has several places.
+        homes: Name in `shapes` of what stands at every place of a trained parameter; a tied one has several places.
         constants: Copies of everything that is not trained, by place.
         modes: Whether each submodule was in training mode when the copy was made.
         compiled: Whether a submodule is compiled by torch.compile, which has no second derivative: it then runs uncompiled.
@@ -75,7 +75,7 @@ class FlatModule:
         """Returns the module as a function, and its trained parameters as one flat vector.
 
         Args:
-            module: Its trained parameters must be of one dtype and device.
+            module: Module whose trained parameters are of one dtype and device.
             dtype: What floating-point parameters and buffers are converted to; None for no conversion.
 
         Raises:

@@ -9,15 +9,18 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 
 from landscape.curvature.operators.reverse import gradient, one_line, plain_autograd, right_operations, scalar
 from landscape.display import brief
 from landscape.errors import InputError
+from landscape.network.checks import require_sound_loss
 from landscape.network.data import Adapter, Batch, batch_of, pair, require_again
 from landscape.network.functional import FlatModule, placed
+from landscape.network.shards import require_one_point, summed, together
 from landscape.network.trees import tensors
 
-Reduction = Literal["mean", "sum"]
+LossReduction = Literal["mean", "sum"]
 Loss = Callable[[Any, Any], Tensor]
 Decay = float | Mapping[str, float] | Callable[[str, Tensor], float]
 
@@ -69,21 +72,24 @@ class ModuleLoss:
     the data are the same at every reading.
 
     Attributes:
-        module: In the mode it is to be analysed in; batch normalisation must be in evaluation mode and dropout off. Wrappers of
-            torch.compile, data parallelism and Fabric are taken off.
+        module: Module in the mode it is to be analysed in; batch normalisation must be in evaluation mode and dropout off. Wrappers
+            of torch.compile, data parallelism and Fabric are taken off.
         loss: Maps outputs and targets to a scalar; `own_loss` takes the loss that the model returns, `on` one of its outputs.
         data: Batches of (inputs, targets), iterable again and again with the same result. Inputs that are a mapping are named
             arguments of the module, a tuple or list positional ones. Batches of another kind need an `adapter`.
         decay: lambda of the weight decay that is part of the loss: one number, numbers by parameter name (others have none), or a
             function of name and tensor.
         reduction: "mean" if `loss` averages over the samples of a batch (batches then count by their size), "sum" if it adds.
-        weight: What a batch counts in the mean, for a loss that averages over something else than samples, such as tokens that
-            are not padding: a function of the batch as the data give it. The total is the weighted mean over batches.
+        weight: Weight of a batch in the mean, for a loss that averages over something else than samples, such as tokens that are
+            not padding: a function of the batch as the data give it. The total is the weighted mean over batches.
         adapter: Maps a batch of the data to (inputs, targets); `keywords()` serves dictionaries of named arguments.
         axis: The axis of inputs and targets that counts the samples: 0, or 1 where time comes first.
-        dtype: What floating-point parameters, buffers and data are converted to; None for no conversion. A count needs float64.
+        dtype: Type that floating-point parameters, buffers and data are converted to; None for no conversion. A count needs
+            float64.
         point: The parameters to analyse; None for those of the module. See `at`.
         check: Whether the checks that call the module are made; they cost about ten gradients of one batch.
+        group: Ranks over which the data are spread: `data` is then this rank's shard, everything else is the same on all, and
+            every rank makes the same calls. None if all data are here.
 
     Raises:
         InputError: If a check fails, there is nothing to train, the data are empty or an iterator, a module is in training mode
@@ -105,29 +111,31 @@ class ModuleLoss:
     loss: Loss
     data: Iterable[Any]
     decay: Decay = 0.0
-    reduction: Reduction = "mean"
+    reduction: LossReduction = "mean"
     weight: Callable[[Any], float | Tensor] | None = None
     adapter: Adapter = pair
     axis: int = 0
     dtype: torch.dtype | None = None
     point: Float[Tensor, " p"] | None = None
     check: bool = True
+    group: ProcessGroup | None = None
 
     __repr__ = brief
 
     def __post_init__(self) -> None:
-        from landscape.network.checks import require_sound_loss  # the checks need the class
-
         if self.reduction not in ("mean", "sum"):
             raise InputError(f'expected reduction "mean" or "sum", got {self.reduction!r}')
         if self.axis not in (0, 1):
             raise InputError(f"expected the samples on axis 0 or 1, got {self.axis}: transpose the data")
         require_again(self.data)
         with torch.inference_mode(False):
-            theta, _ = self.theta, self.decays
+            theta = self.theta
         if not theta.is_meta and not bool(torch.isfinite(theta).all()):
             raise InputError("expected finite parameters, got NaN or infinity: has training diverged?")
-        require_sound_loss(self)
+        require_one_point(self.group, theta, self.decays)
+        with plain_autograd(theta.device):
+            together(self.group, partial(require_sound_loss, self), theta)
+            _ = self._counted
 
     @cached_property
     def _made(self) -> tuple[FlatModule, Tensor]:
@@ -188,16 +196,26 @@ class ModuleLoss:
 
     @property
     def samples(self) -> int:
-        """Samples in all batches."""
+        """Samples in all batches, of all ranks."""
         return self._counted[0]
 
     @cached_property
+    def own_samples(self) -> int:
+        """Samples in the batches of this rank."""
+        return sum(batch.samples for batch in self.batches())
+
+    @cached_property
     def _counted(self) -> tuple[int, float]:
-        """The samples of all batches, and what all batches count together in the mean."""
-        samples, total = 0, 0.0
-        for batch in self.batches():
-            samples, total = samples + batch.samples, total + self.measure(batch)
-        if samples and not total > 0:
+        """The samples of all batches, and what all batches count together in the mean, over all ranks."""
+
+        def count() -> Tensor:
+            measures = [(batch.samples, self.measure(batch)) for batch in self.batches()]
+            return torch.tensor(measures, dtype=torch.float64).reshape(-1, 2).sum(0).to(device)
+
+        device = torch.device("cpu") if self.theta.is_meta else self.theta.device
+        totals = summed(self.group, count, torch.zeros(2, dtype=torch.float64, device=device))
+        samples, total = int(totals[0]), float(totals[1])
+        if not total > 0:
             raise InputError("expected batches that count something in the mean, got a total weight of 0: are all targets ignored?")
         return samples, total
 
@@ -248,23 +266,36 @@ class ModuleLoss:
         return value
 
     def __call__(self, theta: Float[Tensor, " p"]) -> Float[Tensor, ""]:
-        """Returns the loss over all batches, weight decay included."""
-        total = (self.decays * theta.square()).sum() / 2
-        for batch in self.batches():
-            total = total + self.share(batch) * self.batch_loss(theta, batch)
-        return total
+        """Returns the loss over all batches, weight decay included.
+
+        Raises:
+            InputError: If the data are spread over ranks and a gradient would flow: only `gradient` and the operators have one.
+        """
+        if self.group is not None and theta.requires_grad and torch.is_grad_enabled():
+            raise InputError("expected a point without gradient where ranks share the data: use gradient() or ModuleHessian")
+
+        def data() -> Tensor:
+            total = theta.new_zeros(())
+            for batch in self.batches():
+                total = total + self.share(batch) * self.batch_loss(theta, batch)
+            return total
+
+        return (self.decays * theta.square()).sum() / 2 + summed(self.group, data, theta.new_zeros(()))
 
     def gradient(self, theta: Float[Tensor, " p"] | None = None) -> tuple[Float[Tensor, ""], Float[Tensor, " p"]]:
         """Returns the loss and its gradient at a point (None: at `theta`); one batch's activations exist at a time."""
         with plain_autograd(self.theta.device):
             at = (self.theta if theta is None else theta).detach().to(self.theta)
-            slope = self.decays * at
-            value = (slope * at).sum() / 2
-            for batch in self.batches():
-                share = self.share(batch)
-                each, slope_of_batch = gradient(partial(self.batch_loss, batch=batch), at)
-                value, slope = value + share * each, slope + share * slope_of_batch
-            return value, slope
+
+            def data() -> Tensor:
+                total = at.new_zeros(len(at) + 1)
+                for batch in self.batches():
+                    value, slope = gradient(partial(self.batch_loss, batch=batch), at)
+                    total = total + self.share(batch) * torch.cat([value[None], slope])
+                return total
+
+            total, decay = summed(self.group, data, at.new_zeros(len(at) + 1)), self.decays * at
+            return total[0] + (decay * at).sum() / 2, total[1:] + decay
 
 
 def _decays(decay: Decay, tensors_by_name: dict[str, Tensor]) -> Float[Tensor, " p"]:

@@ -18,7 +18,8 @@ from landscape.display import brief
 from landscape.errors import InputError
 from landscape.network.data import Batch
 from landscape.network.loss import ModuleLoss
-from landscape.network.smoothness import kinks
+from landscape.network.shards import summed, together
+from landscape.network.smoothness import kinks, kinks_here
 from landscape.network.trees import flattened, refilled, tensors
 
 _CACHED = 40_000  # numbers of a block that CPUs differentiate fastest at once: 8 columns of 4650 parameters, 1 of 26 122
@@ -51,13 +52,16 @@ class _ModuleOperator:
     __repr__ = brief
 
     def __post_init__(self) -> None:
-        if self.problem.theta.is_meta:
-            return
+        if not self.problem.theta.is_meta:
+            together(self.problem.group, self._require_sound, self.problem.theta)
+
+    def _require_sound(self) -> None:
+        """Asks whether the graphs of this rank fit the memory, and checks the products of its first batch."""
         with plain_autograd(self.problem.theta.device):
             batch = next(self.problem.batches())
             if self.keep:
                 # the bytes of one batch tell those of all, before the second is built
-                whole = self._bytes * self.problem.samples / max(batch.samples, 1)
+                whole = self._bytes * self.problem.own_samples / max(batch.samples, 1)
                 require_room(whole, self.problem.theta.device, "pass keep=False, or smaller batches", self.memory)
             else:
                 require_room(self._bytes, self.problem.theta.device, "pass smaller batches", self.memory)
@@ -125,12 +129,16 @@ class _ModuleOperator:
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
         with plain_autograd(self.problem.theta.device):
-            graphs: Iterable[tuple[float, _Graph]] = self._kept if self.keep else self._graphs()
             parts = block.detach().split(self._columns, dim=1)
-            totals = [self.problem.decays[:, None] * each for each in parts]
-            for share, graph in graphs:
-                totals = [total + share * graph.products(each) for total, each in zip(totals, parts, strict=True)]
-            return torch.cat(totals, dim=1)
+
+            def data() -> Tensor:
+                totals = [torch.zeros_like(each) for each in parts]
+                graphs: Iterable[tuple[float, _Graph]] = self._kept if self.keep else self._graphs()
+                for share, graph in graphs:
+                    totals = [total + share * graph.products(each) for total, each in zip(totals, parts, strict=True)]
+                return torch.cat(totals, dim=1)
+
+            return self.problem.decays[:, None] * block.detach() + summed(self.problem.group, data, block)
 
 
 @dataclass(frozen=True)
@@ -201,7 +209,7 @@ class ModuleHessian(_ModuleOperator):
                 problem.flat.split(direction)[name][row] = 0
             image = graph.products(direction[:, None])[:, 0]
         error = difference_quotient_error(slope, problem.theta, direction, image)
-        if not error <= 1 and not kinks(problem, _STEP).near:
+        if not error <= 1 and not kinks_here(problem, _STEP).near:
             raise InputError(
                 f"expected products equal to differences of gradients, got {error:.1e} times the allowed difference: a backward "
                 "pass is wrong, activation checkpointing is on, or the point is at a kink; pass check=False to go on without"
@@ -235,6 +243,11 @@ class ModuleGaussNewton(_ModuleOperator):
         >>> torch.allclose(ls.dense(newton), ls.dense(hessian))  # the outputs are linear in the parameters
         True
     """
+
+    def on(self, block: Float[Tensor, "p k"], batch: Batch) -> Float[Tensor, "p k"]:
+        """Returns the products of the data part of one batch, unweighted and without decay; any batch will do."""
+        with plain_autograd(self.problem.theta.device):
+            return self._graph(batch).products(block)
 
     def _graph(self, batch: Batch) -> GaussNewtonGraph:
         problem, shown = self.problem, []

@@ -38,12 +38,12 @@ class PolishStep:
     """One line of the history.
 
     Attributes:
-        method: "L-BFGS" for some iterations of it, "Newton" for one step in the trust region.
-        loss: After the step, decay included.
+        method: Name of the method: "L-BFGS" for some iterations of it, "Newton" for one step in the trust region.
+        loss: Loss after the step, decay included.
         gradient_norm: Norm of the gradient after the step.
-        gradients: Evaluations of loss and gradient so far.
-        products: Hessian products so far.
-        radius: Of the trust region after the step; 0 for L-BFGS.
+        gradients: Number of evaluations of loss and gradient so far.
+        products: Number of Hessian products so far.
+        radius: Radius of the trust region after the step; 0 for L-BFGS.
     """
 
     method: str
@@ -60,11 +60,11 @@ class Polished:
 
     Attributes:
         problem: The loss at that point.
-        loss: Its value, decay included.
-        gradient_norm: Norm of its gradient.
+        loss: Loss at that point, decay included.
+        gradient_norm: Gradient norm at that point.
         history: One entry per look at the gradient, across all calls that were resumed.
         stopped: Why polishing stopped.
-        radius: Of the trust region at the end, for a call that goes on; 0 if no Newton step was made.
+        radius: Radius of the trust region at the end, for a call that goes on; 0 if no Newton step was made.
     """
 
     problem: ModuleLoss

@@ -20,6 +20,7 @@ from landscape.display import brief
 from landscape.errors import InputError
 from landscape.network.data import Batch, part
 from landscape.network.loss import ModuleLoss
+from landscape.network.shards import of_first, summed
 from landscape.network.trees import mapped
 
 _FEW = 8  # samples of a probe on random inputs: a symmetry holds for each of them, so few are enough
@@ -35,7 +36,7 @@ class Slope:
     Attributes:
         values: The parameters by name.
         gradients: The gradient by parameter name.
-        norm: Of the whole gradient.
+        norm: Norm of the whole gradient.
     """
 
     values: dict[str, Tensor]
@@ -53,7 +54,7 @@ class Probes:
         problem: The loss; its point gives the sizes of the random parameters.
         on_data: Whether the inputs are the data, all of them, or random.
         draw: Replaces a batch's inputs by random ones; see the module for the default.
-        seed: Of parameters and inputs.
+        seed: Seed of parameters and inputs.
     """
 
     problem: ModuleLoss
@@ -107,12 +108,10 @@ class Probes:
             drawn = torch.randn(theta.numel(), generator=self.generator, dtype=torch.float64).to(theta)
             theta = theta + self.spreads * drawn * 2.0**-halved
             with plain_autograd(theta.device):
-                if self.on_data:
-                    result = torch.zeros_like(theta)
-                    for batch in problem.batches():
-                        result += problem.share(batch) * gradient(partial(problem.batch_loss, batch=batch), theta)[1]
-                else:
-                    result = gradient(partial(problem.batch_loss, batch=self.inputs()), theta)[1]
+                # draws on a shard take more or fewer numbers from the stream than those on another
+                theta = of_first(problem.group, theta.clone, theta)
+                work = self._of_data if self.on_data else self._of_draw
+                result = (summed if self.on_data else of_first)(problem.group, partial(work, theta), theta)
             if bool(torch.isfinite(result).all()):
                 split = problem.flat.split
                 return Slope(split(theta), split(result), float(result.norm()))
@@ -120,6 +119,15 @@ class Probes:
             "expected a finite loss at random parameters and inputs, got NaN or infinity: pass draw=, a function of batch and "
             "generator that returns a batch with inputs that the module accepts"
         )
+
+    def _of_data(self, theta: Tensor) -> Tensor:
+        result = torch.zeros_like(theta)
+        for batch in self.problem.batches():
+            result += self.problem.share(batch) * gradient(partial(self.problem.batch_loss, batch=batch), theta)[1]
+        return result
+
+    def _of_draw(self, theta: Tensor) -> Tensor:
+        return gradient(partial(self.problem.batch_loss, batch=self.inputs()), theta)[1]
 
 
 def random_inputs(batch: Batch, generator: torch.Generator) -> Batch:

@@ -13,6 +13,7 @@ from landscape.curvature.krylov import seeded
 from landscape.curvature.operators.reverse import plain_autograd
 from landscape.display import brief
 from landscape.network.loss import ModuleLoss
+from landscape.network.shards import smallest, summed
 
 NEAR = 1e-8  # of the root mean square of the distances: by chance one in 1e8 is as near, at a kink that descent found all are
 _NUDGE = 1e-3  # relative size of the move that tells a distance that stays 0, as of padding, from one that a parameter moves
@@ -139,10 +140,10 @@ class Kinks:
     """How near a module is to where it is not differentiable, on the data.
 
     Attributes:
-        near: How many pre-activations are nearer than the tolerance.
-        watched: How many pre-activations piecewise-linear operations were given.
+        near: Number of pre-activations nearer to a kink than the tolerance.
+        watched: Number of pre-activations of piecewise-linear operations.
         smallest: The smallest distance from a kink, relative to the root mean square of its operation; infinite if none.
-        operation: Where the smallest was seen, by the name that torch has for it.
+        operation: Operation where the smallest was seen, by the name that torch has for it.
         tolerance: Relative distance below which a pre-activation is near.
     """
 
@@ -156,13 +157,32 @@ class Kinks:
 
 
 def kinks(problem: ModuleLoss, tolerance: float = NEAR) -> Kinks:
-    """Counts the pre-activations of a module within a tolerance of a kink, over all its data.
+    """Counts the pre-activations of a module within a tolerance of a kink, over all its data, of all ranks."""
+    if problem.group is None:
+        return kinks_here(problem, tolerance)
+    names, found = sorted(_DISTANCES), [Kinks(0, 0, float("inf"), "", tolerance)]
+
+    def count() -> Tensor:
+        found[0] = kinks_here(problem, tolerance)
+        return torch.tensor([found[0].near, found[0].watched], dtype=torch.float64, device=device)
+
+    device, here = problem.theta.device, found[0]
+    near, watched = summed(problem.group, count, torch.zeros(2, dtype=torch.float64, device=device)).tolist()
+    here = found[0]
+    nearest = float(smallest(problem.group, torch.tensor([here.smallest], dtype=torch.float64, device=device)))
+    place = names.index(here.operation) if here.operation and here.smallest == nearest else len(names)
+    first = int(smallest(problem.group, torch.tensor([float(place)], dtype=torch.float64, device=device)))
+    return Kinks(int(near), int(watched), nearest, [*names, ""][first], tolerance)
+
+
+def kinks_here(problem: ModuleLoss, tolerance: float = NEAR) -> Kinks:
+    """Counts the pre-activations of a module within a tolerance of a kink, over the data of this rank.
 
     Watched are rectifiers, absolute values, clamps, hard sigmoids and tanh, shrinkage, maxima and maximum pooling. A distance
     that is exactly 0 and stays 0 when the parameters move (padding, dead inputs, two equal entries of a constant window) is no
     kink. One or two forward passes over the data.
     """
-    near, watched, smallest, operation = 0, 0, float("inf"), ""
+    near, watched, nearest, operation = 0, 0, float("inf"), ""
     drawn = torch.randn(problem.theta.numel(), generator=seeded(0, "kinks"), dtype=torch.float64).to(problem.theta)
     move = drawn * (_NUDGE * (float(problem.theta.norm()) or 1.0) / float(drawn.norm()))
     with plain_autograd(problem.theta.device):
@@ -177,9 +197,9 @@ def kinks(problem: ModuleLoss, tolerance: float = NEAR) -> Kinks:
                 relative = torch.where(still | ~torch.isfinite(distance), torch.inf, distance / scale)
                 near += int((relative <= tolerance).sum())
                 watched += distance.numel()
-                if float(relative.min()) < smallest:
-                    smallest, operation = float(relative.min()), name
-    return Kinks(near, watched, smallest, operation, tolerance)
+                if float(relative.min()) < nearest:
+                    nearest, operation = float(relative.min()), name
+    return Kinks(near, watched, nearest, operation, tolerance)
 
 
 def _distances(problem: ModuleLoss, theta: Float[Tensor, " p"], batch: Any) -> list[tuple[str, Tensor]]:

@@ -28,8 +28,8 @@ class Inert:
     Attributes:
         reason: Why the data loss does not see them.
         where: Slices of parameters, by name.
-        decay: Their weight decay, which is their eigenvalue.
-        dimension: Their number.
+        decay: Weight decay of these directions, which is their eigenvalue.
+        dimension: Number of these directions.
         everywhere: Whether that holds for any inputs, so that it belongs to the network and not to the data.
     """
 
@@ -55,7 +55,7 @@ class Symmetries:
         gradients: Gradients that were spent, those on the data included.
         unsearched: Sizes of matrices and names of parameters that were left out because they have too many slots.
         near: Singular values that are neither null nor clearly not: symmetries that are nearly broken, or nearly hold.
-        gradient_norm: Of the loss at the point.
+        gradient_norm: Gradient norm of the loss at the point.
     """
 
     problem: ModuleLoss = field(repr=False)
@@ -166,7 +166,8 @@ def symmetries(
     does not see: dead and identical inputs, softmax and normalisation shifts, unused parameters.
 
     Not found are symmetries of another form: rotations of a subspace that is not spanned by entries, those of several algebras at
-    once, and discrete ones. What is found holds on random parameters and inputs to 1e-10.
+    once, and discrete ones. What is found holds on random parameters and inputs to 1e-12: a symmetry
+    that is broken by less is taken for one.
 
     Example:
         >>> import landscape as ls
@@ -183,7 +184,7 @@ def symmetries(
         problem: The loss. Its point gives the sizes of random parameters, and the orbit's dimension is that at the point.
         limit: Unknowns of one search at most. A search takes so many gradients on 8 samples, that for shifts on the data.
         draw: Replaces the inputs of a batch by random ones, for modules that take no standard normal numbers or tokens in range.
-        seed: Of all draws.
+        seed: Seed of all draws.
         progress: Called with a line when a part of the search begins.
 
     Raises:

@@ -16,8 +16,8 @@ class Trial:
     """A step and what the quadratic model says of it.
 
     Attributes:
-        step: To be added to the point.
-        decrease: Of the quadratic model; positive.
+        step: Step to be added to the point.
+        decrease: Decrease of the quadratic model by the step; positive.
         products: Products with the operator that it took.
         boundary: Whether the step ends on the boundary of the ball.
         curvature: The smallest quotient d'Hd / d'd of a search direction; negative at a saddle.
@@ -38,9 +38,9 @@ def steihaug(hessian: SymmetricOperator, gradient: Float[Tensor, " p"], radius: 
     A singular H needs no care where the gradient is orthogonal to its null space, as it is to the orbit of a symmetry.
 
     Args:
-        hessian: H.
-        gradient: g.
-        radius: Of the ball.
+        hessian: Hessian H of the quadratic model.
+        gradient: Gradient g of the quadratic model.
+        radius: Radius of the ball that holds the step.
         tolerance: Residual, relative to the gradient, at which to stop.
         most: Products at most.
     """

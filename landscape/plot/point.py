@@ -46,8 +46,8 @@ def draw_singular_values(axes: Axes, point: CriticalPoint, tolerance: float | No
     The axis is linear, or logarithmic above a stretch that holds only the zeros where the values span a factor over 30.
 
     Args:
-        axes: Where.
-        point: Whose factors.
+        axes: Axes to draw on.
+        point: Point whose factors are drawn.
         tolerance: Values up to it are zeros; if not given, what the gradient norm allows, or far from critical only rounding.
         title: Above the axes.
     """

@@ -6,14 +6,18 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d import Axes3D
 
-from landscape.plot.theme import BLUE, GREEN, INK, ORANGE, axes_or_new, style
+from landscape.errors import InputError
+from landscape.plot.theme import BLUE, COLUMN_WIDTH, GREEN, INK, ORANGE, axes_or_new, style
 from landscape.studies.basins import Segment
-from landscape.studies.slices import Direction, Line, Plane
+from landscape.studies.cuts import Direction, Line, Plane
 
 _LEVELS = 16
-_NAMES = {"stiffest": "stiffest", "negative": "most negative", "null": "null", "gauge": "gauge"}
+_NAMES = {"negative": "most negative", "second": "second stiffest", "random": "filter-normalised random"}
+_EIGEN = ("stiffest", "negative", "second", "lowest")
 
 
 def draw_line(axes: Axes, line: Line, title: str = "") -> None:
@@ -73,14 +77,29 @@ def draw_plane(axes: Axes, plane: Plane, title: str = "") -> None:
         bar.ax.set_yticklabels([f"{level:.3g}" for level in levels[:: _LEVELS // 4]])
 
 
+def draw_surface(axes: Axes3D, plane: Plane, title: str = "") -> None:
+    """Draws the loss over two directions as a surface, and the point as a dot; the axes must be three-dimensional."""
+    places, loss = plane.places.detach().cpu().numpy(), plane.loss.detach().cpu().numpy()
+    here = len(places) // 2
+    horizontal, vertical = np.meshgrid(places, places)
+    with style():
+        axes.plot_surface(horizontal, vertical, loss, cmap="cividis", rcount=len(places), ccount=len(places), linewidth=0)
+        axes.plot([0.0], [0.0], [loss[here, here]], "o", color="white", markeredgecolor=INK, markersize=4.0, zorder=10)
+        names = [_NAMES.get(each.name, each.name).removeprefix("filter-normalised ") for each in (plane.horizontal, plane.vertical)]
+        axes.set(title=title, xlabel=names[0], ylabel=names[1], zlabel="loss")  # no layout makes room for long labels here
+        axes.tick_params(pad=-1)
+        for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+            axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+
+
 def draw_segments(
     axes: Axes, segments: Mapping[str, Segment], ends: tuple[str, str] = ("first", "second"), title: str = ""
 ) -> None:
     """Draws the loss on straight lines between two points, by name.
 
     Args:
-        axes: Where.
-        segments: By name; the second and later ones are dashed.
+        axes: Axes to draw on.
+        segments: Segments by name; the second and later ones are dashed.
         ends: What stands at 0 and 1.
         title: Above the axes.
     """
@@ -98,8 +117,8 @@ def draw_segments(
 
 
 def _named(direction: Direction) -> str:
-    value = f", $\\mu = {_power(direction.curvature)}$" if direction.name in ("stiffest", "negative") else ""
-    return f"{_NAMES[direction.name]} direction{value}"
+    value = f", $\\mu = {_power(direction.curvature)}$" if direction.name in _EIGEN else ""
+    return f"{_NAMES.get(direction.name, direction.name)} direction{value}"
 
 
 def _power(value: float) -> str:
@@ -107,8 +126,14 @@ def _power(value: float) -> str:
     return f"{value:.3g}" if -3 <= int(exponent) < 4 else f"{mantissa} \\times 10^{{{int(exponent)}}}"
 
 
-def plot_slice(cut: Line | Plane | Mapping[str, Segment], ax: Axes | None = None, title: str = "") -> Axes:
+def plot_slice(cut: Line | Plane | Mapping[str, Segment], ax: Axes | None = None, title: str = "", surface: bool = False) -> Axes:
     """Draws what `slice_line`, `slice_plane` or `slice_between` found, on given axes or on those of a new figure.
+
+    Args:
+        cut: The slice.
+        ax: Where; None makes a figure.
+        title: Above the axes.
+        surface: Whether a plane is drawn as a surface in three dimensions; axes that are given must then have three.
 
     Example:
         >>> import landscape as ls
@@ -116,7 +141,16 @@ def plot_slice(cut: Line | Plane | Mapping[str, Segment], ax: Axes | None = None
         >>> axes = ls.plot_slice(ls.slice_line(ls.place(problem, ls.Collapse()), "gauge"))
         >>> axes.get_xlabel()
         'gauge direction'
+
+    Raises:
+        InputError: If a surface is asked of anything but a plane, or on axes of two dimensions.
     """
+    if surface:
+        axes = surface_axes() if ax is None else ax
+        if not (isinstance(cut, Plane) and isinstance(axes, Axes3D)):
+            raise InputError('expected a plane and axes of three dimensions for a surface: add_subplot(projection="3d")')
+        draw_surface(axes, cut, title)
+        return axes
     axes = axes_or_new(ax, 2.7 if isinstance(cut, Plane) else 0.0)
     if isinstance(cut, Line):
         draw_line(axes, cut, title)
@@ -125,3 +159,11 @@ def plot_slice(cut: Line | Plane | Mapping[str, Segment], ax: Axes | None = None
     else:
         draw_segments(axes, cut, title=title)
     return axes
+
+
+def surface_axes() -> Axes3D:
+    """Returns three-dimensional axes of a new figure, one column wide, in the house style."""
+    with style():
+        axes: Axes3D = Figure(figsize=(COLUMN_WIDTH, 2.9)).add_axes((0.0, 0.05, 0.9, 0.95), projection="3d")
+        axes.set_box_aspect(None, zoom=0.85)
+        return axes

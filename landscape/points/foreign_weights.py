@@ -1,35 +1,38 @@
-"""Weights trained elsewhere, read without running anything, as a point of a DUFM.
+"""Weights trained elsewhere as a point of a DUFM, with what had to be guessed about them.
 
-Accepted: .safetensors, .npz, and .pt/.pth (torch's weights-only loader). Either arrays named H_1 and W_1 .. W_L, or a state dict
-whose weight matrices are taken in order, with the features named by the caller.
+Either arrays named H_1 and W_1 .. W_L, or a state dict whose weight matrices are taken in order, with the features named by the
+caller. Which files are read says `foreign_arrays`.
 """
 
 import io
-import os
-import pickle
 import re
 import warnings
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from landscape.display import aligned
 from landscape.errors import InputError
-from landscape.memory import require_memory
+from landscape.model.objective import Objective
 from landscape.model.problem import ActivationName, LossName, Problem
-from landscape.plain_file import Missing, ordinary, read_ordinary
+from landscape.plain_file import Missing, read_ordinary
+from landscape.points.foreign_arrays import first_line, listed, read_arrays
 from landscape.points.point import CriticalPoint, Origin
-from landscape.tensor_file import TensorFile
 
 _LONGEST_LABELS = 1_000_000_000  # bytes of a file of labels
 _NAMED = re.compile(r"([wh])_?(\d+)", re.IGNORECASE)
+_LABELS = ("labels", "label", "targets", "target", "y", "classes")  # names of labels, in order of preference
+_CLEAR = 2.0  # the quotient of two gradient norms from which on the smaller one decides
+_CONVENTION = {
+    "ce": "mean cross-entropy over the samples",
+    "mse": "mean over the samples of half the squared distance to the one-hot label",
+}
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,11 @@ class WeightsLayout:
     """Names and sizes that a file of weights does not state: feature array, class sizes, labels.
 
     Attributes:
-        features: Name of the feature array; None looks for H_1. Stored as width x samples, or samples x width if only that fits.
-        class_sizes: Number of samples per class in class order; None with no labels means equal classes.
+        features: Name of the feature array; None looks for H_1.
+        class_sizes: Number of samples per class in class order; None with no labels means those in the file, or else equal classes.
         labels: Name of an integer array in the file, or a path to a .npy or text file; the samples are then sorted by class.
+        transpose: Whether the features are stored as samples x width; None takes what fits, and where both do the orientation of
+            the smaller gradient.
 
     Example:
         >>> import landscape as ls
@@ -50,6 +55,79 @@ class WeightsLayout:
     features: str | None = None
     class_sizes: tuple[int, ...] | None = None
     labels: str | None = None
+    transpose: bool | None = None
+
+
+@dataclass(frozen=True)
+class ImportedWeights:
+    """A point, and what was taken for what in the file that it came from.
+
+    Attributes:
+        point: The weights, exactly as they are; float32 is widened.
+        entry: Keys that lead to the weights in a nested checkpoint.
+        features: Name of the array that was taken for H_1.
+        weights: Names of the arrays that were taken for W_1 .. W_L, in this order.
+        unused: Arrays and entries that were not used.
+        transposed: Whether the features were stored as samples x width.
+        gradient_norms: As stored and transposed, where both fit and nobody said which; else empty.
+        labels: Where the classes came from: an array or a file; None for class sizes that were given, or equal ones.
+        labels_found: Whether the labels were found in the file without being named.
+        chance: The loss of equal logits without decay, which any trained point beats.
+        fit: The loss of the point without decay.
+    """
+
+    point: CriticalPoint
+    entry: tuple[str, ...]
+    features: str
+    weights: tuple[str, ...]
+    unused: tuple[str, ...]
+    transposed: bool
+    gradient_norms: tuple[float, ...]
+    labels: str | None
+    labels_found: bool
+    chance: float
+    fit: float
+
+    @property
+    def above_chance(self) -> bool:
+        """Whether equal logits fit the labels better than these weights: labels or orientation are then probably wrong."""
+        return not self.fit <= self.chance
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Returns what was taken for what, as name and value."""
+        problem = self.point.problem
+        stored = f"{self.features}, stored as {'samples x width' if self.transposed else 'width x samples'}"
+        if self.gradient_norms:
+            kept, other = (self.gradient_norms[int(way)] for way in (self.transposed, not self.transposed))
+            why = "as good, say which with --transpose or --no-transpose" if self._undecided else "rejected"
+            stored += f" (gradient norm {kept:.1e}; the other way {other:.1e}, {why})"
+        classes = f"sizes {listed(map(str, problem.class_sizes))}"
+        if self.labels is not None:
+            classes += f", labels {self.labels}" + (" found in the file" if self.labels_found else "")
+        fit = f"{self.fit:.6g}, equal logits {self.chance:.6g}"
+        penalty = "decay/2 times the squared norms (weight_decay of torch.optim.SGD)"
+        return [
+            *([("read from", ".".join(self.entry))] if self.entry else []),
+            ("features", stored),
+            ("weights", listed(self.weights)),
+            *([("not used", listed(self.unused))] if self.unused else []),
+            ("classes", classes),
+            ("loss is", f"{_CONVENTION[problem.loss]}, plus {penalty}"),
+            ("fit", fit + ("; loss above chance: wrong labels or orientation?" if self.above_chance else "")),
+        ]
+
+    @property
+    def _undecided(self) -> bool:
+        return bool(self.gradient_norms) and max(self.gradient_norms) < _CLEAR * min(self.gradient_norms)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the JSON form."""
+        names = ("features", "transposed", "labels", "labels_found", "chance", "fit", "above_chance")
+        lists = ("entry", "weights", "unused", "gradient_norms")
+        return {name: getattr(self, name) for name in names} | {name: list(getattr(self, name)) for name in lists}
+
+    def __str__(self) -> str:
+        return aligned(self.rows())
 
 
 def import_weights(
@@ -62,8 +140,8 @@ def import_weights(
 ) -> CriticalPoint:
     """Returns weights trained elsewhere as a point, exactly as they are (float32 is widened to float64), on a device.
 
-    The file is .safetensors, .npz, .pt or .pth, with arrays H_1 and W_1 .. W_L. Nothing in it is run. Such weights are rarely
-    critical to rounding: `solve` goes on from the point.
+    The file is .safetensors, .npz, .pt, .pth, .ckpt or .bin, with arrays H_1 and W_1 .. W_L, also inside a nested checkpoint.
+    Nothing in it is run. Such weights are rarely critical to rounding: `solve` goes on from the point.
 
     Example:
         >>> import landscape as ls
@@ -80,102 +158,127 @@ def import_weights(
     Raises:
         InputError: If the file cannot be read safely, or its arrays do not fit one model.
     """
-    path, layout = Path(path), layout or WeightsLayout()
-    arrays = read_arrays(path)
-    features, layers = _factors(arrays, layout.features, path)
-    width, classes = features.shape[0], layers[-1].shape[0]
-    _check_chain(layers, width, path)
-    sizes, order = _classes(arrays, layout, classes, features.shape[1], path)
-    problem = Problem(sizes, width, len(layers), decay, loss, activation)
-    theta = torch.cat([part.flatten().to(torch.float64) for part in (features[:, order], *layers)])
-    note = "" if layout.labels is None else ", samples sorted by label"
-    start = f"imported from {path.name} ({features.dtype}{note})".replace("torch.", "")
-    return CriticalPoint.at(problem, theta.to(device), Origin(start))
+    return read_weights(path, decay, loss, activation, layout, device).point
 
 
-def read_arrays(path: Path) -> dict[str, Tensor]:
-    """Returns the arrays of a file by name, in the file's order (safetensors: in natural order of the names, which it sorts).
+def read_weights(
+    path: Path | str,
+    decay: float | tuple[float, ...],
+    loss: LossName = "ce",
+    activation: ActivationName = "linear",
+    layout: WeightsLayout | None = None,
+    device: str = "cpu",
+) -> ImportedWeights:
+    """Returns what `import_weights` does, with what was guessed on the way.
 
     Raises:
-        InputError: If the file is missing, damaged, of another kind, or holds anything but arrays.
+        InputError: If the file cannot be read safely, or its arrays do not fit one model.
     """
-    try:
-        with warnings.catch_warnings():  # torch warns about what it then refuses
-            warnings.simplefilter("ignore")
-            return _read(path)
-    except InputError:  # itself a ValueError
-        raise
-    except Missing as error:
-        raise InputError(f"no such file: {path}") from error
-    except pickle.UnpicklingError as error:
-        raise InputError(f"refused {path}: it holds more than tensors, and reading that could run code") from error
-    except Exception as error:  # on damaged files the readers fail with nearly every kind: zlib.error, KeyError, AssertionError, ..
-        raise InputError(f"expected arrays in {path}, got a damaged or foreign file ({_first_line(error)})") from error
+    path, layout = Path(path), layout or WeightsLayout()
+    file = read_arrays(path)
+    arrays = file.without_prefixes()
+    name, names = _chosen(arrays, layout.features, path)
+    layers = [arrays[each] for each in names]
+    stored, classes = arrays[name], layers[-1].shape[0]
+    ways = _ways(stored, layers, layout.transpose)
+    found = [_placed(arrays, stored.mT if way else stored, layers, layout, (decay, loss, activation), path) for way in ways]
+    norms = [float(Objective.of(problem, theta).gradient(theta).norm()) for problem, theta, _ in found] if len(found) > 1 else []
+    best = int(bool(norms) and not norms[1] * _CLEAR > norms[0])
+    problem, theta, labels = found[best]
+    note = "" if labels is None else ", samples sorted by label"
+    start = f"imported from {path.name} ({stored.dtype}{note})".replace("torch.", "")
+    objective = Objective.of(problem, theta)
+    return ImportedWeights(
+        CriticalPoint.at(problem, theta.to(device), Origin(start)),
+        file.entry,
+        name,
+        names,
+        (*(each for each in arrays if each not in {name, *names, labels}), *file.ignored),
+        ways[best],
+        tuple(norms),
+        labels,
+        labels is not None and layout.labels is None,
+        float(objective.fit(torch.zeros(classes, problem.total_samples, dtype=theta.dtype))),
+        float(objective.fit(objective.logits(theta))),
+    )
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    match path.suffix:
-        case ".safetensors":
-            with TensorFile.opened(path) as file:
-                return {name: file.tensor(name) for name in sorted(file.layouts, key=_natural)}
-        case ".npz":
-            with _opened(path) as handle, np.load(handle, allow_pickle=False) as archive:
-                return {name: torch.from_numpy(archive[name]) for name in archive.files}
-        case ".pt" | ".pth":
-            with _opened(path) as handle:
-                return _state_dict(torch.load(handle, map_location="cpu", weights_only=True), path)
-        case _:
-            raise InputError(f"expected a .safetensors, .npz, .pt or .pth file, got {path.name}")
+def _ways(stored: Tensor, layers: list[Tensor], transpose: bool | None) -> list[bool]:
+    """Returns whether to transpose the features, or both answers where both fit and nobody said which."""
+    if transpose is not None:
+        return [transpose]
+    width = layers[0].shape[1]
+    fits = [way for way in (False, True) if stored.shape[int(way)] == width]
+    return fits or [False]
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Yields a file of arrays whose unpacked size fits in memory: a small zip file may hold an endless array of zeros."""
-    with ordinary(path) as handle:
-        size = os.fstat(handle.fileno()).st_size
-        if zipfile.is_zipfile(handle):
-            with zipfile.ZipFile(handle) as archive:
-                size = max(size, sum(part.file_size for part in archive.infolist()))
-        require_memory(float(size), f"the file {path.name}", "import fewer arrays")
-        handle.seek(0)
-        yield handle
+def _placed(
+    arrays: Mapping[str, Tensor],
+    features: Tensor,
+    layers: list[Tensor],
+    layout: WeightsLayout,
+    model: tuple[float | tuple[float, ...], LossName, ActivationName],
+    path: Path,
+) -> tuple[Problem, Float[Tensor, " p"], str | None]:
+    """Returns the problem and the parameters of one orientation, and where its labels came from."""
+    width, samples = features.shape
+    _check_chain(layers, width, path)
+    classes = layers[-1].shape[0]
+    labels = layout.labels
+    if labels is None and layout.class_sizes is None:
+        labels = _found_labels(arrays, classes, samples, path)
+    sizes, order = _classes(arrays, layout.class_sizes, labels, classes, samples, path)
+    decay, loss, activation = model
+    problem = Problem(sizes, width, len(layers), decay, loss, activation)
+    return problem, torch.cat([part.flatten().to(torch.float64) for part in (features[:, order], *layers)]), labels
 
 
-def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
-    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
-        loaded = loaded["state_dict"]
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise InputError(f"expected a dictionary of tensors in {path}, got {type(loaded).__name__}")
-    return {str(name): value for name, value in loaded.items()}
+def _found_labels(arrays: Mapping[str, Tensor], classes: int, samples: int, path: Path) -> str | None:
+    """Returns the name of the one integer array that can only be labels, if there is one.
+
+    Raises:
+        InputError: If several could be and none has a name of labels.
+    """
+    able = [name for name, array in arrays.items() if _can_be_labels(array, classes, samples)]
+    named = sorted((name for name in able if name.lower() in _LABELS), key=lambda name: _LABELS.index(name.lower()))
+    if len(able) > 1 and not named:
+        raise InputError(
+            f"expected one array of labels in {path.name}, got {listed(able)}: say which with --labels or --class-sizes"
+        )
+    return next(iter([*named, *able]), None)
 
 
-def _factors(arrays: dict[str, Tensor], features: str | None, path: Path) -> tuple[Tensor, list[Tensor]]:
-    """Returns the features as width x samples and the weight matrices from first to last."""
+def _can_be_labels(array: Tensor, classes: int, samples: int) -> bool:
+    if array.dtype == torch.bool or array.is_floating_point() or array.is_complex() or array.shape != (samples,):
+        return False
+    return samples > 0 and set(array.tolist()) == set(range(classes))
+
+
+def _chosen(arrays: Mapping[str, Tensor], features: str | None, path: Path) -> tuple[str, tuple[str, ...]]:
+    """Returns the names of the features and of the weight matrices from first to last."""
     named = {(match[1].lower(), int(match[2])): name for name in arrays if (match := _NAMED.fullmatch(name))}
     weights = sorted(index for kind, index in named if kind == "w")
     features = features or named.get(("h", 1))
     if features is None or features not in arrays:
         missing = f"{features!r}" if features else "an array H_1"
-        raise InputError(f"expected {missing} in {path.name}, got {', '.join(arrays)}: name the features with --features")
+        raise InputError(f"expected {missing} in {path.name}, got {listed(arrays)}: name the features with --features")
     if weights:
         if weights != list(range(1, len(weights) + 1)):
-            raise InputError(f"expected W_1 .. W_{weights[-1]} in {path.name}, got {', '.join(f'W_{index}' for index in weights)}")
+            got = listed(f"W_{index}" for index in weights)
+            raise InputError(f"expected W_1 .. W_{weights[-1]} in {path.name}, got {got}")
         names = [named["w", index] for index in weights]
     else:
         names = [name for name, array in arrays.items() if array.ndim == 2 and name != features and array.is_floating_point()]
     used = set(names) | {features}
     biases = [name for name, array in arrays.items() if name not in used and array.is_floating_point() and bool((array != 0).any())]
     if biases:
-        raise InputError(f"expected weight matrices without biases, got {', '.join(biases)} in {path.name}")
+        raise InputError(f"expected weight matrices without biases, got {listed(biases)} in {path.name}")
     if not names:
-        raise InputError(f"expected weight matrices in {path.name}, got {', '.join(arrays)}")
-    matrix, first = arrays[features], arrays[names[0]]
+        raise InputError(f"expected weight matrices in {path.name}, got {listed(arrays)}")
     for name in used:
         if arrays[name].ndim != 2 or not arrays[name].is_floating_point():
             raise InputError(f"expected a real matrix {name} in {path.name}, got {arrays[name].dtype} {tuple(arrays[name].shape)}")
-    if matrix.shape[0] != first.shape[1] and matrix.shape[1] == first.shape[1]:
-        matrix = matrix.mT
-    return matrix, [arrays[name] for name in names]
+    return features, tuple(names)
 
 
 def _check_chain(layers: list[Tensor], width: int, path: Path) -> None:
@@ -186,28 +289,28 @@ def _check_chain(layers: list[Tensor], width: int, path: Path) -> None:
 
 
 def _classes(
-    arrays: dict[str, Tensor], layout: WeightsLayout, classes: int, samples: int, path: Path
-) -> tuple[tuple[int, ...], Float[Tensor, " n"] | Tensor]:
+    arrays: Mapping[str, Tensor], given: tuple[int, ...] | None, source: str | None, classes: int, samples: int, path: Path
+) -> tuple[tuple[int, ...], Int[Tensor, " n"]]:
     """Returns the class sizes and the order that sorts the samples by class."""
     order = torch.arange(samples)
-    if layout.labels is not None:
-        labels = _labels(arrays, layout.labels, path)
+    if source is not None:
+        labels = _labels(arrays, source, path)
         if labels.shape != (samples,) or samples == 0 or int(labels.min()) < 0 or int(labels.max()) >= classes:
-            raise InputError(f"expected {samples} labels between 0 and {classes - 1} in {layout.labels}, got {tuple(labels.shape)}")
+            raise InputError(f"expected {samples} labels between 0 and {classes - 1} in {source}, got {tuple(labels.shape)}")
         sizes = tuple(torch.bincount(labels, minlength=classes).tolist())
-        if layout.class_sizes not in (None, sizes):
-            raise InputError(f"expected class sizes {sizes} as in {layout.labels}, got {layout.class_sizes}")
+        if given not in (None, sizes):
+            raise InputError(f"expected class sizes {sizes} as in {source}, got {given}")
         return sizes, torch.argsort(labels, stable=True)
-    if layout.class_sizes is not None:
-        if len(layout.class_sizes) != classes or sum(layout.class_sizes) != samples:
-            raise InputError(f"expected {classes} class sizes that sum to {samples} samples, got {layout.class_sizes}")
-        return layout.class_sizes, order
+    if given is not None:
+        if len(given) != classes or sum(given) != samples:
+            raise InputError(f"expected {classes} class sizes that sum to {samples} samples, got {given}")
+        return given, order
     if classes == 0 or samples % classes:
         raise InputError(f"expected --class-sizes or --labels: {samples} samples do not make {classes} equal classes")
     return (samples // classes,) * classes, order
 
 
-def _labels(arrays: dict[str, Tensor], name: str, path: Path) -> Tensor:
+def _labels(arrays: Mapping[str, Tensor], name: str, path: Path) -> Tensor:
     if name in arrays:
         labels = arrays[name]
     else:
@@ -220,16 +323,7 @@ def _labels(arrays: dict[str, Tensor], name: str, path: Path) -> Tensor:
         except Missing as error:
             raise InputError(f"expected labels as an array of {path.name} or as a file, got {name!r}") from error
         except (ValueError, TypeError, EOFError, OSError, MemoryError) as error:
-            raise InputError(f"expected integer labels in {name}, got {_first_line(error)}") from error
+            raise InputError(f"expected integer labels in {name}, got {first_line(error)}") from error
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise InputError(f"expected integer labels in {name}, got {labels.dtype}")
     return labels.to(torch.int64)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Orders layers.2 before layers.10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

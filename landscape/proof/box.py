@@ -13,7 +13,7 @@ from flint import arb, arb_mat
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.proof.balls import LADDER, dyadic, enclosure, exact, is_regular, precision, square, upper
-from landscape.proof.existence import FINE, Box, Slice, by_diagonal, by_inverse, prepare_slice
+from landscape.proof.existence import FINE, Box, BoxSlice, by_diagonal, by_inverse, prepare_slice
 from landscape.proof.hessian import CoreModel, CorePoint
 from landscape.proof.inertia import enclosed_inertia, rotated_inertia
 from landscape.proof.origin import prove_zero
@@ -89,7 +89,7 @@ def _require_core(problem: Problem, rank: int, coordinates: int) -> None:
         )
 
 
-def _climbed(place: Slice, most_bits: int, seconds: float) -> Proof | Unproved:
+def _climbed(place: BoxSlice, most_bits: int, seconds: float) -> Proof | Unproved:
     """Tries one precision after the other."""
     model = place.model
     reason = f"nothing is tried with {most_bits} bits"
@@ -119,14 +119,14 @@ def _climbed(place: Slice, most_bits: int, seconds: float) -> Proof | Unproved:
     return Unproved(reason)
 
 
-def _flaw(place: Slice, box: Box) -> str | None:
+def _flaw(place: BoxSlice, box: Box) -> str | None:
     """Returns what more bits do not help with, as long as the box is small against the core."""
     if not _has_full_rank(box.whole):
         return f"rank {place.model.rank}"
     return None if place.is_transversal(box.whole) else "the slice through the orbit"
 
 
-def _counted(place: Slice, box: Box, bits: int) -> Proof | Unproved:
+def _counted(place: BoxSlice, box: Box, bits: int) -> Proof | Unproved:
     """Decides the signs over a box that holds exactly one critical point of that rank."""
     model = place.model
     problem, rank = model.problem, model.rank
@@ -182,7 +182,7 @@ def _complement(point: CorePoint) -> int | None:
     return rotated_inertia(arb_mat(rows) + null * null.transpose())
 
 
-def _evidence(place: Slice, box: Box, negative: int) -> dict[str, object]:
+def _evidence(place: BoxSlice, box: Box, negative: int) -> dict[str, object]:
     """What the checker needs, in JSON types."""
     return {
         "given": [value.hex() for value in place.given],

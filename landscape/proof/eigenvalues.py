@@ -15,7 +15,7 @@ from flint import acb_mat, arb, arb_mat
 from landscape.model.problem import Problem
 from landscape.proof.balls import enclosure, exact, precision
 from landscape.proof.blocks import CountedGroups, difference, negatives, standard, unused, unused_shares, unused_signs, zero_signs
-from landscape.proof.scales import BITS, EnclosedGroup, Group, dimension, enclose_all, normalised, undecided
+from landscape.proof.scales import BITS, EnclosedGroup, Group, enclose_all, normalised, rank_of_group, undecided
 from landscape.proof.statement import NoPoint, Unproved
 
 _WIDTH = 2.0**-40  # relative distance of the bounds of an enclosure from an approximate eigenvalue
@@ -101,7 +101,7 @@ def enclosed_smallest(problem: Problem, groups: Sequence[Group]) -> Eigenvalue |
 
 
 def _all(problem: Problem, kinds: CountedGroups) -> list[Eigenvalue] | None:
-    rank = sum(dimension(problem, kind.group) * times for kind, times in kinds)
+    rank = sum(rank_of_group(problem, kind.group) * times for kind, times in kinds)
     copies = problem.width - rank
     found = [Eigenvalue(name, *enclosure(value), times) for name, value, times in _scalars(problem, kinds, rank, copies) if times]
     if problem.depth * rank * copies:
@@ -182,7 +182,7 @@ def _matrices(problem: Problem, kinds: CountedGroups, copies: int) -> Iterator[_
     for i, (one, times) in enumerate(present):
         for j, (other, others) in enumerate(present[i:], i):
             number = times * (times - 1) // 2 if i == j else times * others
-            number *= dimension(problem, one.group) * dimension(problem, other.group)
+            number *= rank_of_group(problem, one.group) * rank_of_group(problem, other.group)
             yield _between(problem, one, other, number)
     if problem.loss == "mse":
         yield from _mse(problem, kinds, copies)

@@ -38,7 +38,7 @@ Solve = Callable[[arb_mat], arb_mat]
 
 
 @dataclass(frozen=True)
-class Slice:
+class BoxSlice:
     """Where the box stands, in doubles; no claim rests on it.
 
     Attributes:
@@ -116,13 +116,13 @@ class Box:
     __repr__ = brief
 
 
-def prepare_slice(model: CoreModel, given: list[float]) -> Slice | Unproved:
+def prepare_slice(model: CoreModel, given: list[float]) -> BoxSlice | Unproved:
     """Chooses slice and basis in doubles, after Newton steps there if the core is not critical to rounding."""
     with np.errstate(over="ignore", invalid="ignore"):
         return _prepared(model, given)
 
 
-def _prepared(model: CoreModel, given: list[float]) -> Slice | Unproved:
+def _prepared(model: CoreModel, given: list[float]) -> BoxSlice | Unproved:
     x = np.array(given)
     chosen = _transversal(model.at([exact(value) for value in given]), float(np.linalg.norm(x)))
     if chosen is None:
@@ -145,10 +145,10 @@ def _prepared(model: CoreModel, given: list[float]) -> Slice | Unproved:
         step = -basis[:, clear] @ (pushes[clear] / curvatures[clear])
         length = float(np.linalg.norm(step))
         if length <= _STILL * float(np.linalg.norm(x)):
-            return Slice(model, given, x.tolist(), fixed, columns, basis, curvatures)
+            return BoxSlice(model, given, x.tolist(), fixed, columns, basis, curvatures)
         if not length < before / 2:
             if length <= _CLOSE * float(np.linalg.norm(x)):  # beside a fold doubles get no closer; balls may
-                return Slice(model, given, x.tolist(), fixed, columns, basis, curvatures)
+                return BoxSlice(model, given, x.tolist(), fixed, columns, basis, curvatures)
             break
         x[free] += step
         before = length
@@ -177,7 +177,7 @@ def _transversal(point: CorePoint, norm: float) -> tuple[list[int], list[int]] |
     return sorted(order[: len(columns)].tolist()), columns
 
 
-def by_diagonal(place: Slice, start: list[arb], bits: int) -> Box | None:
+def by_diagonal(place: BoxSlice, start: list[arb], bits: int) -> Box | None:
     """Newton and Krawczyk with C = diag(1/d_ii), d_ii the diagonal of V'N'HNV."""
     if not (place.curvatures != 0).all():
         return None
@@ -196,7 +196,7 @@ def by_diagonal(place: Slice, start: list[arb], bits: int) -> Box | None:
     return _krawczyk(place, solve(_push(place, centre, bits)), Box(centre, radius, whole, hessian, centre), off, bits)
 
 
-def by_inverse(place: Slice, start: list[arb], bits: int) -> Box | Unproved | None:
+def by_inverse(place: BoxSlice, start: list[arb], bits: int) -> Box | Unproved | None:
     """Newton and Krawczyk with C the inverse of the midpoint at working precision.
 
     Returns:
@@ -218,7 +218,7 @@ def by_inverse(place: Slice, start: list[arb], bits: int) -> Box | Unproved | No
     return _krawczyk(place, inverse * _push(place, centre, bits), Box(centre, radius, whole, hessian, centre), off, bits)
 
 
-def _newton(place: Slice, centre: list[arb], bits: int) -> tuple[list[arb], float] | Unproved | None:
+def _newton(place: BoxSlice, centre: list[arb], bits: int) -> tuple[list[arb], float] | Unproved | None:
     """Returns where Newton's method ends and the length of the step that it would take next."""
     best, patience, length, good = np.inf, _PATIENCE, np.inf, True
     for _ in range(_INVERSES):
@@ -241,7 +241,7 @@ def _newton(place: Slice, centre: list[arb], bits: int) -> tuple[list[arb], floa
     return centre, length
 
 
-def _chords(place: Slice, centre: list[arb], bits: int, solve: Solve, gain: int) -> tuple[list[arb], float]:
+def _chords(place: BoxSlice, centre: list[arb], bits: int, solve: Solve, gain: int) -> tuple[list[arb], float]:
     """Takes Newton steps with one approximate inverse while each is shorter by the factor `gain`; returns the next length too."""
     with precision(FINE * bits):
         step = solve(_push(place, centre, bits))
@@ -256,20 +256,20 @@ def _chords(place: Slice, centre: list[arb], bits: int, solve: Solve, gain: int)
         return centre, _largest(step)
 
 
-def _push(place: Slice, centre: list[arb], bits: int) -> arb_mat:
+def _push(place: BoxSlice, centre: list[arb], bits: int) -> arb_mat:
     """V'N' grad f at an exact centre, which costs little, so it is enclosed well beyond the working precision."""
     with precision(FINE * bits):
         return place.reduced_gradient(place.model.at(centre))
 
 
-def _cube(place: Slice, centre: list[arb], length: float, bits: int) -> tuple[CorePoint, float]:
+def _cube(place: BoxSlice, centre: list[arb], length: float, bits: int) -> tuple[CorePoint, float]:
     """Returns the core over the cube that Krawczyk's operator is tried on, and the half side of the cube."""
     radius = max(8 * length, _target(bits))
     half = arb(0, exact(radius)) if np.isfinite(radius) else arb("nan")
     return place.model.at(place.moved(centre, column([half] * len(place.free)))), radius
 
 
-def _krawczyk(place: Slice, step: arb_mat, box: Box, off: list[list[arb]], bits: int) -> Box | None:
+def _krawczyk(place: BoxSlice, step: arb_mat, box: Box, off: list[list[arb]], bits: int) -> Box | None:
     """Returns the box if the operator's image, -C F + (1 - C D) Y, lies inside the cube Y.
 
     The zero t is a fixed point, so |t| <= |C F| + |1 - C D| |t| in the maximum norm, which bounds it better than the cube does.
@@ -327,7 +327,7 @@ def _target(bits: int) -> float:
     return float(2.0 ** (-0.7 * bits))
 
 
-def _is_near(place: Slice, centre: list[arb], length: float) -> bool:
+def _is_near(place: BoxSlice, centre: list[arb], length: float) -> bool:
     """Whether Newton has stayed near the given core and would stay there; a matter of meaning, not of proof."""
     moved = np.array([float(value) for value in centre]) - place.given
     return bool(np.linalg.norm(moved) + length <= _FURTHEST * np.linalg.norm(place.given))

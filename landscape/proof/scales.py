@@ -132,13 +132,13 @@ def normalised(problem: Problem, groups: Sequence[Group]) -> tuple[Group, ...]:
         raise InputError(f"expected groups of one class under squared error, got {max(group.size for group in made)} classes")
     if any(group.size > 1 and group.root == "off" for group in made):
         raise InputError('expected the root "large" or "small" for a group of several classes, got "off": use groups of one')
-    rank = sum(dimension(problem, group) for group in made)
+    rank = sum(rank_of_group(problem, group) for group in made)
     if rank > problem.width:
         raise InputError(f"expected width >= {rank}, the rank of {name(kind_of_groups(problem, made))}, got {problem.width}")
     return made
 
 
-def dimension(problem: Problem, group: Group) -> int:
+def rank_of_group(problem: Problem, group: Group) -> int:
     """Returns what the group adds to the rank: g - 1 under cross-entropy, one for a mode that is on."""
     return 0 if group.root == "off" else group.size - (problem.loss == "ce")
 

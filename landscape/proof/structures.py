@@ -20,10 +20,10 @@ from landscape.proof.scales import (
     BITS,
     EnclosedGroup,
     Group,
-    dimension,
     enclose_all,
     kind_of_groups,
     normalised,
+    rank_of_group,
     shifted,
     undecided,
 )
@@ -80,7 +80,7 @@ def prove_structure(problem: Problem, groups: Sequence[Group]) -> Proof | Unprov
     Raises:
         InputError: If the layers are rectified, the groups do not fit the classes or the width is below the rank.
     """
-    found = decided(problem, normalised(problem, groups))
+    found = decided_structure(problem, normalised(problem, groups))
     return found.proof if isinstance(found, DecidedStructure) else found
 
 
@@ -99,7 +99,7 @@ def near_zero_of_structure(problem: Problem, groups: Sequence[Group], places: in
         InputError: As `prove_structure`.
     """
     made = normalised(problem, groups)
-    here = decided(problem, made)
+    here = decided_structure(problem, made)
     if not isinstance(here, DecidedStructure):
         return Unproved(here.reason)
     ends: list[Proof | NoPoint] = []
@@ -107,7 +107,7 @@ def near_zero_of_structure(problem: Problem, groups: Sequence[Group], places: in
     for direction in (-places, places):
         decays = tuple(shifted(decay, direction) for decay in problem.decays)
         moved = replace(problem, decay=decays if isinstance(problem.decay, tuple) else decays[0])
-        end = decided(moved, made)
+        end = decided_structure(moved, made)
         if isinstance(end, Unproved):
             return end
         ends.append(end.proof if isinstance(end, DecidedStructure) else end)
@@ -122,14 +122,14 @@ def near_zero_of_structure(problem: Problem, groups: Sequence[Group], places: in
     return Nearby(count, places, ends[0], ends[1])
 
 
-def decided(problem: Problem, groups: tuple[Group, ...]) -> DecidedStructure | Unproved | NoPoint:
+def decided_structure(problem: Problem, groups: tuple[Group, ...]) -> DecidedStructure | Unproved | NoPoint:
     """Returns all signs of a structure, with as many bits as that takes.
 
     Args:
         problem: The full model.
         groups: As `normalised` returns them.
     """
-    rank = sum(dimension(problem, group) for group in groups)
+    rank = sum(rank_of_group(problem, group) for group in groups)
     counts = Counter(groups)
     answer = undecided()
     for bits in BITS:
@@ -149,7 +149,7 @@ def decided(problem: Problem, groups: tuple[Group, ...]) -> DecidedStructure | U
 
 
 def _proof(problem: Problem, groups: tuple[Group, ...], kinds: CountedGroups, signs: Sequence[Signs], bits: int) -> Proof:
-    rank = sum(dimension(problem, group) for group in groups)
+    rank = sum(rank_of_group(problem, group) for group in groups)
     nullity = problem.depth * rank * (problem.width - rank) + sum(block.zeros * block.multiplicity for block in signs)
     index = sum((block.negative or 0) * block.multiplicity for block in signs)
     by_group = {kind.group: _payload(kind) for kind, _ in kinds}
@@ -170,7 +170,7 @@ def _loss(problem: Problem, kinds: CountedGroups) -> arb:
     for kind, times in kinds:
         group = kind.group
         fit = (1 - kind.scale) ** 2 / 2 if problem.loss == "mse" else group.size * kind.log_sum
-        decay = arb(problem.depth + 1) / 2 * dimension(problem, group) * kind.scale * kind.pull
+        decay = arb(problem.depth + 1) / 2 * rank_of_group(problem, group) * kind.scale * kind.pull
         total += times * group.samples * (fit + decay)
     return total / problem.total_samples
 
@@ -181,7 +181,7 @@ def _partner(problem: Problem, moved: Problem, groups: tuple[Group, ...]) -> Dec
     other = {group: replace(group, root="small" if group.root == "large" else "large") for group in lost}
     if any(partner in groups for partner in other.values()):
         return Unproved("both roots of a group end at the same fold")
-    return decided(problem, tuple(other.get(group, group) for group in groups))
+    return decided_structure(problem, tuple(other.get(group, group) for group in groups))
 
 
 def _exists(problem: Problem, group: Group) -> bool:

@@ -61,7 +61,7 @@ class TableRow:
     remark: str
 
 
-def verdict(report: DegeneracyReport) -> str:
+def verdict_line(report: DegeneracyReport) -> str:
     """Returns what a point is, in a sentence or two."""
     if not report.resolved:
         return f"{report.structure}: nullity and index are not stated. {_sentence(report.reason)}"

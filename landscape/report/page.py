@@ -34,7 +34,7 @@ from landscape.report.content import (
     point_cells,
     provenance,
     sampled_rows,
-    verdict,
+    verdict_line,
 )
 from landscape.report.pictures import folder_pictures, point_pictures
 
@@ -158,7 +158,7 @@ def point_page(examined: Examined, command: str = "") -> str:
     return _rendered(
         "point.html",
         title=f"{report.structure}: {report.problem}",
-        verdict=verdict(report),
+        verdict=verdict_line(report),
         certain=report.resolved,
         comparison=comparison(report),
         rows=report.rows(),

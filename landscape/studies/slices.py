@@ -6,10 +6,9 @@ direction of the Hessian is flat to third order only. (The derivatives of H(thet
 the fourth derivative 3 w'Hw.)
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import torch
 from jaxtyping import Float
@@ -22,20 +21,19 @@ from landscape.curvature.operators.operator import Product, SymmetricOperator
 from landscape.curvature.spectra.extremes import BothEnds, seen_from
 from landscape.curvature.spectra.spectrum import rounding_radius
 from landscape.degeneracy.methods import gradient_radius, hessian_at
-from landscape.display import brief
 from landscape.errors import InputError
 from landscape.model.gauge import interfaces, orbit
 from landscape.model.gauge_projector import orbit_projector
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import accepted_rank
+from landscape.network.loss import ModuleLoss
 from landscape.points.point import CriticalPoint
 from landscape.solver.newton import rank_tolerance
 from landscape.studies.basins import Segment, gauge_aligned, segment
+from landscape.studies.cuts import DEFAULT_SPAN, Along, Direction, Line, NetworkAlong, Plane, spaced
+from landscape.studies.network_slices import network_between, network_line, network_plane
 
-Along = Literal["stiffest", "negative", "null", "gauge"]
-DEFAULT_SPAN = 0.25  # of the norm of the parameters
-MOST_STEPS = 501
 _NUMBERS = 2**22  # of a batch of points: 32 MB
 _VECTORS = 2**28  # numbers of a Krylov space: 2 GB, beyond which it has 40 vectors
 _MOST_LANCZOS = 400  # steps; linear points, with 10 to 30 distinct eigenvalues, take as few
@@ -43,69 +41,6 @@ _FAR = 0.1  # of the norm of the parameters: a rank tolerance above it says that
 _TOLERANCE = 1e-11  # residual of an eigenvector, of the norm
 _FLAT = 1e-2  # share of the second order in the fourth, at the default span, up to which a gauge line is called flat
 _NULL = 1e-6  # of the norm: the image of a vector that is called null
-
-
-@dataclass(frozen=True)
-class Direction:
-    """A unit vector at a point.
-
-    Attributes:
-        name: Name of the choice of direction. Of a multiple eigenvalue it is the projection of a random vector onto the eigenspace.
-        vector: Direction as a vector of length 1.
-        curvature: Curvature v'Hv, the second derivative of the loss along it: the eigenvalue, 0 up to rounding for null and gauge.
-        turns: Skew matrices, one per interface, whose rotations are the orbit's curve through this tangent; gauge only.
-        quartic: Coefficient w'Hw / 8 of t^4 on the straight line; gauge only, and None where the point is so far from critical that
-            the curvature -w'gradient of the line matters beside it.
-    """
-
-    name: Along
-    vector: Float[Tensor, " p"]
-    curvature: float
-    turns: tuple[Float[Tensor, "d d"], ...] = ()
-    quartic: float | None = None
-
-    __repr__ = brief
-
-
-@dataclass(frozen=True)
-class Line:
-    """The loss along one direction.
-
-    Attributes:
-        direction: Direction along which the loss is sampled.
-        places: Signed distances from the point.
-        loss: Losses on the straight line, with weight decay.
-        orbit: Losses on the orbit's own curve at the same parameters; gauge only, constant up to rounding.
-    """
-
-    direction: Direction
-    places: Float[Tensor, " t"]
-    loss: Float[Tensor, " t"]
-    orbit: Float[Tensor, " t"] | None
-
-    __repr__ = brief
-
-
-@dataclass(frozen=True)
-class Plane:
-    """The loss on the plane of two directions.
-
-    Attributes:
-        horizontal: Direction of the horizontal axis.
-        vertical: Direction of the vertical axis, orthogonal to the other up to rounding.
-        places: Signed distances from the point, on both axes.
-        loss: Losses, one row for each vertical place.
-        shadow: Horizontal and vertical place of the orbit's own curve, which leaves the plane, where one of the directions is a
-            gauge direction; the valley of the loss follows it to second order.
-    """
-
-    horizontal: Direction
-    vertical: Direction
-    places: Float[Tensor, " t"]
-    loss: Float[Tensor, "t t"]
-    shadow: Float[Tensor, "t 2"] | None = None
-
-    __repr__ = brief
 
 
 def directions(problem: Problem, theta: Float[Tensor, " p"], names: Sequence[Along], seed: int = 0) -> list[Direction]:
@@ -264,22 +199,14 @@ def _generated(objective: Objective, theta: Tensor, turns: Sequence[Tensor]) -> 
     return torch.cat([factor.flatten() for factor in moved])
 
 
-def spaced(theta: Float[Tensor, " p"], span: float | None = None, steps: int = 51) -> Float[Tensor, " t"]:
-    """Returns the places of a slice, from -span to span; `DEFAULT_SPAN` of the norm of the parameters if not given.
-
-    Raises:
-        InputError: If the span is not positive or there are not 3 to `MOST_STEPS` steps.
-    """
-    if span is not None and not 0 < span < math.inf:
-        raise InputError(f"expected a positive finite span, got {span:g}")
-    if not 3 <= steps <= MOST_STEPS:
-        raise InputError(f"expected 3 to {MOST_STEPS} steps, got {steps}")
-    reach = (DEFAULT_SPAN * float(theta.norm()) or 1.0) if span is None else span
-    return torch.linspace(-reach, reach, steps, dtype=theta.dtype, device=theta.device)
-
-
-def slice_line(point: CriticalPoint, along: Along = "stiffest", span: float | None = None, steps: int = 51, seed: int = 0) -> Line:
-    """Returns the loss on a line through a point.
+def slice_line(
+    point: CriticalPoint | ModuleLoss,
+    along: Along | NetworkAlong | Tensor = "stiffest",
+    span: float | None = None,
+    steps: int = 51,
+    seed: int = 0,
+) -> Line:
+    """Returns the loss on a line through a point, or through that of a network's loss.
 
     Example:
         >>> import landscape as ls
@@ -289,8 +216,9 @@ def slice_line(point: CriticalPoint, along: Along = "stiffest", span: float | No
         True
 
     Args:
-        point: The point, critical or nearly so.
-        along: The direction, as `directions` describes it.
+        point: The point, critical or nearly so; of a network any point.
+        along: The direction: stiffest, negative, null or gauge; of a network stiffest, second, lowest, a vector, or random, which
+            is a random direction whose filters have the norms of those of the weights.
         span: Distance to either side; None takes a quarter of the norm of the parameters.
         steps: Places on the line.
         seed: Seed of the rotations and of the random vectors.
@@ -298,18 +226,22 @@ def slice_line(point: CriticalPoint, along: Along = "stiffest", span: float | No
     Raises:
         InputError: If the point has no such direction, or span or steps are out of range.
     """
+    if isinstance(point, ModuleLoss):
+        return network_line(point, _of_network(along), span, steps, seed)
     places = spaced(point.theta, span, steps)
-    return line(point.problem, point.theta, directions(point.problem, point.theta, [along], seed)[0], places)
+    return line(point.problem, point.theta, directions(point.problem, point.theta, [_of_model(along)], seed)[0], places)
 
 
 def slice_plane(
-    point: CriticalPoint,
-    along: tuple[Along, Along] = ("stiffest", "gauge"),
+    point: CriticalPoint | ModuleLoss,
+    along: tuple[Along | NetworkAlong | Tensor, Along | NetworkAlong | Tensor] | None = None,
     span: float | None = None,
     steps: int = 51,
     seed: int = 0,
 ) -> Plane:
     """Returns the loss on a plane through a point; arguments and errors as for `slice_line`, with two directions.
+
+    Without directions they are stiffest and gauge, and for a network two random ones.
 
     Example:
         >>> import landscape as ls
@@ -318,13 +250,19 @@ def slice_plane(
         >>> tuple(cut.loss.shape)
         (5, 5)
     """
+    if isinstance(point, ModuleLoss):
+        one, other = along or ("random", "random")
+        return network_plane(point, (_of_network(one), _of_network(other)), span, steps, seed)
     places = spaced(point.theta, span, steps)
-    first, second = directions(point.problem, point.theta, along, seed)
+    names = [_of_model(each) for each in along or ("stiffest", "gauge")]
+    first, second = directions(point.problem, point.theta, names, seed)
     return plane(point.problem, point.theta, (first, second), places)
 
 
-def slice_between(point: CriticalPoint, other: CriticalPoint, steps: int = 51) -> dict[str, Segment]:
+def slice_between(point: CriticalPoint | ModuleLoss, other: CriticalPoint | ModuleLoss, steps: int = 51) -> dict[str, Segment]:
     """Returns the loss on the straight way between two points, as they are and after gauge alignment of the second.
+
+    Between two points of a network's loss there is only the way as they are.
 
     Example:
         >>> import landscape as ls
@@ -336,10 +274,32 @@ def slice_between(point: CriticalPoint, other: CriticalPoint, steps: int = 51) -
     Raises:
         InputError: If the points are of different problems, or the steps are out of range.
     """
+    if isinstance(point, ModuleLoss) and isinstance(other, ModuleLoss):
+        return {"as given": network_between(point, other, steps)}
+    if isinstance(point, ModuleLoss) or isinstance(other, ModuleLoss):
+        raise InputError("expected two points of one kind, got a network's loss and a point of the model")
     if point.problem != other.problem:
         raise InputError(f"expected two points of one problem, got the {point.problem} and the {other.problem}")
     straight, aligned = between(point.problem, point.theta, other.theta, steps)
     return {"as given": straight, "gauge aligned": aligned}
+
+
+def _of_model(along: Along | NetworkAlong | Tensor) -> Along:
+    """Returns a direction that a point of the model can have."""
+    for name in get_args(Along):
+        if isinstance(along, str) and along == name:
+            return name
+    raise InputError(f"expected a direction of {', '.join(get_args(Along))}, got {along if isinstance(along, str) else 'a vector'}")
+
+
+def _of_network(along: Along | NetworkAlong | Tensor) -> NetworkAlong | Tensor:
+    """Returns a direction that a point of a network can have."""
+    if isinstance(along, Tensor):
+        return along
+    for name in get_args(NetworkAlong):
+        if along == name:
+            return name
+    raise InputError(f"expected a direction of {', '.join(get_args(NetworkAlong)[:-1])} or a vector for a network, got {along}")
 
 
 def line(problem: Problem, theta: Float[Tensor, " p"], direction: Direction, places: Float[Tensor, " t"]) -> Line:

@@ -18,7 +18,14 @@ _RANGE = "expected a range such as {from = 6, to = 12, step = 2}, or {from = 1e-
 
 @dataclass(frozen=True, config=CLOSED)
 class Range:
-    """Values from one to another, both included: in equal differences (`step`) or in equal ratios (`steps` values)."""
+    """Values from one to another, both included: in equal differences (`step`) or in equal ratios (`steps` values).
+
+    Attributes:
+        low: First value, which is included.
+        high: Last value, which is included.
+        step: Difference of neighbouring values; None for equal ratios.
+        steps: Number of values in equal ratios; None for equal differences.
+    """
 
     low: int | float
     high: int | float
@@ -62,7 +69,7 @@ def read_range(given: dict[str, Any]) -> Range:
     return found
 
 
-def expanded(given: Any) -> tuple[Any, ...]:
+def values_of(given: Any) -> tuple[Any, ...]:
     """Returns the values of a setting.
 
     Raises:
@@ -86,4 +93,4 @@ Steps = Annotated[int, Field(strict=True, ge=1, le=_MOST)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
 Scale = Annotated[float, Field(strict=True, ge=0)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-Axis = BeforeValidator(expanded)
+Axis = BeforeValidator(values_of)

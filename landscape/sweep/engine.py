@@ -35,10 +35,11 @@ class Finished:
     """A task that has left the engine.
 
     Attributes:
-        task: Which.
-        kind: It ended; its worker died or could not run it; it was refused for its input; the scheduler was lost.
-        endings: Of its jobs, if it ended.
-        reason: Otherwise.
+        task: Task that has left the engine.
+        kind: How the task left: it ended; its worker died or could not run it; it was refused for its input; the scheduler was
+            lost.
+        endings: Ends of the task's jobs; empty unless it ended.
+        reason: Why the task did not end; empty if it did.
     """
 
     task: Task
@@ -235,7 +236,7 @@ def open_engine(settings: Settings, folder: Path) -> Engine:
 
     Args:
         settings: Which, and how many workers.
-        folder: Of the sweep; SLURM's logs go there.
+        folder: Folder of the sweep; SLURM's logs go there.
 
     Raises:
         InputError: If a package is missing, or the scheduler, SLURM or a device.

@@ -53,8 +53,8 @@ class Grid:
     Attributes:
         problem: The models; None where all jobs are saved points.
         start: Where descent begins.
-        method: What follows.
-        analysis: What is counted at the end.
+        method: Methods that follow random starts.
+        analysis: Analyses of the end points.
         zip: Groups of settings, each "section.name", that advance together and so have equally many values.
         points: Whether a record has the parameters of the point too; or a section of saved points to analyse.
         engine: Where the jobs run; not part of any job's identity.
@@ -226,8 +226,8 @@ def parse_grid(fields: dict[str, Any], where: Any = lambda place: "", folder: Pa
     """Returns the grid of a TOML table.
 
     Args:
-        fields: The table.
-        where: From the keys that lead to a fault to what the message begins with.
+        fields: Table of a TOML file.
+        where: Function from the keys that lead to a fault to the beginning of the message.
         folder: Where the patterns of saved points and the files of swaps begin.
 
     Raises:

@@ -59,9 +59,10 @@ def read_results(folder: Path | str, provenance: bool = False, failures: bool = 
         ([[4, 'DNC'], [5, 'DNC']], {})
 
     Args:
-        folder: Of the sweep.
-        provenance: Also seconds, host and time, which differ from one sweep to the next.
-        failures: Also jobs that are known to have failed: their outcome is `FAILED`, and nothing else is known of their end.
+        folder: Folder of the sweep.
+        provenance: Whether the table also has seconds, host and time, which differ from one sweep to the next.
+        failures: Whether the table also has jobs that are known to have failed: their outcome is `FAILED`, and nothing else is
+            known of their end.
 
     Raises:
         InputError: If it is not the folder of a sweep.
@@ -101,7 +102,7 @@ def frequencies(table: "DataFrame", by: Sequence[str], structure: str | None = N
     descent that was analysed twice counts once. A group where nothing was found has a row without a structure.
 
     Args:
-        table: Of `read_results`, with its failures.
+        table: Table of `read_results`, with its failures.
         by: Settings of the jobs whose values make the groups; none makes one group of all.
         structure: Name of the only structure that is asked for; it has a row in every group, found or not.
 

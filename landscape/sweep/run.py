@@ -29,18 +29,18 @@ class SweepProgress:
     """A sweep under way; `watch` sees it after every change and at least a few times a second.
 
     Attributes:
-        jobs: Distinct jobs of the grid.
-        found: Had a record already.
-        done: Computed now.
-        failed: Digest and reason of what ended without a record.
-        structures: How often each was found now.
+        jobs: Number of distinct jobs of the grid.
+        found: Number of jobs that had a record already.
+        done: Number of jobs that were computed now.
+        failed: Digest and reason of the jobs that ended without a record.
+        structures: Number of times that each structure was found now.
         damaged: Digest and fault of records that were no records, and are computed again.
         work: Seconds that the jobs took, all workers together.
         remaining: Seconds of work that the rest will take, by what was seen so far.
-        workers: Connected now.
-        dashboard: Where to watch the engine.
+        workers: Number of workers connected now.
+        dashboard: Address of the page where the engine can be watched.
         stopped: Why the sweep ended early; empty if it did not.
-        begun: Time at which it began.
+        begun: Time at which the sweep began.
     """
 
     jobs: int
@@ -110,11 +110,11 @@ def run_sweep(
     the same call goes on. A job that fails is recorded with its reason, and tried again by the next call.
 
     Args:
-        grid: Which jobs.
-        folder: Where the records go.
-        settings: Of the engine; those of the grid if None.
-        watch: Sees the tally of it.
-        compute: From jobs of one family to their ends, in place of the solver.
+        grid: Grid whose jobs are computed.
+        folder: Folder where the records go.
+        settings: Settings of the engine; None takes those of the grid.
+        watch: Function that is called with the progress after every change.
+        compute: Function from jobs of one family to their ends, in place of the solver.
 
     Raises:
         InputError: If the folder or the engine cannot be used.

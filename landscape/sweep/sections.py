@@ -48,7 +48,18 @@ def _start(text: str) -> str:
 
 @dataclass(frozen=True, config=CLOSED)
 class Problems:
-    """The models: `classes` and `samples`, or `class_sizes`; the rest as in `landscape solve`."""
+    """The models: `classes` and `samples`, or `class_sizes`; the rest as in `landscape solve`.
+
+    Attributes:
+        width: Values of the width d.
+        depth: Values of the number L of weight matrices.
+        decay: Values of the weight decay: numbers, or texts such as "2**-10" and one number per factor "1e-3,2e-3,2e-3".
+        classes: Values of the number K of equal classes; None where `class_sizes` is given.
+        samples: Values of the number n of samples per class; None where `class_sizes` is given.
+        class_sizes: Values of the samples of each class, texts such as "4,1,2"; None for equal classes.
+        loss: Names of the loss functions, "ce" or "mse".
+        activation: Names of the activation functions, "linear" or "relu".
+    """
 
     width: Annotated[tuple[Width, ...], Axis]
     depth: Annotated[tuple[Depth, ...], Axis]
@@ -62,7 +73,16 @@ class Problems:
 
 @dataclass(frozen=True, config=CLOSED)
 class Starts:
-    """Where descent begins: random starts have seeds, scales and swaps, structures a root; those are analysed where they are."""
+    """Where descent begins: random starts have seeds, scales and swaps, structures a root; those are analysed where they are.
+
+    Attributes:
+        kind: Kinds of start: "random", or names of known structures.
+        seed: Seeds of the random starts.
+        weight_scale: Scales of the weights of random starts.
+        feature_scale: Scales of the features of random starts.
+        root: Roots of the scale equation that known structures take.
+        swap: Changes of the random starts, as in `landscape prevalence --swap`; None for none.
+    """
 
     kind: Annotated[tuple[Annotated[str, AfterValidator(_start)], ...], Axis] = (RANDOM,)
     seed: Annotated[tuple[Seed, ...], Axis] = (0,)
@@ -74,7 +94,14 @@ class Starts:
 
 @dataclass(frozen=True, config=CLOSED)
 class Methods:
-    """What follows a random start, as in `landscape prevalence`; what is not given is the method's own default."""
+    """What follows a random start, as in `landscape prevalence`; what is not given is the method's own default.
+
+    Attributes:
+        name: Names of the methods that follow a random start.
+        learning_rate: Learning rates of plain descent; None for the method's default.
+        max_steps: Most steps of the method; None for the method's default.
+        handover: Gradient norms at which Newton steps take over; None for the method's default.
+    """
 
     name: Annotated[tuple[Literal["ptc", "gd"], ...], Axis] = ("ptc",)
     learning_rate: Annotated[tuple[Positive, ...], Axis] | None = None
@@ -84,7 +111,11 @@ class Methods:
 
 @dataclass(frozen=True, config=CLOSED)
 class Analyses:
-    """How zeros are counted: "reduction" alone (linear models), or "auto", which confirms it by a second route."""
+    """How zeros are counted: "reduction" alone (linear models), or "auto", which confirms it by a second route.
+
+    Attributes:
+        method: Methods that count the zeros, "reduction" or "auto".
+    """
 
     method: Annotated[tuple[Literal["auto", "reduction"], ...], Axis] = ("reduction",)
 

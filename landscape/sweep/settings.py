@@ -40,15 +40,16 @@ class EngineSettings:
 
     Attributes:
         kind: "local", "slurm", or the address of a running scheduler, tcp://HOST:PORT.
-        workers: Processes; 0 computes in this one; None is one per core, one per share of the devices with `gpus`, one under SLURM.
-        threads: Of each worker's numerics; more than one is slower for matrices this small.
-        memory: Of each worker, such as "2GiB"; None shares the machine's. Not kept where this process computes.
+        workers: Number of worker processes; 0 computes in this one; None is one per core, one per share of the devices with `gpus`,
+            one under SLURM.
+        threads: Threads of each worker's numerics; more than one is slower for matrices this small.
+        memory: Memory of each worker, such as "2GiB"; None shares the machine's. Not kept where this process computes.
         gpus: Devices that a task needs of its worker; workers of `local` each see one of their own.
-        device: Where to compute: cpu or cuda, chosen in the worker.
+        device: Device where jobs are computed: cpu or cuda, chosen in the worker.
         timeout: Seconds after which a job counts as hanging.
-        seconds: Of work in one task, about; shorter tasks lose less to a killed worker, longer ones less to the engine.
-        walltime: Of a SLURM job, HH:MM:SS.
-        partition: Of SLURM.
+        seconds: Seconds of work in one task, about; shorter tasks lose less to a killed worker, longer ones less to the engine.
+        walltime: Time limit of a SLURM job, HH:MM:SS.
+        partition: Partition that SLURM jobs are sent to.
         directives: More lines for SLURM, such as "--exclusive".
         prologue: Shell lines before a SLURM worker starts, such as "module load python".
         host: Address of this machine where workers reach the scheduler of `local` and `slurm`.

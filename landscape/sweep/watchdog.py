@@ -63,7 +63,7 @@ def limited(call: Callable[[], T], seconds: float, last: Callable[[], object]) -
 
     Args:
         call: In this thread.
-        seconds: That it may take.
+        seconds: Time that the job may take, in seconds.
         last: Called before the process ends, from another thread.
     """
     thread, send = ctypes.c_ulong(threading.get_ident()), ctypes.pythonapi.PyThreadState_SetAsyncExc

@@ -39,14 +39,14 @@ class RunSettings:
     """What all tasks of a sweep have in common.
 
     Attributes:
-        folder: Of the sweep, as the workers see it.
-        run: Names this run: failures of another one are tried again.
-        timeout: Seconds of one job.
-        device: cpu or cuda.
-        threads: Of torch.
-        memory: Bytes of a worker, or None.
+        folder: Folder of the sweep, as the workers see it.
+        run: Name of this run: failures of another one are tried again.
+        timeout: Time limit of one job, in seconds.
+        device: Device where jobs are computed: cpu or cuda.
+        threads: Number of threads that torch may use.
+        memory: Memory of a worker, in bytes; None for no bound.
         points: Whether records have the parameters too.
-        compute: From jobs of one family to their ends; another one for tests and benchmarks.
+        compute: Function from jobs of one family to their ends; another one for tests and benchmarks.
     """
 
     folder: Path
@@ -71,9 +71,9 @@ class Task:
     """Jobs that go to a worker together.
 
     Attributes:
-        jobs: Which.
-        order: What they have in common with all others.
-        alone: How often it has been set apart, with nothing else under way, because its workers died; 0 if never.
+        jobs: Jobs of the task, all of one family.
+        order: Settings that all tasks of the sweep have in common.
+        alone: Number of times that the task was set apart, with nothing else under way, because its workers died.
     """
 
     jobs: tuple[Experiment, ...]
@@ -91,11 +91,13 @@ class JobEnd:
     """How one job of a task ended.
 
     Attributes:
-        digest: Of the job.
-        status: A record, a recorded failure, or neither: nothing could be written, or the sweep was told to stop before.
-        structure: Name of what was found.
-        seconds: Of solving and analysing, counted from the end before it in the same pool: only sums mean something.
-        reason: Of a failure.
+        digest: Digest of the job.
+        status: Status of the job: a record, a recorded failure, or neither: nothing could be written, or the sweep was told to stop
+            before.
+        structure: Name of the structure that was found.
+        seconds: Time of solving and analysing, counted in seconds from the end before it in the same pool: only sums mean
+            something.
+        reason: Why the job failed; empty if it did not.
     """
 
     digest: str

@@ -56,13 +56,18 @@ def test_class_means_of_given_features_are_one_sample_per_class(tmp_path: Path, 
     assert "the given features are class means" in captured.err
     np.savetxt(tmp_path / "five.csv", means[:, :3], delimiter=",")
     assert run([*command, "--swap", f"features:{tmp_path / 'five.csv'}"]) == 2
-    assert "expected width >= 32" in capsys.readouterr().err
+    refused = capsys.readouterr().err
+    assert "expected features of 32 samples for the swap" in refused
+    assert refused.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ("--init-scale 1,0", "c_W,c_H > 0"),
+        ("--init-scale 0,1", "c_W,c_H > 0"),
+        ("--init-scale 1,-1", "expected"),
+        ("--swap weights:identity", "expected features:, weights: or block:"),
         ("--starts 0", "--starts: expected at least 1, got 0"),
         ("--device nowhere", "a device of this machine"),
         ("--groups 0", "--groups: expected at least 1, got 0"),

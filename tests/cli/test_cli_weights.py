@@ -196,3 +196,37 @@ def test_a_relu_model_is_critical_or_exit_1(tmp_path: Path, capsys: pytest.Captu
     assert (answer["after"]["structure"] == "not critical") is (code == 1)
     assert ("not critical" in err) is (code == 1)
     assert answer["after"]["loss"] < answer["before"]["loss"]
+
+
+@pytest.mark.parametrize("kind", ["parameter", "nested", "compiled", "bin"])
+def test_checkpoints_as_people_save_them_can_be_polished(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    names = ["H_1", "W_1", "W_2"]
+    state = dict(zip(names, descended(drawn(0), 300), strict=True))
+    weights = tmp_path / ("trained.bin" if kind == "bin" else "trained.pt")
+    saved = {
+        "parameter": {name: torch.nn.Parameter(factor) for name, factor in state.items()},
+        "nested": {"epoch": 3, "model_state_dict": {"module." + name: factor for name, factor in state.items()}},
+        "compiled": {"_orig_mod." + name: factor for name, factor in state.items()},
+        "bin": state,
+    }
+    torch.save(saved[kind], weights)
+    code, answer, err = imported(capsys, weights, "--polish")
+    assert (code, err) == (0, "")
+    assert answer["loss"] == pytest.approx(plain_end(0), abs=1e-8)
+    assert answer["read"]["entry"] == (["model_state_dict"] if kind == "nested" else [])
+    assert answer["read"]["weights"] == ["W_1", "W_2"]
+
+
+def test_what_was_guessed_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    factors = descended([factor.double() for factor in drawn(0, 4, 2, 8)], 3_000)
+    weights = tmp_path / "turned.npz"
+    labels = np.arange(4).repeat(2)
+    np.savez(weights, H_1=factors[0].T.numpy(), W_1=factors[1].numpy(), W_2=factors[2].numpy(), y=labels)
+    run(["import", str(weights), "--decay", str(DECAY), "--out", str(tmp_path / "p.safetensors")])
+    rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert "samples x width" in rows["features"]
+    assert "rejected" in rows["features"]
+    assert "labels y found in the file" in rows["classes"]
+    assert "weight_decay of torch.optim.SGD" in rows["loss is"]
+    assert run(["import", str(weights), "--decay", str(DECAY), "--no-transpose", "--out", str(tmp_path / "q.safetensors")]) == 1
+    assert "width x samples" in capsys.readouterr().out

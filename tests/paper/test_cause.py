@@ -6,7 +6,7 @@ import pytest
 
 from landscape.archive.experiment import Experiment
 from landscape.model.problem import Problem
-from landscape.paper.claims.cause import verdict
+from landscape.paper.claims.cause import verdict_of_swap
 from landscape.studies.ends import EndPoint
 from landscape.studies.prevalence import Prevalence
 
@@ -32,4 +32,4 @@ def counted(found: int, seeds: int = 20, end: EndPoint = COLLAPSED, lost: int = 
     ],
 )
 def test_the_verdict(plain: Prevalence, placebo: Prevalence, symmetric: Prevalence, expected: str) -> None:
-    assert verdict(plain, placebo, symmetric) == expected
+    assert verdict_of_swap(plain, placebo, symmetric) == expected

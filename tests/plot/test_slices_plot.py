@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.contour import QuadContourSet
+from mpl_toolkits.mplot3d import Axes3D
 
+from landscape.errors import InputError
 from landscape.model.logit_form import write_parameters
 from landscape.model.problem import Problem
-from landscape.plot.slices import draw_line, draw_plane, draw_segments
+from landscape.network.loss import ModuleLoss
+from landscape.plot.slices import draw_line, draw_plane, draw_segments, plot_slice
 from landscape.plot.theme import new_figure
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Collapse, Pairs, Partition, Structure
-from landscape.studies.slices import Along, between, directions, line, plane, spaced
+from landscape.studies.cuts import Along, spaced
+from landscape.studies.slices import between, directions, line, plane, slice_plane
 from tests.plot.test_spectrum_plot import assert_legible
 
 PROBLEM = Problem.balanced(4, 2, 6, 2, 1e-3)
@@ -78,4 +82,31 @@ def test_the_way_between_two_points() -> None:
     assert np.asarray(second.get_ydata()).tolist() == aligned.loss.tolist()
     assert np.asarray(marks.get_ydata()).tolist() == [float(straight.loss[0]), float(straight.loss[-1])]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["DNC", "half-way", "pairs"]
+    assert_legible(figure)
+
+
+def test_a_plane_as_a_surface() -> None:
+    first, second = directions(PROBLEM, SADDLE, ["negative", "stiffest"])
+    result = plane(PROBLEM, SADDLE, (first, second), PLACES)
+    axes = plot_slice(result, surface=True)
+    (drawn,) = axes.collections
+    assert "Poly3D" in type(drawn).__name__
+    assert isinstance(axes, Axes3D)
+    assert axes.zz_dataLim.intervalx.tolist() == [float(result.loss.min()), float(result.loss.max())]
+    assert axes.lines[0].get_data_3d()[2] == [float(result.loss[5, 5])]
+    axes.figure.canvas.draw()
+    with pytest.raises(InputError, match="axes of three dimensions"):
+        plot_slice(result, new_figure()[1][0], surface=True)
+
+
+def test_the_directions_of_a_network_are_named() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Linear(3, 2).double()
+    batch = (torch.randn(6, 3, dtype=torch.float64), torch.randint(2, (6,)))
+    loss = ModuleLoss(net, torch.nn.functional.cross_entropy, [batch])
+    axes = plot_slice(slice_plane(loss, ("random", "second"), steps=5))
+    assert axes.get_xlabel() == "filter-normalised random direction"
+    assert axes.get_ylabel().startswith("second stiffest direction, $\\mu = ")
+    figure = axes.get_figure(root=True)
+    assert figure is not None
     assert_legible(figure)

@@ -18,8 +18,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from landscape.errors import InputError
-from landscape.model.problem import ActivationName, LossName
-from landscape.points.foreign_weights import WeightsLayout, import_weights, read_arrays
+from landscape.model.problem import ActivationName, LossName, Problem
+from landscape.points.foreign_arrays import read_arrays
+from landscape.points.foreign_weights import WeightsLayout, import_weights, read_weights
+from landscape.solver.starts import place
+from landscape.structures.kinds import Collapse
 
 DECAY = 1e-2
 Arrays = dict[str, Any]  # of numpy
@@ -40,8 +43,8 @@ def numpy_loss(arrays: Arrays, labels: np.ndarray, decay: float = DECAY, loss: s
     features, *layers = arrays.values()
     total = 0.0
     for column, label in zip(features.T.astype(np.float64), labels, strict=True):
-        for place, layer in enumerate(layers):
-            column = layer.astype(np.float64) @ (np.maximum(column, 0) if relu and place > 0 else column)
+        for index, layer in enumerate(layers):
+            column = layer.astype(np.float64) @ (np.maximum(column, 0) if relu and index > 0 else column)
         if loss == "ce":
             total += np.log(np.exp(column).sum()) - column[label]
         else:
@@ -332,7 +335,10 @@ def test_nothing_in_a_file_runs(tmp_path: Path, form: str) -> None:
 
 def test_a_whole_module_is_refused_and_says_why(tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 2), tmp_path / "model.pt")
-    with pytest.raises(InputError, match="it holds more than tensors, and reading that could run code"):
+    with pytest.raises(
+        InputError,
+        match=r"more than tensors \(torch.*Linear\), and reading that could run code: save",
+    ):
         read_arrays(tmp_path / "model.pt")
 
 
@@ -343,10 +349,10 @@ def test_a_checkpoint_of_other_things_is_refused(tmp_path: Path, content: object
         read_arrays(tmp_path / "other.pt")
 
 
-@pytest.mark.parametrize("name", ["weights.txt", "weights", "weights.bin", "weights.pkl", "weights.npy"])
+@pytest.mark.parametrize("name", ["weights.txt", "weights", "weights.onnx", "weights.pkl", "weights.npy"])
 def test_other_suffixes_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"data")
-    with pytest.raises(InputError, match=r"expected a \.safetensors, \.npz, \.pt or \.pth file"):
+    with pytest.raises(InputError, match=r"expected a \.safetensors, \.npz, \.pt, \.pth, \.ckpt or \.bin file"):
         read_arrays(tmp_path / name)
 
 
@@ -375,3 +381,77 @@ def test_damage_anywhere_is_bad_input_and_nothing_else(tmp_path: Path, form: str
             continue
         refused += 1
     assert refused >= len(cuts), "a file that was cut was read"
+
+
+# ------------------------------------------------------------------------------------------------------ what is guessed
+
+
+def settled(samples: int = 2) -> Arrays:
+    """A critical point of 3 classes and width 6: orthonormal columns at one scale, so that a wrong reading is far from critical."""
+    problem = Problem.balanced(classes=3, samples=samples, width=3 * samples, depth=2, decay=DECAY)
+    return {name: factor.numpy() for name, factor in place(problem, Collapse()).factors().items()}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_where_both_orientations_fit_the_gradient_decides(tmp_path: Path, turned: bool) -> None:
+    arrays = settled()
+    stored = arrays | {"H_1": arrays["H_1"].T if turned else arrays["H_1"]}
+    read = read_weights(write(tmp_path / "weights.npz", stored), DECAY)
+    assert read.transposed is turned
+    assert read.point.gradient_norm < 1e-12
+    assert same_bits(read.point.theta, list(arrays.values()))
+    kept, other = read.gradient_norms[::-1] if turned else read.gradient_norms
+    assert kept < 1e-12 < 1e-2 < other
+    assert ("samples x width" if turned else "width x samples") in dict(read.rows())["features"]
+    forced = read_weights(tmp_path / "weights.npz", DECAY, layout=WeightsLayout(transpose=not turned))
+    assert forced.point.gradient_norm == pytest.approx(other, rel=1e-12)
+    assert forced.gradient_norms == ()
+
+
+def test_where_the_gradient_does_not_decide_the_features_stay_and_that_is_said(tmp_path: Path) -> None:
+    read = read_weights(write(tmp_path / "weights.npz", draw(classes=3, samples=6, width=6)), DECAY)
+    assert not read.transposed
+    assert "as good, say which with --transpose or --no-transpose" in str(read)
+
+
+def test_labels_in_the_file_are_found_and_that_is_said(tmp_path: Path) -> None:
+    arrays = draw()
+    path = write(tmp_path / "weights.npz", arrays | {"y": LABELS, "epoch": np.array(3)})
+    read = read_weights(path, DECAY)
+    assert (read.labels, read.labels_found, read.unused) == ("y", True, ("epoch",))
+    assert read.point.loss == pytest.approx(numpy_loss(arrays, LABELS), rel=1e-14)
+    assert "labels y found in the file" in str(read)
+    assert read_weights(path, DECAY, layout=WeightsLayout(class_sizes=(2, 2, 2, 2))).labels is None
+
+
+def test_two_arrays_that_could_be_labels_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "weights.npz", draw() | {"first": LABELS, "second": LABELS[::-1].copy()})
+    with pytest.raises(InputError, match=r"expected one array of labels in weights\.npz, got first, second: say which with"):
+        import_weights(path, DECAY)
+    path = write(tmp_path / "weights.npz", draw() | {"index": LABELS[::-1].copy(), "targets": LABELS})
+    assert read_weights(path, DECAY).labels == "targets"
+
+
+@pytest.mark.parametrize("loss", ["ce", "mse"])
+def test_a_loss_above_chance_asks_for_labels_and_orientation(tmp_path: Path, loss: LossName) -> None:
+    problem = Problem.balanced(classes=4, samples=2, width=6, depth=2, decay=DECAY, loss=loss)
+    arrays = {name: factor.numpy() for name, factor in place(problem, Collapse()).factors().items()}
+    right = read_weights(write(tmp_path / "weights.npz", arrays), DECAY, loss)
+    assert not right.above_chance
+    assert right.chance == pytest.approx(np.log(4) if loss == "ce" else 0.5, rel=1e-14)
+    wrong = read_weights(write(tmp_path / "wrong.npz", arrays | {"y": np.tile(np.arange(4), 2)[::-1].copy()}), DECAY, loss)
+    assert wrong.above_chance
+    assert "loss above chance: wrong labels or orientation?" in dict(wrong.rows())["fit"]
+    assert "weight_decay of torch.optim.SGD" in dict(wrong.rows())["loss is"]
+
+
+def test_the_decay_is_the_weight_decay_of_sgd(tmp_path: Path) -> None:
+    """One step of torch.optim.SGD with weight decay moves the weights by the gradient of the imported point."""
+    arrays = draw()
+    point = import_weights(write(tmp_path / "weights.npz", arrays), DECAY)
+    factors = [torch.from_numpy(array).clone().requires_grad_() for array in arrays.values()]
+    sgd = torch.optim.SGD(factors, lr=1.0, weight_decay=DECAY)
+    nn.functional.cross_entropy((factors[2] @ factors[1] @ factors[0]).T, torch.arange(4).repeat_interleave(2)).backward()
+    sgd.step()
+    moved = torch.cat([(torch.from_numpy(a) - f.detach()).flatten() for a, f in zip(arrays.values(), factors, strict=True)])
+    assert float(moved.norm()) == pytest.approx(point.gradient_norm, rel=1e-12)

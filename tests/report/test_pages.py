@@ -18,7 +18,7 @@ from landscape.errors import InputError
 from landscape.model.logit_form import write_parameters
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint, Origin
-from landscape.report.content import comparison, verdict
+from landscape.report.content import comparison, verdict_line
 from landscape.report.page import Examined, Folder, folder_page, point_page, write_page
 from landscape.structures.analytic import logit_form
 from landscape.structures.notation import parse_structure
@@ -101,14 +101,14 @@ def test_theory_agrees_with_what_was_measured(structure: str, tmp_path: Path) ->
 
 def test_verdicts(tmp_path: Path) -> None:
     minimum = Examined.at(saved(tmp_path / "a.safetensors")).report
-    assert verdict(minimum).startswith("DNC: a minimum of rank 3. Exactly 24 of the 108")
-    assert "explain 20, and 4 have no symmetry" in verdict(replace(minimum, facts=replace(minimum.facts, orbit_dimension=20)))
-    assert "without negative eigenvalues" in verdict(replace(minimum, facts=replace(minimum.facts, orbit_dimension=20)))
+    assert verdict_line(minimum).startswith("DNC: a minimum of rank 3. Exactly 24 of the 108")
+    assert "explain 20, and 4 have no symmetry" in verdict_line(replace(minimum, facts=replace(minimum.facts, orbit_dimension=20)))
+    assert "without negative eigenvalues" in verdict_line(replace(minimum, facts=replace(minimum.facts, orbit_dimension=20)))
     saddle = Examined.at(saved(tmp_path / "b.safetensors", structure="partition:3,1")).report
-    assert f"a saddle with {saddle.index} negative eigenvalue" in verdict(saddle)
+    assert f"a saddle with {saddle.index} negative eigenvalue" in verdict_line(saddle)
     assert saddle.index
     far = Examined.at(saved(tmp_path / "c.safetensors", noise=1e-2))
-    assert verdict(far.report).startswith("not critical: nullity and index are not stated. Not critical enough: at gradient")
+    assert verdict_line(far.report).startswith("not critical: nullity and index are not stated. Not critical enough: at gradient")
     page = Elements(point_page(far)).text
     assert "Exactly" not in page
     assert not any(row.agrees for row in comparison(far.report))

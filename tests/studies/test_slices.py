@@ -23,7 +23,8 @@ from landscape.structures.dnc import stability_decay
 from landscape.structures.kinds import Collapse, Pairs, Partition, Structure
 from landscape.structures.scale_equation import simplex_equation
 from landscape.studies import slices
-from landscape.studies.slices import Along, Direction, between, directions, line, orbit_curve, plane, spaced
+from landscape.studies.cuts import Along, Direction, spaced
+from landscape.studies.slices import between, directions, line, orbit_curve, plane
 
 SMALL = Problem.balanced(4, 2, 6, 2, 1e-3)
 UNEVEN = Problem((3, 3, 1, 1), 5, 3, (1e-3, 2e-3, 1e-3, 3e-3))

@@ -119,7 +119,7 @@ class Deflated:
     """Counts zeros as rank P plus those that probes find in the complement, until Lanczos certifies that none is left.
 
     b random probes see b independent null directions at most; when all are used, b doubles. Needs no assumption on the sign of
-    the spectrum. Without a projector it finds the whole null space by probes, which is dear when the nullity is large: the
+    the spectrum. Without a projector it finds the whole null space by probes, which is expensive when the nullity is large: the
     basis of everything found is kept. Memory: probes * steps vectors plus what was found.
 
     Attributes:

@@ -29,8 +29,8 @@ EVIDENCE_DELTA = 1e-12  # the chance that the measured radius is too small
 class Quotient(LikeItsOperator):
     """(I-Q) H (I-Q) + sigma Q, where Q projects onto the known space and the locked vectors.
 
-    On the compression alone the known space would come back as zeros through rounding once the Krylov space breaks down, and
-    be counted; a shift inside the spectrum keeps it where it does no harm.
+    Without the shift, rounding would let the projected-out directions reappear as zeros once the Krylov space breaks down, and they
+    would be counted. The shift moves them into the bulk of the spectrum.
 
     Attributes:
         operator: The operator H that is restricted to the complement.

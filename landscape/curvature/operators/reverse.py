@@ -104,8 +104,8 @@ def one_line(expected: str, remedy: str) -> Iterator[None]:
 
 TWICE = "a loss that torch can differentiate twice"
 TWICE_REMEDY = (
-    "replace the operation that it names (fused or compiled kernels and re-entrant checkpoints have no second derivative: use the "
-    "plain operation, or checkpoint(.., use_reentrant=False))"
+    "replace the operation that it names (fused or compiled kernels and activation checkpoints have no second derivative: use the "
+    "plain operation)"
 )
 
 
@@ -146,7 +146,7 @@ class Transpose:
     def __matmul__(self, block: Tensor) -> Float[Tensor, "p k"]:
         """Returns J' block for the Jacobian J of the output; the last axis of the block counts the columns."""
         columns = block.shape[-1]
-        if not self.output.requires_grad:
+        if not self.output.requires_grad or columns == 0:
             return self.leaf.new_zeros(self.leaf.numel(), columns)
         if columns == 1 or self.batched is False:
             return self._columns(block)

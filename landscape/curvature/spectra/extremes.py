@@ -146,11 +146,11 @@ def extremes(operator: SymmetricOperator, settings: Extremes = _DEFAULT) -> Both
 
 
 def seen_from(operator: SymmetricOperator, start: Float[Tensor, " p"], steps: int, tolerance: float) -> BothEnds:
-    """Returns the outermost eigenpair at either end that a vector has a component of, by single-vector Lanczos.
+    """Runs Lanczos from `start`; returns the largest and the smallest eigenpair among the eigenspaces not orthogonal to it.
 
-    Of a multiple eigenvalue the vector is the normalised projection of the start onto the eigenspace: it does not depend on
-    rounding, as that of `extremes` does. Takes as many steps as there are distinct eigenvalues, where these are few. Memory:
-    one vector for each step.
+    The eigenvector of a multiple eigenvalue is the normalised projection of `start` onto its eigenspace, so it does not depend on
+    rounding, as that of `extremes` does. There are as many steps as distinct eigenvalues, where these are few. Memory: one vector
+    for each step.
 
     Args:
         operator: The operator whose ends are sought.

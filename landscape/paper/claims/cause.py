@@ -33,16 +33,16 @@ def more_degenerate(fast: bool) -> Finding:
     plain, placebo, symmetric = (results[70, swap] for swap in (_PLAIN, _PLACEBO, _SYMMETRIC))
     numbers["chance of such a change by the swap (Fisher)"] = _chance(plain, symmetric)
     numbers["chance of such a change by the placebo (Fisher)"] = _chance(plain, placebo)
-    return Finding(numbers, verdict(plain, placebo, symmetric))
+    return Finding(numbers, verdict_of_swap(plain, placebo, symmetric))
 
 
-def verdict(plain: Prevalence, placebo: Prevalence, symmetric: Prevalence) -> Assessment:
+def verdict_of_swap(plain: Prevalence, placebo: Prevalence, symmetric: Prevalence) -> Assessment:
     """Returns what the swap says of the claim.
 
     Args:
         plain: Starts as drawn.
         placebo: The same part of the start, drawn anew at the same width: it must leave the share as it was.
-        symmetric: That part replaced by its limit of infinite width.
+        symmetric: Starts with that part replaced by its limit of infinite width.
     """
     same = len({dimension for result in (plain, placebo, symmetric) for dimension in _dimensions(result)}) <= 1
     lost = max(share_interval(0, len(one.ends), one.non_converged)[1] for one in (plain, placebo, symmetric)) > 1 / 2

@@ -33,7 +33,7 @@ def head_point(
         layers: Names of the head's linear layers in `module.named_modules()`, from first to last.
         inputs: Data, one sample per row of the first axis.
         labels: Classes from 0, one per sample; the samples are sorted by them.
-        decay: Of the features and of each head layer, or one for all.
+        decay: Weight decay of the features and of each head layer, or one for all.
         activation: What stands between the head's layers.
         batch: Samples that are run at once.
 

@@ -23,7 +23,7 @@ def similarity(kind: Kind, known: Float[Tensor, "k k"], logits: Float[Tensor, "k
 
     Args:
         kind: Kind of the structure.
-        known: Its logits for the classes in its own order, one column per class.
+        known: Logits of the structure for the classes in its own order, one column per class.
         logits: Logits that are compared with them.
 
     Returns:

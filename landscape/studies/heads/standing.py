@@ -151,7 +151,7 @@ class Lines:
         Args:
             problem: The model of a head.
             starts: Random starts of the search for critical points without a closed form.
-            seed: Of the first start.
+            seed: Seed of the first start.
 
         Raises:
             InputError: If no known critical point but zero exists at this decay.
@@ -195,7 +195,7 @@ def standing(point: CriticalPoint, lines: Lines | None = None) -> Standing:
 
     Args:
         point: The head, as `head_point` or `import_weights` gives it. It need not be critical.
-        lines: Of its model, where they are known already; None computes them.
+        lines: Lines of the model, where they are known already; None computes them.
 
     Raises:
         InputError: If the lines are of another model.

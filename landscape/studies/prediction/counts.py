@@ -4,12 +4,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from landscape.archive.experiment import Altered, Experiment
+from landscape.archive.experiment import UNSWAPPED, Altered, Experiment
 from landscape.errors import InputError
+from landscape.model.problem import Problem
+from landscape.solver.methods import Random
 from landscape.studies.ends import followed_problem
 from landscape.studies.intervals import share_interval
 from landscape.studies.prevalence import Prevalence, PrevalenceWatch, measure_prevalence, random_of
 from landscape.studies.starts.krylov import check_reducible
+from landscape.studies.starts.swap import altered, parse_swap
 
 LEAST_AGREEMENT = 0.97  # of DNC verdicts at T and at T + 1, below which T groups are too few
 REPEATED = 100  # starts that are repeated at T + 1
@@ -45,8 +48,8 @@ class LawPrediction:
 
     Attributes:
         result: End points by seed, with names, counts and intervals.
-        groups: T; None where the width is too small to reduce and full starts were followed.
-        agreement: Of T and T + 1 groups; None for full starts, which leave nothing out.
+        groups: Groups of directions that are kept (T); None where the width is too small to reduce and full starts were followed.
+        agreement: Agreement of T with T + 1 groups; None for full starts, which leave nothing out.
     """
 
     result: Prevalence
@@ -81,6 +84,71 @@ class LawPrediction:
         }
 
 
+def predict(
+    problem: Problem,
+    starts: int,
+    start: Random | None = None,
+    groups: int | None = None,
+    swap: str | None = None,
+    folder: Path | str | None = None,
+    device: str = "cpu",
+) -> LawPrediction:
+    """Returns where random starts of any width end, counted on starts in the few directions that descent reaches.
+
+    Example:
+        >>> import landscape as ls
+        >>> wide = ls.Problem.balanced(classes=4, samples=1, width=10**6, depth=2, decay=1e-3)
+        >>> found = ls.predict(wide, starts=5)
+        >>> found.result.counts, found.undecided
+        ({'DNC': 5}, False)
+
+    Args:
+        problem: A linear model of two layers at least.
+        starts: How many, of seeds 0 .. starts - 1.
+        start: Scales of the starts, whatever its seed; None for those of `Random()`.
+        groups: T, the groups of directions that are kept; None for 2.
+        swap: What is replaced in every start, as `features:identity`; None for nothing.
+        folder: Archive that keeps every end point; an interrupted call goes on from it. None keeps nothing.
+        device: Where to compute.
+
+    Raises:
+        InputError: As `predict_by_law`, or if it is no swap.
+    """
+    experiment = Experiment(problem, altered(start or Random(), swap, groups))
+    return predict_by_law(experiment, starts, None if folder is None else Path(folder), device)
+
+
+def swaps(
+    problem: Problem, swap: str, seeds: int, start: Random | None = None, folder: Path | str | None = None, device: str = "cpu"
+) -> dict[str, Prevalence]:
+    """Returns where full starts end as drawn, with a part of them replaced, and with the same part drawn anew: the placebo.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=6, samples=1, width=12, depth=2, decay=2**-7)
+        >>> found = ls.swaps(problem, "features:identity", seeds=6)
+        >>> {change: result.counts.get("DNC", 0) for change, result in found.items()}
+        {'none': 1, 'features:identity': 6, 'features:anew': 2}
+
+    Args:
+        problem: A linear model of two layers at least.
+        swap: What is replaced, as `features:identity`, `weights:width=150`, or several parts joined by `+`.
+        seeds: How many starts, the same for all three.
+        start: Scales of the starts, whatever its seed; None for those of `Random()`.
+        folder: Archive that keeps every end point; an interrupted call goes on from it. None keeps nothing.
+        device: Where to compute.
+
+    Raises:
+        InputError: As `measure_prevalence`, or if it is no swap, or the problem has no such parts.
+    """
+    place = None if folder is None else Path(folder)
+    found = {}
+    for change in (None, swap, parse_swap(swap).placebo):
+        experiment = Experiment(problem, altered(start or Random(), change))
+        found[change or UNSWAPPED] = measure_prevalence(experiment, seeds, place, device=device)
+    return found
+
+
 def predict_by_law(
     experiment: Experiment,
     starts: int,
@@ -94,7 +162,7 @@ def predict_by_law(
     projected, which saves the descent but not the draw. The first 100 starts are repeated at T + 1.
 
     Args:
-        experiment: With a random start, whose `groups` are T; the default where it has none.
+        experiment: Experiment with a random start, whose `groups` are T; the default where it has none.
         starts: Seeds 0 .. starts - 1; fewer than 100 are all repeated.
         folder: An archive of the records and end points; an interrupted call goes on from there. None keeps nothing.
         device: Where to compute.

@@ -53,7 +53,7 @@ class Decided:
 
     Attributes:
         time: Product of decay and time.
-        separation: Of the starts by their smallest over median singular value; None if all ended alike.
+        separation: Separation of the starts by their smallest over median singular value; None if all ended alike.
     """
 
     time: float
@@ -61,12 +61,26 @@ class Decided:
 
 
 def walk(problem: Problem, theta: Float[Tensor, " p"], times: Sequence[float]) -> Walk:
+    """Returns the singular values of a start's logits along the gradient flow.
+
+    Args:
+        problem: A linear model with one decay.
+        theta: The start, at time 0.
+        times: Products of decay and time, ascending from 0 on.
+
+    Raises:
+        InputError: If the model is not linear or has several decays, or the times do not ascend from 0 on.
+    """
+    return Walk(tuple(times), np.stack([_singular(problem, place) for place in flowed(problem, theta, times)]))
+
+
+def flowed(problem: Problem, theta: Float[Tensor, " p"], times: Sequence[float]) -> list[Float[Tensor, " p"]]:
     """Follows the gradient flow of a start, by explicit Runge-Kutta steps (Dormand and Prince 1980).
 
     Args:
         problem: A linear model with one decay.
-        theta: The start.
-        times: Products of decay and time, ascending from 0 on.
+        theta: The start, at time 0.
+        times: Products of decay and time, ascending from 0 on, at which the parameters are wanted.
 
     Raises:
         InputError: If the model is not linear or has several decays, or the times do not ascend from 0 on.
@@ -80,16 +94,12 @@ def walk(problem: Problem, theta: Float[Tensor, " p"], times: Sequence[float]) -
     def velocity(time: float, place: np.ndarray) -> np.ndarray:
         return (-objective.gradient(torch.from_numpy(place)) / decay).numpy()
 
-    span, begin = (0.0, float(times[-1])), theta.cpu().numpy()
     first = 1e-3 * decay  # the fast fit: the gradient of the data is 1 / decay times as strong as the decay
-    if span[1] > 0:
-        done = solve_ivp(
-            velocity, span, begin, "RK45", list(times), first_step=min(first, span[1]), rtol=_TOLERANCE, atol=_TOLERANCE
-        )
-        places = done.y.T
-    else:
-        places = begin[None]
-    return Walk(tuple(times), np.stack([_singular(problem, torch.from_numpy(place.copy())) for place in places]))
+    span, begin = (0.0, float(times[-1])), theta.cpu().numpy()
+    if not span[1] > 0:
+        return [theta]
+    done = solve_ivp(velocity, span, begin, "RK45", list(times), first_step=min(first, span[1]), rtol=_TOLERANCE, atol=_TOLERANCE)
+    return [torch.from_numpy(place.copy()) for place in done.y.T]
 
 
 def _singular(problem: Problem, theta: Float[Tensor, " p"]) -> np.ndarray:
@@ -98,7 +108,7 @@ def _singular(problem: Problem, theta: Float[Tensor, " p"]) -> np.ndarray:
     return torch.linalg.svdvals(logits - logits.mean(0)).numpy()[: problem.classes - 1]
 
 
-def decided(result: Prevalence, times: Sequence[float] = TIMES) -> list[Decided]:
+def when_decided(result: Prevalence, times: Sequence[float] = TIMES) -> list[Decided]:
     """Returns how well the end of a start can be told along the flow: when it is decided which starts miss DNC.
 
     Args:

@@ -35,7 +35,7 @@ class Design:
     """The cheapest invariant start at which the mode of one pair dies.
 
     Attributes:
-        point: Its coordinates, in the order of `InvariantModel.entries`.
+        point: Coordinates of the start, in the order of `InvariantModel.entries`.
         normal: Unit normal of the boundary there, in coordinates with unit variance times the width.
         r: Distance of the boundary in standard deviations, per root of the width.
         feature_share: Share of the cost that the Gram matrix of the features has.
@@ -55,8 +55,8 @@ class FormulaPrediction:
 
     Attributes:
         r: Distance of the boundary in standard deviations, per root of the width.
-        effective_width: d - K - 0.4 (N - K).
-        exponent: r^2 / 2, the rate at which the tail falls with the effective width.
+        effective_width: Effective width d - K - 0.4 (N - K).
+        exponent: Rate r^2 / 2 at which the tail falls with the effective width.
         share: Predicted share of starts that end at DNC.
         feature_share: Share of the cost that the Gram matrix of the features has.
     """

@@ -29,14 +29,14 @@ _ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1
 
 
 @dataclass(frozen=True)
-class Block:
+class InvariantBlock:
     """One family of directions of invariant starts.
 
     Attributes:
-        name: "q", "p" or "u".
+        name: Name of the block: "q", "p" or "u".
         copies: How often the block occurs in a start.
-        rows: Its dimension on the side of the logits.
-        columns: Its dimension on the side of the features.
+        rows: Dimension of the block on the side of the logits.
+        columns: Dimension of the block on the side of the features.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Entry:
 
     Attributes:
         block: Index of the block: 0 for q, 1 for p, 2 for u.
-        factor: "features", "middle" or "weights".
-        place: Row and column in that factor.
+        factor: Factor that the entry belongs to: "features", "middle" or "weights".
+        place: Row and column of the entry in that factor.
         copies: How often the block occurs in a start.
-        diagonal: Whether it is on the diagonal of a Bartlett factor, where 1 is the mean; elsewhere the mean is 0.
+        diagonal: Whether the entry is on the diagonal of a Bartlett factor, where the mean is 1; elsewhere it is 0.
     """
 
     block: int
@@ -69,10 +69,10 @@ class InvariantModel:
     """The flow of invariant starts of a model of two layers under cross-entropy.
 
     Attributes:
-        problem: The model; balanced, K >= 4.
-        weight_scale: c_W of the random starts.
-        feature_scale: c_H of the random starts.
-        groups: T, groups of directions that are kept.
+        problem: The model, balanced and with K >= 4.
+        weight_scale: Scale c_W of the weights at the start.
+        feature_scale: Scale c_H of the features at the start.
+        groups: Groups of directions that are kept (T).
     """
 
     problem: Problem
@@ -92,9 +92,9 @@ class InvariantModel:
             raise InputError(f"expected two scales c_W,c_H > 0 for the formula, got {self.weight_scale:g},{self.feature_scale:g}")
 
     @property
-    def blocks(self) -> tuple[Block, ...]:
+    def blocks(self) -> tuple[InvariantBlock, ...]:
         """The three blocks with their multiplicities."""
-        return Block("q", self.problem.classes - 3, 1, 1), Block("p", 1, 1, 1), Block("u", 1, 1, 2)
+        return InvariantBlock("q", self.problem.classes - 3, 1, 1), InvariantBlock("p", 1, 1, 1), InvariantBlock("u", 1, 1, 2)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -119,7 +119,7 @@ class InvariantModel:
                 found += [Entry(index, "middle", place, block.copies, False) for place in places]
         return tuple(found)
 
-    def _groups(self, block: Block) -> tuple[list[int], list[int]]:
+    def _groups(self, block: InvariantBlock) -> tuple[list[int], list[int]]:
         down, across = [0], [0]
         for i in range(self.groups):
             one, other = (block.rows, block.columns) if i % 2 == 0 else (block.columns, block.rows)

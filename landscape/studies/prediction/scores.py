@@ -60,8 +60,8 @@ class Separation:
 
     Attributes:
         area: Probability that a start that misses DNC has the larger number (area under the ROC curve, AUC).
-        low: Lower end of its 95 % interval (Hanley and McNeil 1982).
-        high: Upper end of its 95 % interval.
+        low: Lower end of the area's 95 % interval (Hanley and McNeil 1982).
+        high: Upper end of the area's 95 % interval.
     """
 
     area: float
@@ -75,7 +75,7 @@ def pair_scores(problem: Problem, scales: tuple[float, float], theta: Float[Tens
     Args:
         problem: Linear, balanced, depth 2, cross-entropy, K >= 4, width >= K.
         scales: c_W and c_H of the starts.
-        theta: The start.
+        theta: Parameters of the start.
 
     Raises:
         InputError: If the formula that gives the direction does not apply.

@@ -12,18 +12,18 @@ class SwapRow:
     """How often the starts of one setting ended at one structure.
 
     Attributes:
-        classes: K, the number of classes.
-        samples: N, of all classes together.
-        width: d of the model whose starts are meant.
-        depth: L, the number of weight matrices.
-        decay: lambda (geometric mean over the factors).
-        weight_scale: c_W of the random starts.
-        feature_scale: c_H of the random starts.
-        swap: What was replaced in every start, or "none".
-        groups: T of reduced starts, 0 for full ones.
+        classes: Number K of classes.
+        samples: Number N of samples, of all classes together.
+        width: Width d of the model whose starts are meant.
+        depth: Number L of weight matrices.
+        decay: Weight decay lambda (geometric mean over the factors).
+        weight_scale: Scale c_W of the weights at the start.
+        feature_scale: Scale c_H of the features at the start.
+        swap: Change that was made to every start, or "none".
+        groups: Groups of directions that reduced starts keep (T); 0 for full ones.
         structure: Name of the end; "DNC" and "not converged" always have a row.
         count: Seeds that ended at this structure.
-        seeds: Seeds of the setting, from 0 on.
+        seeds: Number of seeds of the setting, from 0 on.
         low: Lower end of the 95 % interval of the share.
         high: Upper end of the 95 % interval of the share.
     """
@@ -74,12 +74,12 @@ class FormulaRow:
     """What the formula says of one setting.
 
     Attributes:
-        classes: K, the number of classes.
-        samples: N, of all classes together.
-        width: d of the model.
-        decay: lambda of all factors.
-        feature_scale: c_H of the starts; c_W is 1.
-        effective_width: What the formula puts for d.
+        classes: Number K of classes.
+        samples: Number N of samples, of all classes together.
+        width: Width d of the model.
+        decay: Weight decay lambda of all factors.
+        feature_scale: Scale c_H of the features at the start; c_W is 1.
+        effective_width: Effective width that the formula puts for d.
         r: Distance of the boundary in standard deviations.
         predicted: Predicted share of starts that end at DNC.
     """
@@ -99,16 +99,16 @@ class AreaRow:
     """How well the largest pair score of a start, at time 0, tells whether it misses DNC.
 
     Attributes:
-        classes: K, the number of classes.
-        samples: N, of all classes together.
-        width: d of the model.
-        decay: lambda of all factors.
-        feature_scale: c_H of the starts; c_W is 1.
+        classes: Number K of classes.
+        samples: Number N of samples, of all classes together.
+        width: Width d of the model.
+        decay: Weight decay lambda of all factors.
+        feature_scale: Scale c_H of the features at the start; c_W is 1.
         starts: Starts that were scored.
         found: Starts that ended at DNC.
         area: Area under the ROC curve.
-        low: Lower end of its 95 % interval.
-        high: Upper end of its 95 % interval.
+        low: Lower end of the area's 95 % interval.
+        high: Upper end of the area's 95 % interval.
     """
 
     classes: int
@@ -128,15 +128,15 @@ class LawRow:
     """One width of the paper's setting: K = 10, n = 5, two layers, decay 2^-10.
 
     Attributes:
-        width: d of the model.
-        feature_scale: c_H of the starts; c_W is 1.
-        groups: T, groups of directions that are kept.
+        width: Width d of the model.
+        feature_scale: Scale c_H of the features at the start; c_W is 1.
+        groups: Groups of directions that are kept (T).
         found: Starts that ended at DNC.
         starts: Starts that were followed.
         low: Lower end of the 95 % interval of the share.
         high: Upper end of the 95 % interval of the share.
         same: Starts with the same verdict at T and at T + 1.
-        repeated: Starts that were followed with both.
+        repeated: Starts that were followed with both T and T + 1.
         formula: Share that the formula predicts; -1 where it is refused.
     """
 
@@ -157,9 +157,9 @@ class ScoreRow:
     """One start.
 
     Attributes:
-        seed: Of the start.
+        seed: Seed of the random start.
         score: Largest pair score at time 0, in standard deviations.
-        structure: Name of the end point.
+        structure: Name of the structure where the start ended.
     """
 
     seed: int
@@ -191,11 +191,11 @@ class WalkRow:
     """One singular value of the class-mean logits of one start at one time of the flow.
 
     Attributes:
-        seed: Of the start.
-        structure: Name of the end point.
+        seed: Seed of the random start.
+        structure: Name of the structure where the start ended.
         time: Product of decay and time.
-        place: Counted from 1, the largest.
-        value: Of the centred logits.
+        place: Place of the singular value, counted from 1 for the largest.
+        value: Singular value of the centred logits.
     """
 
     seed: int
@@ -203,6 +203,60 @@ class WalkRow:
     time: float
     place: int
     value: float
+
+
+@dataclass(frozen=True)
+class FeatureRow:
+    """What given features of class means predict, in the place of random ones.
+
+    Attributes:
+        features: What made the features, or "none" for random ones.
+        least: Smallest cosine between the features of two classes; 0 stands for random ones, which differ from start to start.
+        most: Largest cosine between the features of two classes, likewise.
+        found: Reduced starts that ended at DNC.
+        starts: Reduced starts that were followed.
+        low: Lower end of the 95 % interval of the share.
+        high: Upper end of the 95 % interval of the share.
+        undecided: Whether more groups of directions would change too many verdicts.
+    """
+
+    features: str
+    least: float
+    most: float
+    found: int
+    starts: int
+    low: float
+    high: float
+    undecided: bool
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """How often one pair of classes splits off in one setting, by line sampling.
+
+    Attributes:
+        classes: K, the number of classes.
+        samples: N, of all classes together.
+        width: d of the model.
+        decay: lambda of all factors.
+        feature_scale: c_H of the starts; c_W is 1.
+        lines: Lines that were followed to the boundary.
+        probability: Of a given pair.
+        error: Standard error of the probability.
+        formula: What the formula has in its place, Phi(-r sqrt(d_eff)).
+        shift: Effective width that the probability implies, less the width.
+    """
+
+    classes: int
+    samples: int
+    width: int
+    decay: float
+    feature_scale: float
+    lines: int
+    probability: float
+    error: float
+    formula: float
+    shift: float
 
 
 def swap_rows(result: Prevalence) -> list[SwapRow]:

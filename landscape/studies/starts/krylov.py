@@ -67,8 +67,8 @@ def reduce_start(problem: Problem, theta: Float[Tensor, " p"], groups: int) -> R
 
     Args:
         problem: A linear model of width K + N at least.
-        theta: Its start.
-        groups: T.
+        theta: Parameters of the start.
+        groups: Groups of directions that are kept (T).
 
     Raises:
         InputError: If there is no such reduction.
@@ -88,8 +88,8 @@ def gauge_zeros_outside(problem: Problem, rank: int, width: int) -> int:
 
     Args:
         problem: The narrow linear model in which the point was found.
-        rank: Of every factor at the point.
-        width: Of the wide model.
+        rank: Rank of every factor at the point.
+        width: Width of the wide model.
     """
     return problem.depth * rank * (width - problem.width)
 

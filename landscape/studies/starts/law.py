@@ -42,7 +42,7 @@ class LawStart:
     """A start drawn by the law of a width: its ends, and the groups of W_1 in the order in which they were drawn.
 
     Attributes:
-        problem: The wide model.
+        problem: The wide model that the start belongs to.
         ends: Features, weights and their common block of W_1.
         rows: Sizes of the groups on the side of W_2.
         columns: Sizes of the groups on the side of H_1.
@@ -88,8 +88,8 @@ def draw_law(problem: Problem, scales: tuple[float, float], groups: int, seed: i
     Args:
         problem: A linear model of two layers, of width K + N at least.
         scales: c_W and c_H.
-        groups: T.
-        seed: Of this start.
+        groups: Groups of directions that are kept (T).
+        seed: Seed of this start.
 
     Raises:
         InputError: If the law does not exist for the model: use full starts, or their projection for three and more layers.
@@ -125,7 +125,7 @@ def bartlett(generator: np.random.Generator, freedom: int, size: int) -> Float[T
     1933). With fewer rows than columns R has as many rows as the matrix.
 
     Args:
-        generator: Of the draw.
+        generator: Generator of the draw.
         freedom: Rows of the Gaussian matrix.
         size: Columns of the Gaussian matrix.
     """
@@ -141,7 +141,13 @@ def gaussian(generator: np.random.Generator, rows: int, columns: int) -> Float[T
     return torch.from_numpy(generator.standard_normal((rows, columns)))
 
 
-PARTS = ("law", "features", "weights", "block")  # what has a stream of its own in a seed; the order is part of what a seed means
+PARTS = (
+    "law",
+    "features",
+    "weights",
+    "block",
+    "lines",
+)  # what has a stream of its own in a seed; the order is part of what a seed means
 
 
 def generator_of(seed: int, part: str) -> np.random.Generator:

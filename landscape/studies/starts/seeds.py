@@ -28,7 +28,7 @@ def seeded_start(
     Args:
         problem: The model whose starts are meant.
         scales: c_W and c_H.
-        seed: Of the start.
+        seed: Seed of the start.
         swap: What is replaced in it.
         groups: T of the reduction; None for a full start.
 

@@ -17,8 +17,8 @@ from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.solver.methods import Random
 
-Part = Literal["features", "weights", "block"]
-SYMMETRIC: dict[Part, str] = {"features": "identity", "weights": "isometric", "block": "zero"}  # the limits of infinite width
+StartPart = Literal["features", "weights", "block"]
+SYMMETRIC: dict[StartPart, str] = {"features": "identity", "weights": "isometric", "block": "zero"}  # the limits of infinite width
 _ANEW = "anew"
 EXPECTED = "features:, weights: or block: with identity, isometric, zero, anew or width=150 (features: also a file), joined by +"
 
@@ -30,12 +30,12 @@ class Change:
     Attributes:
         part: Which part of the start is replaced.
         text: The change as it was typed.
-        width: Its law is that of this width, at the scale of the problem's own; None for the limit of infinite width.
-        anew: Whether it is drawn anew at the problem's own width, the placebo.
+        width: Width whose law the part is drawn from, at the scale of the problem's own; None for the limit of infinite width.
+        anew: Whether the part is drawn anew at the problem's own width, the placebo.
         gram: Given Gram matrix of the features, for `features` alone; scaled to the mean squared norm of the problem's own law.
     """
 
-    part: Part
+    part: StartPart
     text: str
     width: int | None = None
     anew: bool = False
@@ -55,7 +55,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Swap:
-    """Changes of different parts, made together."""
+    """Changes of different parts, made together.
+
+    Attributes:
+        changes: Changes of different parts of the start.
+    """
 
     changes: tuple[Change, ...]
 
@@ -65,6 +69,11 @@ class Swap:
     def describe(self) -> str:
         """Returns the changes in words."""
         return "; ".join(change.describe() for change in self.changes)
+
+    @property
+    def placebo(self) -> str:
+        """The swap that draws the same parts anew at the problem's own width: it must leave every share as it is."""
+        return "+".join(f"{change.part}:{_ANEW}" for change in self.changes)
 
     @property
     def content(self) -> str:
@@ -86,13 +95,13 @@ class Swap:
             raise InputError(f"expected a linear model of depth >= 2 for a swap, got {problem.activation} of depth {problem.depth}")
         if problem.depth > 2 and any(change.part == "block" for change in self.changes):
             raise InputError(f"expected depth 2 to swap the block of W_1, got {problem.depth}")
-        needed = max(problem.classes, problem.total_samples)
-        if problem.width < needed:
-            raise InputError(f"expected width >= {needed} (classes and samples) for a swap, got {problem.width}")
         for change in self.changes:
             if change.gram is not None and len(change.gram) != problem.total_samples:
                 size, N = len(change.gram), problem.total_samples
                 raise InputError(f"expected features of {N} samples for the swap {change.text}, got {size}")
+        needed = max(problem.classes, problem.total_samples)
+        if problem.width < needed:
+            raise InputError(f"expected width >= {needed} (classes and samples) for a swap, got {problem.width}")
 
 
 def class_mean_problem(problem: Problem, swap: Swap | None) -> Problem:
@@ -141,9 +150,9 @@ def _is_file(part: str, what: str) -> bool:
 
 def _change(text: str) -> Change:
     part, separator, what = text.partition(":")
-    if part not in get_args(Part) or not separator or not what:
+    if part not in get_args(StartPart) or not separator or not what:
         raise InputError(f"expected {EXPECTED}, got {text!r}")
-    part = cast(Part, part)
+    part = cast(StartPart, part)
     if what == SYMMETRIC[part]:
         return Change(part, text)
     if what == _ANEW:

@@ -35,8 +35,8 @@ def swapped_start(
         swap: What is replaced.
         problem: A linear model; deeper ones have the features' and the last layer's parts.
         scales: c_W and c_H of the start.
-        seed: Of the start.
-        theta: The start.
+        seed: Seed of the start.
+        theta: Parameters of the start.
 
     Raises:
         InputError: If the problem has no such parts.

@@ -146,3 +146,8 @@ def test_memory_is_half_of_the_machine_unless_told():
             require_room(needed, cpu, "no remedy")
     with pytest.raises(InputError, match="at most 1e-09 GB"):
         require_room(2.0, cpu, "no remedy", 1.0)
+
+
+def test_a_block_without_columns_has_a_product_without_columns():
+    hessian = Hessian(lambda theta: theta.square().square().sum(), torch.ones(3, dtype=torch.float64))
+    assert (hessian @ torch.zeros(3, 0, dtype=torch.float64)).shape == (3, 0)

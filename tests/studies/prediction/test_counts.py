@@ -10,7 +10,7 @@ from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.solver.methods import Random
 from landscape.studies.ends import followed_problem, start_of
-from landscape.studies.prediction.counts import Agreement, predict_by_law
+from landscape.studies.prediction.counts import Agreement, predict, predict_by_law, swaps
 from landscape.studies.prediction.tables import swap_rows
 from landscape.studies.prevalence import measure_prevalence
 from landscape.studies.starts.swap import altered
@@ -71,6 +71,24 @@ def test_rows_say_what_was_swapped() -> None:
         ("features:identity", 0, "DNC", 2),
         ("features:identity", 0, "not converged", 0),
     ]
+
+
+def test_a_million_wide_costs_at_most_four_times_as_much_as_150() -> None:
+    """The narrow problems are of one size, so that gradients and products are the cost, on every machine."""
+    settings = [Experiment(Problem.balanced(10, 5, width, 2, 2.0**-10), altered(Random(), None, 2)) for width in (150, 10**6)]
+    assert len({followed_problem(setting).width for setting in settings}) == 1
+    narrow, wide = (sum(end.products for end in measure_prevalence(setting, 6).ends) for setting in settings)
+    assert wide <= 4 * narrow
+
+
+def test_the_public_names_count_the_same() -> None:
+    problem = WIDE.problem
+    assert predict(problem, 3, swap="features:identity").result.counts == {"DNC": 3}
+    found = swaps(problem, "features:identity+weights:isometric", 3)
+    assert list(found) == ["none", "features:identity+weights:isometric", "features:anew+weights:anew"]
+    assert found["none"].ends == measure_prevalence(WIDE, 3).ends
+    with pytest.raises(InputError, match="expected features:, weights: or block:"):
+        swaps(problem, "colour:red", 3)
 
 
 def test_no_starts_are_refused() -> None:

@@ -12,7 +12,7 @@ from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.solver.starts import Random, random_start
 from landscape.studies.ends import start_of
-from landscape.studies.prediction.decision import decided, decided_as_dict, walk
+from landscape.studies.prediction.decision import decided_as_dict, walk, when_decided
 from landscape.studies.prevalence import measure_prevalence
 
 PLAIN = Problem.balanced(6, 1, 25, 2, 2.0**-7)
@@ -60,7 +60,7 @@ def test_the_walk_ends_where_the_solver_ends() -> None:
 
 def test_the_end_is_told_better_the_later_one_looks() -> None:
     result = measure_prevalence(Experiment(PLAIN), 24)
-    rows = decided(result, (0.1, 8.0))
+    rows = when_decided(result, (0.1, 8.0))
     areas = [row.separation.area for row in rows if row.separation is not None]
     assert 0.5 < areas[0] < areas[1] == 1.0
     shown = decided_as_dict(rows)
@@ -71,7 +71,7 @@ def test_the_end_is_told_better_the_later_one_looks() -> None:
 def test_nothing_is_told_where_all_do_the_same() -> None:
     result = measure_prevalence(Experiment(Problem.balanced(4, 1, 40, 2, 2.0**-6)), 3)
     assert result.counts == {"DNC": 3}
-    assert decided_as_dict(decided(result, (0.0, 1.0)))[0] == {"lambda_t": 0.0, "auc": None, "auc_interval": None}
+    assert decided_as_dict(when_decided(result, (0.0, 1.0)))[0] == {"lambda_t": 0.0, "auc": None, "auc_interval": None}
 
 
 @pytest.mark.parametrize(

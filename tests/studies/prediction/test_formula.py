@@ -1,6 +1,7 @@
 """The invariant flow against that of the whole model, the cheapest start against an optimiser, the share against counts."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,6 +143,10 @@ def test_the_counts_of_figure_2_are_predicted_almost_as_well_as_they_can_be() ->
             bounds.append(share * (1 - share))
     assert len(scores) == 16
     assert np.mean(scores) - np.mean(bounds) < 0.003
+    page = (Path(__file__).parents[3] / "docs" / "why-collapse.md").read_text()
+    said = re.search(r"its Brier score per start is (0\.\d+); knowing\s+every share exactly would give (0\.\d+)", page)
+    assert said
+    assert [float(number) for number in said.groups()] == pytest.approx([np.mean(scores), np.mean(bounds)], abs=6e-5)
 
 
 @pytest.mark.parametrize(
