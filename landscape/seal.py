@@ -26,7 +26,12 @@ def digest_of(value: Any) -> str:
     Raises:
         ValueError: If a number in it is not finite.
     """
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    return text_digest(canonical_json(value))
+
+
+def text_digest(text: str) -> str:
+    """Returns the sha256 of a canonical text, in hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sealed(header: dict[str, Any]) -> str:

@@ -121,7 +121,7 @@ def public_names(tree: ast.Module) -> Iterator[str]:
 
 # The checker stands alone and shares the verb; each module has its own logger. Commands are named after what they call, so the
 # command line is left out.
-SAME_ON_PURPOSE = {"check", "log"}
+SAME_ON_PURPOSE = {"analyse", "check", "log"}  # `analyse` of a module hands points of the model to that of the model
 
 
 def test_no_name_stands_for_two_things() -> None:
@@ -400,7 +400,9 @@ def test_lower_bounds_are_stated() -> None:
 
 
 # modules that load an extra when it is used
-ON_REQUEST = dict.fromkeys((f"landscape/sweep/{name}.py" for name in ("engine", "clusters", "run")), "batch")
+ON_REQUEST = dict.fromkeys(
+    (f"landscape/sweep/{name}.py" for name in ("clusters", "credentials", "engine", "run", "slurm")), "batch"
+)
 ON_REQUEST["landscape/studies/heads/images.py"] = "images"
 
 

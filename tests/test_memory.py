@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from landscape.cli import run
 from landscape.errors import InputError
 from landscape.memory import allowed_memory, require_memory
 from landscape.model.problem import Problem
 from landscape.solver.methods import LBFGS, GradientDescent, Newton, PseudoTransient
 from landscape.solver.run import require_solve_memory
+from landscape.sweep.grid import parse_grid
+from landscape.sweep.run import run_sweep
+from landscape.sweep.settings import EngineSettings
 
 
 @pytest.mark.parametrize(
@@ -72,3 +77,37 @@ print((peak() - before) / 8 / problem.parameters)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=200)
     assert 0 < float(done.stdout) <= _ARRAYS[type(settings)][0]
+
+
+WIDE = "K=10,n=5,d=30000,L=3,decay=2**-10"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["solve", "--problem", WIDE, "--out", "p.safetensors"],
+        ["solve", "--problem", WIDE, "--start", "dnc", "--out", "p.safetensors"],
+        ["degeneracy", "--problem", "K=10,n=5,d=20,L=1000,decay=1e-300", "--start", "dnc"],
+        ["spectrum", "--problem", "K=10,n=5,d=20,L=1000,decay=1e-300", "--start", "dnc"],
+        ["prevalence", "--problem", WIDE, "--seeds", "2", "--out", "seeds"],
+        ["predict", "--problem", WIDE],
+    ],
+    ids=" ".join,
+)
+def test_commands_refuse_what_does_not_fit_before_they_begin(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LANDSCAPE_MEMORY", "1GB")
+    assert run(command) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("landscape: expected work within 1 GB of memory, got ")
+    assert said.count("\n") == 1
+
+
+def test_a_sweep_records_a_job_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANDSCAPE_MEMORY", "1GB")
+    grid = parse_grid({"problem": {"classes": 10, "samples": 5, "width": [5, 30_000], "depth": 3, "decay": 2.0**-10}})
+    done = run_sweep(grid, tmp_path / "sweep", EngineSettings(workers=0))
+    assert (done.done, done.left) == (1, 0)
+    assert [reason.startswith("expected work within 1 GB of memory, got ") for reason in done.failed.values()] == [True]

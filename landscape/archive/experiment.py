@@ -1,11 +1,11 @@
 """One experiment as a value, and its identity: the digest of everything that its result depends on. Imports no torch."""
 
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from landscape.model.problem import Problem
-from landscape.seal import digest_of
+from landscape.seal import canonical_json, digest_of, text_digest
 from landscape.solver.methods import BatchMethod, GradientDescent, PseudoTransient, Random
 from landscape.structures.blocks import label
 from landscape.structures.kinds import Apex, Blocks, Collapse, Pairs, Partition, Structure, Zero
@@ -164,7 +164,11 @@ class Experiment:
     @cached_property
     def digest(self) -> str:
         """The name of the record, 64 hexadecimal digits."""
-        return digest_of(self.identity)
+        if not isinstance(self.start, Random):
+            return digest_of(self.identity)
+        # the same text, of which a grid changes only the start: what stands around it is made once
+        before, after = _around(self.problem, self.method, self.analysis, (NUMERICS, repr(self.method)))
+        return text_digest(f"{before}{canonical_json(_start_identity(self.start))}{after}")
 
     def __str__(self) -> str:
         problem, seed = self.problem, "" if self.seed is None else f" seed={self.seed}"
@@ -173,6 +177,21 @@ class Experiment:
         root = getattr(self.start, "root", None)
         start = f"{start_text(self.start)}{seed}{follows}" + (f" {root}" if isinstance(root, str) else "")
         return f"sizes={sizes} d={problem.width} L={problem.depth} decay={decay} {problem.loss} {problem.activation} {start}"
+
+
+@lru_cache(maxsize=64)
+def _around(problem: Problem, method: BatchMethod | None, analysis: Analysis, version: tuple[int, str]) -> tuple[str, str]:
+    """Returns the canonical text of an identity before and after that of its start.
+
+    Args:
+        problem: The model.
+        method: What follows the start.
+        analysis: What is computed at the end.
+        version: Of the numerics, and the settings as digits: 1 and 1.0 are equal, and two texts.
+    """
+    identity = {**Experiment(problem, Random(), method, analysis).identity, "start": None}
+    before, _, after = canonical_json(identity).rpartition("null")
+    return before, after
 
 
 def _ordered(partition: Partition) -> Partition:

@@ -2,6 +2,8 @@
 
     DIR/sweep.json                           whose folder this is
     DIR/records/ab/abcd...safetensors        the existence of a record says that its job is done
+    DIR/verified/ab.json                     which records need not be read again
+    DIR/lease                                who computes now
     DIR/failures/abcd...json                 why a job has no record; tried again by the next run
 
 A record is written under another name and renamed, and carries checksums of its header and its arrays. Reading one needs neither
@@ -13,12 +15,14 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from landscape.archive.experiment import Experiment
+from landscape.archive.index import WORTH, files_of, keep_stamps, known_stamps, stamp_of
 from landscape.atomic_files import PARTIAL, atomic_write
 from landscape.errors import InputError
 from landscape.plain_file import Damaged, read_ordinary
@@ -162,35 +166,55 @@ class Archive:
         Raises:
             InputError: If a part of the folder is a link.
         """
+        for shard in self._shards():
+            yield from (digest for digest, _ in _named(shard))
+
+    def _shards(self) -> Iterator[Path]:
         for shard in sorted((self.folder / "records").glob("*")):
-            if not _SHARD.fullmatch(shard.name):
-                continue  # such as what a file system or a desktop leaves everywhere
-            _require_folder(shard)
-            for entry in os.listdir(shard):
-                name = entry.removesuffix(SUFFIX)
-                if len(name) == _DIGEST_LENGTH and name[:2] == shard.name:
-                    yield name
+            if _SHARD.fullmatch(shard.name):  # others are what a file system or a desktop leaves everywhere
+                _require_folder(shard)
+                yield shard
 
     def done(
         self, wanted: Iterable[str], check: Callable[[Record], object] = lambda record: None
     ) -> tuple[set[str], dict[str, str]]:
         """Returns which of the jobs have a sound record, and what is wrong with the records that are none.
 
-        What is wrong is removed: its job is computed again.
+        What is wrong is removed: its job is computed again. Records that have been verified, and whose files are still of that
+        size and time, are not read.
 
         Args:
             wanted: Digests of the jobs.
-            check: Sees every record whose checksums are right; what it raises as `Damaged` is wrong too.
+            check: Sees every record that is read and whose checksums are right; what it raises as `Damaged` is wrong too.
         """
-        there = set(wanted) & set(self.names())
-        damaged = {}
-        for digest in sorted(there):
-            try:
-                check(self.read(digest))
-            except Damaged as error:
-                damaged[digest] = str(error)
-                _remove(self.path(digest))
-        return there - set(damaged), damaged
+        asked = wanted if isinstance(wanted, set | frozenset) else set(wanted)
+        done: set[str] = set()
+        damaged: dict[str, str] = {}
+        for shard in self._shards():
+            known, entries = known_stamps(self.folder, shard.name), list(_named(shard))
+            for digest, entry in entries:
+                if digest not in asked:
+                    continue
+                if digest not in known or stamp_of(entry) != known[digest]:
+                    try:
+                        check(self.read(digest))
+                    except Damaged as error:
+                        damaged[digest] = str(error)
+                        _remove(self.path(digest))
+                        continue
+                done.add(digest)
+        return done, damaged
+
+    def index(self, sound: Container[str]) -> None:
+        """Remembers which records are sound, so that the next run need not read them; a small folder is read faster."""
+        shards = [(shard, list(_named(shard))) for shard in self._shards()] if self._is_large() else []
+        for shard, entries in shards:
+            stamps = {digest: stamp for digest, entry in entries if digest in sound and (stamp := stamp_of(entry)) is not None}
+            if stamps != known_stamps(self.folder, shard.name):
+                keep_stamps(self.folder, shard.name, stamps)
+
+    def _is_large(self) -> bool:
+        return sum(1 for _ in islice(self.names(), WORTH)) == WORTH
 
     def read(self, digest: str) -> Record:
         """Returns the record of a job.
@@ -274,6 +298,14 @@ class Archive:
         return [failure for digest in digests if (failure := self.failure(digest)) is not None and not self.has(digest)]
 
 
+def _named(shard: Path) -> "Iterator[tuple[str, os.DirEntry[str]]]":
+    """Yields the digest and the entry of everything in a shard that has the name of a record."""
+    for entry in files_of(shard):
+        name = entry.name.removesuffix(SUFFIX)
+        if len(name) == _DIGEST_LENGTH and name[:2] == shard.name:
+            yield name, entry
+
+
 def _require_nothing_else(folder: Path) -> None:
     if any(PARTIAL not in path.name for path in folder.iterdir()):
         raise InputError(f"expected a new folder or that of a sweep, got {folder} with other files: choose another --out")
@@ -292,7 +324,7 @@ def _require_folder(path: Path) -> None:
 
 def _sweep_away(folder: Path) -> None:
     """Removes what is half-written, and signs to stop, once whoever made them must be dead."""
-    for pattern in (f"*{PARTIAL}*", "stop-*", f"failures/*{PARTIAL}*", f"records/*/*{PARTIAL}*"):
+    for pattern in (f"*{PARTIAL}*", "stop-*", f"failures/*{PARTIAL}*", f"verified/*{PARTIAL}*", f"records/*/*{PARTIAL}*"):
         for path in folder.glob(pattern):
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.lstat().st_mtime > _STALE:

@@ -192,13 +192,16 @@ def _progress() -> "Iterator[Callable[[SweepProgress], None]]":
 
 
 def _lines() -> "Callable[[SweepProgress], None]":
-    last, announced = time.monotonic(), False
+    last, announced, awaited = time.monotonic(), False, ""
 
     def watch(tally: "SweepProgress") -> None:
-        nonlocal last, announced
+        nonlocal last, announced, awaited
         if tally.dashboard and not announced:
             warn(f"dashboard: {tally.dashboard}")
             announced = True
+        if tally.awaited not in ("", awaited):
+            awaited = tally.awaited
+            warn(f"waiting for {awaited}")
         if time.monotonic() - last >= _MINUTE:
             last = time.monotonic()
             found = [f"{name} {count}" for name, count in _most_frequent(tally.structures)]
@@ -212,6 +215,8 @@ def _most_frequent(structures: Counter[str]) -> list[tuple[str, int]]:
 
 
 def _state(tally: "SweepProgress") -> str:
+    if tally.awaited:
+        return f"waiting for {tally.awaited}"
     rate = tally.done / tally.seconds if tally.seconds > 0 else 0.0
     left = tally.remaining / max(tally.workers, 1)
     return f"{rate:.1f} jobs/s, {len(tally.failed)} failed, {tally.workers} workers, about {_duration(left)} left"

@@ -85,8 +85,8 @@ def analyse(
         (5, 5, 0)
 
     Args:
-        source: The point.
-        method: Of the count: one of `MethodName` for the model, of `NetworkMethod` for a module.
+        source: The point to analyse.
+        method: How to count: one of `MethodName` for the model, of `NetworkMethod` for a module.
         wanted: For points of the model, which counts are proved.
 
     Raises:

@@ -30,8 +30,8 @@ class Explanation:
     """Zeros of a Hessian by their cause.
 
     Attributes:
-        symmetry: By named symmetries: the dimension of the orbit.
-        data: By named shifts without decay that only the data do not see.
+        symmetry: Zeros by named symmetries: the dimension of the orbit.
+        data: Zeros by named shifts without decay that only the data do not see.
         unnamed_symmetry: Null vectors beyond these along which no output changes on random inputs.
         unnamed_data: Null vectors beyond these along which no output changes on the data, but on random inputs.
         moduli: Null vectors along which outputs change on the data.

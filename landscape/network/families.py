@@ -15,7 +15,7 @@ from torch import Tensor
 
 from landscape.display import brief
 
-FamilyKind = Literal["rotation", "rotation that keeps the mean", "linear map", "rescaling", "scaling"]
+SymmetryKind = Literal["rotation", "rotation that keeps the mean", "linear map", "rescaling", "scaling"]
 _SHOWN = 4  # positions that a name lists
 
 
@@ -84,7 +84,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Family:
+class SymmetryFamily:
     """A family of symmetries: one matrix A of an algebra acts on all members at once, and the loss of all data is unchanged.
 
     Attributes:
@@ -95,7 +95,7 @@ class Family:
         residual: Largest relative change that fresh matrices, parameters and inputs showed.
     """
 
-    kind: FamilyKind
+    kind: SymmetryKind
     size: int
     members: tuple[Member, ...]
     residual: float = 0.0
@@ -105,7 +105,7 @@ class Family:
     @property
     def dimension(self) -> int:
         """The dimension of the algebra; that of the orbit through a point is at most this."""
-        return dimension(self.kind, self.size)
+        return algebra_dimension(self.kind, self.size)
 
     @property
     def tensors(self) -> frozenset[str]:
@@ -114,7 +114,7 @@ class Family:
 
     @property
     def name(self) -> str:
-        """Kind, size and members, by parameter name."""
+        """SymmetryKind, size and members, by parameter name."""
         places: dict[tuple[str, int, float, bool], list[Slot]] = {}
         for member in self.members:
             key = (member.slot.tensor, member.slot.mode, member.factor, member.transposed)
@@ -128,7 +128,7 @@ class Family:
 
     def moved(self, values: dict[str, Tensor], coordinates: Float[Tensor, " a"]) -> dict[str, Tensor]:
         """Returns the change of the parameters by one matrix of the algebra, by its coordinates in an orthonormal basis."""
-        matrix = expanded(self.kind, self.size, coordinates)
+        matrix = matrix_of(self.kind, self.size, coordinates)
         changes: dict[str, Tensor] = {}
         for member in self.members:
             slot, value = member.slot, values[member.slot.tensor]
@@ -144,10 +144,10 @@ class Family:
             slot = member.slot
             moment = slot.rows(vector[slot.tensor]) @ slot.rows(values[slot.tensor]).mT
             total += member.collected(moment, self.size == 1)
-        return contracted(self.kind, total)
+        return coordinates_of(self.kind, total)
 
 
-def dimension(kind: FamilyKind, size: int) -> int:
+def algebra_dimension(kind: SymmetryKind, size: int) -> int:
     """Returns the dimension of an algebra of matrices."""
     match kind:
         case "rotation":
@@ -162,7 +162,7 @@ def dimension(kind: FamilyKind, size: int) -> int:
             return 1
 
 
-def expanded(kind: FamilyKind, size: int, coordinates: Float[Tensor, " a"]) -> Float[Tensor, "b b"]:
+def matrix_of(kind: SymmetryKind, size: int, coordinates: Float[Tensor, " a"]) -> Float[Tensor, "b b"]:
     """Returns a matrix of an algebra by its coordinates in an orthonormal basis."""
     match kind:
         case "rotation":
@@ -172,7 +172,7 @@ def expanded(kind: FamilyKind, size: int, coordinates: Float[Tensor, " a"]) -> F
             return matrix - matrix.mT
         case "rotation that keeps the mean":
             frame = _without_mean(size, coordinates)
-            return frame @ expanded("rotation", size - 1, coordinates) @ frame.mT
+            return frame @ matrix_of("rotation", size - 1, coordinates) @ frame.mT
         case "linear map":
             return coordinates.view(size, size)
         case "rescaling":
@@ -181,8 +181,8 @@ def expanded(kind: FamilyKind, size: int, coordinates: Float[Tensor, " a"]) -> F
             return coordinates.reshape(1, 1)
 
 
-def contracted(kind: FamilyKind, matrix: Float[Tensor, "b b"]) -> Float[Tensor, " a"]:
-    """Returns the inner products of a matrix with an orthonormal basis of an algebra: the transpose of `expanded`."""
+def coordinates_of(kind: SymmetryKind, matrix: Float[Tensor, "b b"]) -> Float[Tensor, " a"]:
+    """Returns the inner products of a matrix with an orthonormal basis of an algebra: the transpose of `matrix_of`."""
     size = matrix.shape[0]
     match kind:
         case "rotation":
@@ -190,7 +190,7 @@ def contracted(kind: FamilyKind, matrix: Float[Tensor, "b b"]) -> Float[Tensor, 
             return (matrix - matrix.mT)[above[0], above[1]] / 2**0.5
         case "rotation that keeps the mean":
             frame = _without_mean(size, matrix)
-            return contracted("rotation", frame.mT @ matrix @ frame)
+            return coordinates_of("rotation", frame.mT @ matrix @ frame)
         case "linear map":
             return matrix.reshape(-1)
         case "rescaling":

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from landscape.curvature.krylov import seeded
 from landscape.display import brief
-from landscape.network.families import Family, FamilyKind, Member, Slot, contracted, dimension, expanded
+from landscape.network.families import Member, Slot, SymmetryFamily, SymmetryKind, algebra_dimension, coordinates_of, matrix_of
 from landscape.network.probes import Probes, Slope
 
 SPARE = 24  # equations more than unknowns: a generic system then has no null vector by chance
@@ -32,7 +32,7 @@ VERIFIED = 1e-12  # relative change of the loss by a fresh matrix up to which a 
 _CHECKS = 6  # fresh matrices, parameters and inputs for every family
 _CONTAINED = 1e-8
 _SWEEPS = 3
-_ORDER: tuple[FamilyKind, ...] = ("linear map", "rotation", "rotation that keeps the mean", "rescaling", "scaling")
+_ORDER: tuple[SymmetryKind, ...] = ("linear map", "rotation", "rotation that keeps the mean", "rescaling", "scaling")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class SlotGrid:
 
 
 @dataclass(frozen=True)
-class Search:
+class FamilySearch:
     """The unknowns of one kind and size.
 
     Attributes:
@@ -80,7 +80,7 @@ class Search:
         seed: Seed of the random matrix.
     """
 
-    kind: FamilyKind
+    kind: SymmetryKind
     size: int
     grids: tuple[SlotGrid, ...]
     seed: int = 0
@@ -97,8 +97,8 @@ class Search:
     def matrix(self) -> Float[Tensor, "b b"]:
         """The matrix that is tried."""
         generator = seeded(self.seed, f"{self.kind} of {self.size}")
-        drawn = torch.randn(dimension(self.kind, self.size), generator=generator, dtype=torch.float64)
-        return expanded(self.kind, self.size, drawn)
+        drawn = torch.randn(algebra_dimension(self.kind, self.size), generator=generator, dtype=torch.float64)
+        return matrix_of(self.kind, self.size, drawn)
 
     def equation(self, moments: dict[tuple[str, int], Tensor]) -> Float[Tensor, " u"]:
         """Returns the change of the loss by every unknown."""
@@ -126,7 +126,7 @@ class Gap:
         between: Singular values that are neither: a symmetry that is nearly one, or a loss with large rounding errors.
     """
 
-    kind: FamilyKind
+    kind: SymmetryKind
     size: int
     unknowns: int
     found: int
@@ -135,7 +135,7 @@ class Gap:
     between: int
 
 
-def planned(shapes: dict[str, torch.Size], free: set[str], limit: int) -> tuple[list[Search], list[int]]:
+def planned(shapes: dict[str, torch.Size], free: set[str], limit: int) -> tuple[list[FamilySearch], list[int]]:
     """Returns the searches for parameters of given shapes, largest matrices first, and the sizes that have too many unknowns.
 
     Args:
@@ -163,9 +163,9 @@ def planned(shapes: dict[str, torch.Size], free: set[str], limit: int) -> tuple[
                 skipped.append(size)
                 continue
             if grids:
-                searches.append(Search(kind, size, grids))
+                searches.append(FamilySearch(kind, size, grids))
     whole = tuple(SlotGrid(n, 0, s[0], len(s), s[0], 1) for n, s in shapes.items() if n in free and len(s) > 0)
-    return [*searches, *([Search("scaling", 1, whole)] if whole else [])], sorted(set(skipped))
+    return [*searches, *([FamilySearch("scaling", 1, whole)] if whole else [])], sorted(set(skipped))
 
 
 def _grids(shapes: dict[str, torch.Size], size: int, some: bool) -> Iterator[SlotGrid]:
@@ -190,7 +190,7 @@ def moments(slope: Slope, axes: set[tuple[str, int]]) -> dict[tuple[str, int], T
     return found
 
 
-def families(probes: Probes, searches: list[Search]) -> tuple[list[Family], list[Gap], int]:
+def families(probes: Probes, searches: list[FamilySearch]) -> tuple[list[SymmetryFamily], list[Gap], int]:
     """Returns the families, those inside larger ones left out, the gaps of all searches, and the gradients that were spent."""
     axes = {(grid.tensor, grid.mode) for search in searches for grid in search.grids}
     most = max((len(search.unknowns) for search in searches), default=0)
@@ -204,7 +204,7 @@ def families(probes: Probes, searches: list[Search]) -> tuple[list[Family], list
             if count < enough:
                 own.append(search.equation(seen))
     checks = [probes.slope() for _ in range(_CHECKS)]
-    found: list[Family] = []
+    found: list[SymmetryFamily] = []
     gaps = []
     for search, own in zip(searches, rows, strict=True):
         members, gap = _solved(search, torch.stack(own))
@@ -215,7 +215,7 @@ def families(probes: Probes, searches: list[Search]) -> tuple[list[Family], list
     return found, gaps, most + SPARE + _CHECKS
 
 
-def _solved(search: Search, equations: Float[Tensor, "e u"]) -> tuple[list[Family], Gap]:
+def _solved(search: FamilySearch, equations: Float[Tensor, "e u"]) -> tuple[list[SymmetryFamily], Gap]:
     """Returns the families in the null space of the equations of a search."""
     unknowns = search.unknowns
     factors, silent, singular, between = null_vectors(equations, SILENT)
@@ -236,7 +236,7 @@ def _solved(search: Search, equations: Float[Tensor, "e u"]) -> tuple[list[Famil
             for place, (slot, turned) in enumerate(unknowns)
             if abs(float(row[place])) > 1e-6
         )
-        result.append(Family(search.kind, search.size, members))
+        result.append(SymmetryFamily(search.kind, search.size, members))
     return result, gap
 
 
@@ -277,7 +277,7 @@ def echelon(basis: Float[Tensor, "n u"]) -> Float[Tensor, "n u"]:
     return torch.linalg.solve(basis[:, pivots], basis)
 
 
-def _verified(checks: list[Slope], found: list[Family]) -> list[Family]:
+def _verified(checks: list[Slope], found: list[SymmetryFamily]) -> list[SymmetryFamily]:
     """Returns the families that fresh matrices leave unchanged too, with the largest relative change."""
     worst = [0.0] * len(found)
     for check, slope in enumerate(checks):
@@ -291,13 +291,13 @@ def _verified(checks: list[Slope], found: list[Family]) -> list[Family]:
     return [replace(family, residual=size) for family, size in zip(found, worst, strict=True) if size <= VERIFIED]
 
 
-def _contained(family: Family, larger: list[Family]) -> bool:
+def _contained(family: SymmetryFamily, larger: list[SymmetryFamily]) -> bool:
     """Returns whether a matrix of a family is among those of larger ones, as operators on the parameters."""
     if family.kind == "scaling":  # a multiple of the identity is the same on every axis: on one that a larger family moves
         moved = {member.slot.tensor: member.slot for other in larger for member in other.members}
         family = replace(family, members=tuple(_elsewhere(member, moved.get(member.slot.tensor)) for member in family.members))
     rest: dict[tuple[str, int], Tensor] = {}
-    _add(rest, family, Search(family.kind, family.size, ()).matrix)
+    _add(rest, family, FamilySearch(family.kind, family.size, ()).matrix)
     whole = _square(rest)
     if not whole > _CONTAINED**2 * sum(member.factor**2 for member in family.members):  # it moves nothing
         return True
@@ -310,7 +310,7 @@ def _contained(family: Family, larger: list[Family]) -> bool:
                 if matrix is not None:
                     pulled += member.collected(matrix[member.slot.positions, member.slot.positions], other.size == 1)
             squares = sum(member.factor**2 * (member.slot.size if other.size == 1 else 1) for member in other.members)
-            _add(rest, other, -expanded(other.kind, other.size, contracted(other.kind, pulled) / squares))
+            _add(rest, other, -matrix_of(other.kind, other.size, coordinates_of(other.kind, pulled) / squares))
             if _square(rest) <= _CONTAINED**2 * whole:
                 return True
     return False
@@ -323,7 +323,7 @@ def _elsewhere(member: Member, slot: Slot | None) -> Member:
     return replace(member, slot=replace(slot, start=0, stride=1, size=slot.length))
 
 
-def _add(operator: dict[tuple[str, int], Tensor], family: Family, matrix: Float[Tensor, "b b"]) -> None:
+def _add(operator: dict[tuple[str, int], Tensor], family: SymmetryFamily, matrix: Float[Tensor, "b b"]) -> None:
     """Adds what a matrix of a family does to matrices by tensor and axis."""
     for member in family.members:
         slot = member.slot

@@ -55,7 +55,7 @@ class Moving(Protocol):
 
 
 @dataclass(frozen=True)
-class OrbitGroup:
+class SharedFamilies:
     """Families that share parameters, at a point.
 
     Attributes:
@@ -129,7 +129,7 @@ class OrbitGroup:
 
     def singular(self, family: int) -> Float[Tensor, " m"]:
         """Returns the singular values of one family alone."""
-        return OrbitGroup((self.families[family],), self.values, self.places).decomposed[1]
+        return SharedFamilies((self.families[family],), self.values, self.places).decomposed[1]
 
     @property
     def floor(self) -> float:
@@ -147,7 +147,7 @@ class NetworkOrbit:
             where it exceeds a hundredth of the largest, far from critical points.
     """
 
-    groups: tuple[OrbitGroup, ...]
+    groups: tuple[SharedFamilies, ...]
     tolerance: float
 
     __repr__ = brief
@@ -170,7 +170,7 @@ class NetworkOrbit:
         groups = []
         for members in _shared(families):
             names = sorted(frozenset().union(*(family.tensors for family in members)))
-            group = OrbitGroup(tuple(members), values, {name: problem.layers[name] for name in names})
+            group = SharedFamilies(tuple(members), values, {name: problem.layers[name] for name in names})
             if group.dimension > _LARGEST:
                 raise InputError(
                     f"expected symmetries of at most {_LARGEST} dimensions among {', '.join(names)[:80]}, got {group.dimension}: "
@@ -179,7 +179,7 @@ class NetworkOrbit:
             groups.append(group)
         return cls(tuple(groups), tolerance)
 
-    def _kept(self, group: OrbitGroup, sizes: Float[Tensor, " m"]) -> int:
+    def _kept(self, group: SharedFamilies, sizes: Float[Tensor, " m"]) -> int:
         return int((sizes > self._edge(group, sizes)).sum())
 
     @cached_property
@@ -206,12 +206,12 @@ class NetworkOrbit:
             for group, sizes, kept in self._gaps
         )
 
-    def _edge(self, group: OrbitGroup, sizes: Tensor) -> float:
+    def _edge(self, group: SharedFamilies, sizes: Tensor) -> float:
         largest = float(sizes.max()) if len(sizes) else 0.0
         return max(self.tolerance if self.tolerance <= _FAR * largest else 0.0, group.floor * largest)
 
     @property
-    def _gaps(self) -> list[tuple[OrbitGroup, Tensor, int]]:
+    def _gaps(self) -> list[tuple[SharedFamilies, Tensor, int]]:
         return [(group, group.decomposed[1], self._kept(group, group.decomposed[1])) for group in self.groups]
 
     def dimensions(self) -> dict[str, int]:
@@ -235,7 +235,7 @@ class NetworkOrbit:
                 total += sum(float(group.push(part).square().sum()) for part in right.split(16, dim=1))
         return total
 
-    def _factor(self, group: OrbitGroup) -> tuple[Tensor, Tensor]:
+    def _factor(self, group: SharedFamilies) -> tuple[Tensor, Tensor]:
         """Returns an orthonormal basis, and U S^-1 where T U S^-1 is one that is not kept."""
         vectors, sizes = group.decomposed
         kept = self._kept(group, sizes)

@@ -99,7 +99,7 @@ def save_network_point(path: Path | str, source: ModuleLoss | Polished, sources:
         ({'module': 'my_model.py:build'}, torch.Size([8]))
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         source: The loss at the point.
         sources: Where module, data and loss come from, by import path; text that is kept and never run.
 

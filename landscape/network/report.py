@@ -53,13 +53,13 @@ class NetworkReport:
         gradient_norm: Norm of the gradient at the point.
         verdict: Nullity and index, or the doubt that forbids them.
         method: What counted: dense, inertia, quotient or short recurrence.
+        kinks: How near the module is to where it is not smooth.
         symmetries: What leaves the loss unchanged; None where nothing could be counted.
         zeros: The count in double precision with its evidence; None where nothing was counted.
         explanation: Zeros of the count by their cause; None where nothing was counted.
-        multiplicities: Of every positive weight decay as an eigenvalue.
+        multiplicities: How often every positive weight decay is an eigenvalue.
         spectrum: All eigenvalues; None where the method only counts.
         density: Estimated spectral density; None where the spectrum is complete or nothing was counted.
-        kinks: How near the module is to where it is not smooth.
     """
 
     problem: ModuleLoss = field(repr=False)

@@ -40,7 +40,7 @@ Reason = Literal[
 
 
 @dataclass(frozen=True)
-class Slice:
+class TensorSlice:
     """A slice of a parameter tensor, at one index of an axis; the whole tensor where the axis is None.
 
     Attributes:
@@ -74,7 +74,7 @@ class Shift:
         reason: Why the data loss does not see it.
     """
 
-    slices: tuple[tuple[Slice, float], ...]
+    slices: tuple[tuple[TensorSlice, float], ...]
     rest: tuple[int, ...]
     decay: float
     everywhere: bool = False
@@ -151,7 +151,7 @@ def shifts(problem: ModuleLoss, on_data: Probes, anywhere: Probes, limit: int) -
     unused = [name for name in problem.flat.shapes if all(_silent(slope, name) for slope in checks)]
     for name in unused:
         shape = problem.flat.shapes[name]
-        whole = Slice(name, None, 0, 1, len(shape))
+        whole = TensorSlice(name, None, 0, 1, len(shape))
         found.append(Shift(((whole, 1.0),), tuple(shape), _decay(problem, name)))
     for (rest, decay), slices in groups.items():
         kept = [place for place in slices if place.tensor not in unused]
@@ -164,17 +164,17 @@ def shifts(problem: ModuleLoss, on_data: Probes, anywhere: Probes, limit: int) -
     return [_explained(shift, problem, others) for shift in found], len(seen) + 2 * _CHECKS, skipped, between
 
 
-def _groups(problem: ModuleLoss, limit: int) -> tuple[dict[tuple[tuple[int, ...], float], list[Slice]], list[str]]:
-    groups: dict[tuple[tuple[int, ...], float], list[Slice]] = {}
+def _groups(problem: ModuleLoss, limit: int) -> tuple[dict[tuple[tuple[int, ...], float], list[TensorSlice]], list[str]]:
+    groups: dict[tuple[tuple[int, ...], float], list[TensorSlice]] = {}
     for name, shape in problem.flat.shapes.items():
         decay = _decay(problem, name)
         for mode, length in enumerate(shape):
             rest = (*shape[:mode], *shape[mode + 1 :])
-            groups.setdefault((rest, decay), []).extend(Slice(name, mode, i, length, len(shape)) for i in range(length))
+            groups.setdefault((rest, decay), []).extend(TensorSlice(name, mode, i, length, len(shape)) for i in range(length))
     for name, shape in problem.flat.shapes.items():
         key = (tuple(shape), _decay(problem, name))
         if key in groups or not shape:
-            groups.setdefault(key, []).append(Slice(name, None, 0, 1, len(shape)))
+            groups.setdefault(key, []).append(TensorSlice(name, None, 0, 1, len(shape)))
     skipped = sorted({place.tensor for slices in groups.values() if len(slices) > limit for place in slices})
     return {key: slices for key, slices in groups.items() if len(slices) <= limit}, skipped
 
@@ -187,7 +187,7 @@ def _silent(slope: Slope, name: str) -> bool:
     return float(slope.gradients[name].norm()) <= SILENT * slope.norm
 
 
-def _equation(slope: Slope, slices: list[Slice], rest: tuple[int, ...]) -> Float[Tensor, " u"]:
+def _equation(slope: Slope, slices: list[TensorSlice], rest: tuple[int, ...]) -> Float[Tensor, " u"]:
     drawn = torch.randn(rest, generator=seeded(0, f"shift of {rest}"), dtype=torch.float64)
     parts = []
     for (tensor, mode), group in groupby(slices, key=lambda place: (place.tensor, place.mode)):
@@ -214,7 +214,7 @@ def _null(equations: Float[Tensor, "e u"]) -> tuple[list[Tensor], int]:
     return [*units, *rows], near + between
 
 
-def _shift(vector: Float[Tensor, " u"], slices: list[Slice], rest: tuple[int, ...], decay: float) -> Shift:
+def _shift(vector: Float[Tensor, " u"], slices: list[TensorSlice], rest: tuple[int, ...], decay: float) -> Shift:
     top = float(vector.abs().max())
     factors = [(place, float(value) / top) for place, value in zip(slices, vector, strict=True)]
     kept = tuple((place, _rounded(value)) for place, value in factors if abs(value) > 1e-7)

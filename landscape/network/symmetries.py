@@ -10,7 +10,7 @@ import torch
 
 from landscape.display import aligned, table
 from landscape.errors import InputError
-from landscape.network.families import Family
+from landscape.network.families import SymmetryFamily
 from landscape.network.family_search import Gap, families, planned
 from landscape.network.loss import ModuleLoss
 from landscape.network.orbit import NetworkOrbit
@@ -59,7 +59,7 @@ class Symmetries:
     """
 
     problem: ModuleLoss = field(repr=False)
-    families: tuple[Family | Shear, ...]
+    families: tuple[SymmetryFamily | Shear, ...]
     shifts: tuple[Shift, ...]
     gaps: tuple[Gap, ...] = field(repr=False)
     gradients: int

@@ -94,12 +94,14 @@ def solve(
     return CriticalPoint.at(problem, theta, origin, outcome, steps, trace)
 
 
-def require_solve_memory(problem: Problem, methods: Sequence[Method]) -> None:
-    """Refuses a solve that would take more main memory than is allowed, before the start is made.
+def require_solve_memory(problem: Problem, methods: Sequence[Method], device: str = "cpu") -> None:
+    """Refuses a solve that would take more main memory than is allowed, before the start is made; the pool asks a GPU itself.
 
     Raises:
         InputError: If it would; the message has the number.
     """
+    if torch.device(device).type != "cpu":
+        return
     arrays, name = max(_ARRAYS[type(method)] for method in methods)
     taken = f"the method {name} on {problem.parameters} parameters"
     require_memory(8.0 * arrays * problem.parameters, taken, "lower --width or --depth")

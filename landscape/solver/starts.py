@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.memory import require_memory
 from landscape.model.logit_form import write_parameters
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
@@ -14,6 +15,9 @@ from landscape.solver.methods import Random as Random
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Structure
 from landscape.structures.names import name
+
+_DRAWN = 2  # copies of a random start at the peak: its parts, and the whole
+_PLACED = 4  # of a structure that is written out: the parts, the whole, its gradient, and what that is made from
 
 
 def random_origin(start: Random) -> Origin:
@@ -39,6 +43,7 @@ def place(problem: Problem, structure: Structure, gauge: int | None = None) -> C
     Raises:
         InputError: If the problem has no such point; the message names the largest decay that has one.
     """
+    _require_room(problem, _PLACED, "the parameters of a structure")
     theta = write_parameters(problem, logit_form(problem, structure), gauge)
     return CriticalPoint.at(problem, theta, Origin(f"analytic {name(structure)}", seed=gauge))
 
@@ -63,7 +68,12 @@ def place_reduced(problem: Problem, structure: Structure) -> Core:
 
 
 def random_start(problem: Problem, start: Random) -> Float[Tensor, " p"]:
-    """Returns a random start, drawn on the CPU in float64 so that a seed means the same on every device."""
+    """Returns a random start, drawn on the CPU in float64 so that a seed means the same on every device.
+
+    Raises:
+        InputError: If it would take more main memory than is allowed.
+    """
+    _require_room(problem, _DRAWN, "a random start")
     generator = torch.Generator().manual_seed(start.seed)
     scales = (start.feature_scale, *(start.weight_scale / math.sqrt(problem.width),) * problem.depth)
     return torch.cat(
@@ -72,3 +82,7 @@ def random_start(problem: Problem, start: Random) -> Float[Tensor, " p"]:
             for (rows, columns), scale in zip(problem.shapes, scales, strict=True)
         ]
     )
+
+
+def _require_room(problem: Problem, copies: int, what: str) -> None:
+    require_memory(8.0 * copies * problem.parameters, f"{what}, {problem.parameters} numbers", "lower --width or --depth")

@@ -27,6 +27,7 @@ from landscape.points.point import CriticalPoint, Origin, Outcome
 from landscape.points.point_file import tensors_digest
 from landscape.solver.methods import Random
 from landscape.solver.pool import Arrival, Start, solve_batch
+from landscape.solver.run import require_solve_memory
 from landscape.solver.starts import random_origin, random_start
 from landscape.structures.analytic import logit_form
 from landscape.structures.fingerprint import Fingerprint
@@ -193,6 +194,7 @@ def ends_of(
             assert first.method is not None
             problem = followed_problem(first)
             width = None if problem == first.problem else first.problem.width
+            require_solve_memory(problem, (first.method,), device)
             by_seed = {experiment.seed: experiment for experiment in experiments}
             starts = (start_of(experiment, device) for experiment in experiments)
             for arrival in solve_batch(problem, starts, first.method, size):

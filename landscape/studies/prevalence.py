@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.archive.experiment import Altered, Experiment
+from landscape.archive.lease import while_leased
 from landscape.archive.records import Archive, Record
 from landscape.errors import InputError
 from landscape.points.point import CriticalPoint
@@ -160,7 +161,8 @@ def measure_prevalence(
     missing = [one for seed, one in enumerate(each) if seed not in known]
     arrivals: Iterator[tuple[Experiment, EndPoint, CriticalPoint | None]] = iter(())
     if missing and _enough(experiment, known, seeds, narrower_than) is None:
-        arrivals = ends_of(missing, device, size)
+        found = ends_of(missing, device, size)
+        arrivals = found if archive is None else while_leased(archive.folder, found)
     before = time.perf_counter()
     for one, end, point in arrivals:
         if fault := poison(end, point):

@@ -8,25 +8,32 @@ import contextlib
 import logging
 import os
 import queue
+import shutil
+import tempfile
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from landscape.errors import InputError
-from landscape.sweep.clusters import MISSING, local, security, slurm
+from landscape.sweep.clusters import local
+from landscape.sweep.credentials import credentials, dashboard_settings, require_encryption
 from landscape.sweep.settings import EngineSettings as Settings
+from landscape.sweep.slurm import forget_certificates, jobs_awaited, slurm
 from landscape.sweep.watchdog import ENVIRONMENT
 from landscape.sweep.worker import JobEnd, Task, run_task
 
 _DEATHS = 2  # of workers that the scheduler forgives a task before that is done alone, then cut into single jobs
 _PATIENCE = 30.0  # seconds to wait for a scheduler that does not answer
 _BARREN = 120.0  # seconds without a worker on this machine, after which they are said not to start
+_EARLY = 10.0  # seconds without a worker, after which it is said what is awaited, and between two questions for it
 _AHEAD = 2  # tasks per worker: one under way, one waiting, so that nobody waits for the driver
 _PARTS = ("client", "core", "nanny", "scheduler", "worker")
 _LOGGERS = ("asyncio", "tornado", "distributed", *(f"distributed.{part}" for part in _PARTS))
+_MISSING = "expected the package {name} for this engine: pip install 'landscape-dufm[batch]', or use --workers 0"
 _QUIET = str(dict.fromkeys(_LOGGERS, "critical"))
 
 
@@ -65,6 +72,10 @@ class Engine(Protocol):
         """Where to watch it."""
 
     @property
+    def awaited(self) -> str:
+        """What is missing before a task can begin; empty if nothing is."""
+
+    @property
     def busy(self) -> bool:
         """Whether a task has begun, or will without waiting for a worker."""
 
@@ -85,6 +96,7 @@ class InProcess:
     slots = 1
     busy = True
     dashboard = None
+    awaited = ""
 
     def __init__(self) -> None:
         self._waiting: deque[Task] = deque()
@@ -114,14 +126,20 @@ class Distributed:
     Args:
         cluster: Our own; None where there is a scheduler already.
         settings: Of the engine.
+        security: The certificates of every connection, or None.
         wanted: Workers of a cluster on this machine, whose nannies give up where a worker dies while it starts.
+        last: Is called when it closes.
     """
 
-    def __init__(self, cluster: Any, settings: Settings, wanted: int = 0) -> None:
-        self._cluster, self._settings, self._wanted = cluster, settings, wanted
+    def __init__(
+        self, cluster: Any, settings: Settings, security: Any, wanted: int = 0, last: Callable[[], object] = lambda: None
+    ) -> None:
+        self._cluster, self._settings, self._security = cluster, settings, security
+        self._wanted, self._last = wanted, last
         self._finished: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._flying: dict[str, tuple[Task, Any]] = {}
         self._counted, self._count, self._renewed, self._seen = 0.0, 0, 0.0, time.monotonic()
+        self._asked, self._awaited = 0.0, ""
         self._client = self._connected()
 
     def _connected(self) -> Any:
@@ -129,8 +147,9 @@ class Distributed:
 
         target = self._settings.kind if self._cluster is None else self._cluster
         try:
-            return Client(target, timeout=_PATIENCE, security=security(self._settings), set_as_default=False)
-        except (OSError, TimeoutError, ValueError, TypeError) as error:
+            return Client(target, timeout=_PATIENCE, security=self._security, set_as_default=False)
+        except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
+            self._last()
             raise InputError(f"cannot reach a scheduler at {self._settings.kind}: {str(error) or 'no answer'}") from error
 
     @property
@@ -152,6 +171,25 @@ class Distributed:
     def dashboard(self) -> str | None:
         """Address of the scheduler's live page."""
         return str(self._client.dashboard_link) or None
+
+    @property
+    def awaited(self) -> str:
+        """What is missing while no worker is connected; asked again every few seconds at most."""
+        if self.workers or time.monotonic() - self._seen < _EARLY:
+            return ""
+        if time.monotonic() - self._asked > _EARLY:
+            self._asked, self._awaited = time.monotonic(), self._missing()
+        return self._awaited
+
+    def _missing(self) -> str:
+        match self._settings.kind:
+            case "local":
+                return f"{self._wanted} workers on this machine: they load torch"
+            case "slurm":
+                jobs = [str(job.job_id) for job in list(self._cluster.workers.values()) if getattr(job, "job_id", None)]
+                return f"workers of SLURM: {jobs_awaited(jobs)}"
+            case address:
+                return f"workers of the scheduler at {address}: it has none"
 
     @property
     def busy(self) -> bool:
@@ -206,6 +244,7 @@ class Distributed:
         if self._cluster is not None:
             with contextlib.suppress(Exception):
                 self._cluster.close(timeout=10)
+        self._last()
 
 
 def _finished(task: Task, future: Any) -> Finished:
@@ -243,11 +282,12 @@ def open_engine(settings: Settings, folder: Path) -> Engine:
     """
     if settings.kind == "local" and settings.workers == 0:
         return InProcess()
+    require_encryption(settings)
     try:
         import dask
         import distributed  # noqa: F401 (only to see whether it is there, and to load its settings before they are changed)
     except ImportError as error:
-        raise InputError(MISSING.format(name=error.name)) from error
+        raise InputError(_MISSING.format(name=error.name)) from error
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": _DEATHS,
@@ -262,20 +302,39 @@ def open_engine(settings: Settings, folder: Path) -> Engine:
     )
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # a killed worker is no news: what cannot be done is said at the end
-    match settings.kind:
-        case "local":
-            count = len(os.sched_getaffinity(0)) if settings.workers is None else settings.workers
-            return Distributed(local(settings, count), settings, wanted=count)
-        case "slurm":
-            return Distributed(slurm(settings, folder), settings)
-        case _:
-            engine = Distributed(None, settings)
-            _require_resource(engine, settings)
-            return engine
+    try:
+        return _opened(settings, folder, credentials(settings))
+    except ImportError as error:
+        raise InputError(_MISSING.format(name=error.name)) from error
+
+
+def _opened(settings: Settings, folder: Path, security: Any) -> Distributed:
+    """Returns the engine with its workers; what they write beside their tasks is where nobody else can write."""
+    import dask
+
+    page, pages = dashboard_settings()
+    with contextlib.ExitStack() as undo:
+        match settings.kind:
+            case "local":
+                count = len(os.sched_getaffinity(0)) if settings.workers is None else settings.workers
+                scratch = tempfile.mkdtemp(prefix="landscape-")
+                undo.callback(shutil.rmtree, scratch, ignore_errors=True)
+                dask.config.set({**pages, "temporary-directory": scratch})
+                cluster = local(settings, count, security, page)
+            case "slurm":
+                count = 0
+                undo.callback(forget_certificates, folder)
+                dask.config.set(pages)
+                cluster = slurm(settings, folder, security, page)
+            case _:
+                count, cluster = 0, None
+        engine = Distributed(cluster, settings, security, count, undo.pop_all().close)
+    _require_resource(engine, settings)
+    return engine
 
 
 def _require_resource(engine: Distributed, settings: Settings) -> None:
-    if not settings.gpus:
+    if not settings.gpus or settings.kind in ("local", "slurm"):
         return
     workers = engine._client.scheduler_info(n_workers=-1)["workers"].values()
     if workers and not any(worker.get("resources", {}).get("GPU", 0) >= settings.gpus for worker in workers):

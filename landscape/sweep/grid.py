@@ -92,10 +92,14 @@ class Grid:
     def jobs(self) -> Iterator[Experiment]:
         """Yields the jobs, each once."""
         seen: set[str] = set()
-        for job in itertools.chain(map(_job, _combined(self._groups())) if self.problem else (), self._saved_jobs()):
+        for job in self.candidates():
             if job.digest not in seen:
                 seen.add(job.digest)
                 yield job
+
+    def candidates(self) -> Iterator[Experiment]:
+        """Yields the job of every combination, those that are the same more than once; starts of one family follow each other."""
+        yield from itertools.chain(map(_job, _combined(self._groups())) if self.problem else (), self._saved_jobs())
 
     def _saved_jobs(self) -> Iterator[Experiment]:
         if isinstance(self.points, Points):
@@ -117,10 +121,11 @@ class Grid:
         yield from _combined(groups)
 
     def _groups(self) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
-        """Settings that advance together, with their rows; a setting that is in no group is one of its own."""
+        """Settings that advance together, with their rows; a setting that is in no group is one of its own. Seeds come last."""
         axes = self.axes
         grouped = {name for group in self.zip for name in group}
         groups = [*self.zip, *((name,) for name in axes if name not in grouped)]
+        groups.sort(key=lambda group: "start.seed" in group)
         return [(group, list(zip(*(axes[name] for name in group), strict=True))) for group in groups]
 
 
@@ -311,7 +316,7 @@ def _fault(error: ValidationError, fields: dict[str, Any], where: Any) -> str:
     if first["type"] == "unexpected_keyword_argument":
         return f"{where(place)}{key}: unknown key"
     if first["type"] == "string_pattern_mismatch":
-        message = f"expected {PATTERNS[str(place[-1])]}"
+        message = f"expected {PATTERNS[next(str(part) for part in reversed(place) if not isinstance(part, int))]}"
     if first["type"] == "dataclass_type":
         message = "expected a table"
     message = re.sub(r"^(Input|String) should be", "expected", message)

@@ -1,7 +1,8 @@
 """How jobs are cut into tasks: as many of one family as take the wanted seconds, by what such jobs took before."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from types import MappingProxyType
 
 from landscape.archive.experiment import Altered, Experiment, SavedPoint
@@ -9,6 +10,7 @@ from landscape.solver.methods import GradientDescent, Random
 from landscape.sweep.worker import HUNG_IN_BATCH, JobEnd, RunSettings, Task
 
 _MOST = 1_000  # jobs of one task, whatever they are thought to cost
+_WINDOW = 4_096  # jobs that are held at once
 _LEAST = 0.2  # seconds of the last tasks, which are cut small so that no worker idles while another ends
 _FORGET = 0.3  # weight of the newest task in the mean
 
@@ -31,28 +33,54 @@ def estimate(job: Experiment) -> float:
 class Planner:
     """The jobs that no task has yet. Those of a family come together, those that have failed before come last.
 
+    Only a window of the jobs is held, so that a million of them take no more memory than some thousands.
+
     Args:
-        jobs: All.
+        jobs: All, once; starts of one family follow each other but for a few.
         order: Of every task.
         seconds: Of work in one task, about.
         failed: Of earlier runs, what kind of failure by digest; what hung in a batch comes before what failed alone.
+        work: Seconds that all jobs are thought to take; None adds up the estimates, for which it takes all of them at once.
     """
 
     def __init__(
-        self, jobs: Sequence[Experiment], order: RunSettings, seconds: float, failed: Mapping[str, str] = MappingProxyType({})
+        self,
+        jobs: Iterable[Experiment],
+        order: RunSettings,
+        seconds: float,
+        failed: Mapping[str, str] = MappingProxyType({}),
+        work: float | None = None,
     ) -> None:
-        families: dict[tuple[int, Experiment], list[Experiment]] = {}
-        for job in jobs:
-            kind = failed.get(job.digest)
-            families.setdefault((0 if kind is None else 1 if kind == HUNG_IN_BATCH else 2, job.family), []).append(job)
-        ordered = sorted(families.items(), key=lambda item: item[0][0])
-        self._jobs = deque(job for _, family in ordered for job in family)
+        if work is None:
+            jobs = list(jobs)
+            work = sum(map(estimate, jobs))
+        self._stream = self._ordered(iter(jobs), failed)
+        self._jobs: deque[Experiment] = deque(islice(self._stream, 1))
         self._again: deque[Task] = deque()
         self._alone: deque[Task] = deque()
         self._order, self._seconds = order, seconds
         self._means: dict[Experiment, float] = {}
         self._ratio = 1.0
-        self._guess = sum(estimate(job) for job in self._jobs)
+        self._guess = work
+
+    @staticmethod
+    def _ordered(jobs: Iterator[Experiment], failed: Mapping[str, str]) -> Iterator[Experiment]:
+        """Yields the jobs family by family within a window, those that have failed last."""
+        held: tuple[list[Experiment], list[Experiment]] = ([], [])
+        while window := list(islice(jobs, _WINDOW)):
+            families: dict[Experiment, list[Experiment]] = {}
+            for job in window:
+                kind = failed.get(job.digest)
+                if kind is None:
+                    families.setdefault(job.family, []).append(job)
+                else:
+                    held[kind != HUNG_IN_BATCH].append(job)
+            yield from chain.from_iterable(families.values())
+        for part in held:
+            again: dict[Experiment, list[Experiment]] = {}
+            for job in part:
+                again.setdefault(job.family, []).append(job)
+            yield from chain.from_iterable(again.values())
 
     def ready(self, flying: int) -> bool:
         """Whether there is a task that may go with so many others under way."""
@@ -79,6 +107,7 @@ class Planner:
                 break
             self._guess = max(self._guess - estimate(job), 0.0)
             taken.append(self._jobs.popleft())
+            self._jobs.extend(islice(self._stream, 1))
         return Task(tuple(taken), self._order)
 
     def again(self, tasks: Sequence[Task]) -> None:

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from landscape.archive.experiment import Experiment
+from landscape.archive.lease import leased
 from landscape.archive.records import Archive
 from landscape.atomic_files import check_writable
 from landscape.errors import InputError
 from landscape.sweep.engine import Engine, Finished, open_engine
 from landscape.sweep.grid import Grid
-from landscape.sweep.planner import Planner
+from landscape.sweep.planner import Planner, estimate
 from landscape.sweep.settings import EngineSettings as Settings
 from landscape.sweep.worker import Compute, JobEnd, RunSettings, failed
 
@@ -39,6 +41,7 @@ class SweepProgress:
         remaining: Seconds of work that the rest will take, by what was seen so far.
         workers: Number of workers connected now.
         dashboard: Address of the page where the engine can be watched.
+        awaited: What is missing before work can begin; empty if nothing is.
         stopped: Why the sweep ended early; empty if it did not.
         begun: Time at which the sweep began.
     """
@@ -53,6 +56,7 @@ class SweepProgress:
     remaining: float = 0.0
     workers: int = 0
     dashboard: str | None = None
+    awaited: str = ""
     stopped: str = ""
     begun: float = field(default_factory=time.monotonic)
 
@@ -117,31 +121,94 @@ def run_sweep(
         compute: Function from jobs of one family to their ends, in place of the solver.
 
     Raises:
-        InputError: If the folder or the engine cannot be used.
+        InputError: If the folder or the engine cannot be used, or another process computes into the folder.
     """
     begun, settings = time.monotonic(), settings or grid.engine
-    jobs = list(grid.jobs())
+    wanted, work = _census(grid)
     archive = Archive.create(Path(folder).absolute())
-    done, damaged = archive.done({job.digest for job in jobs})
-    tally = SweepProgress(len(jobs), len(done), damaged=damaged, begun=begun)
-    missing = [job for job in jobs if job.digest not in done]
-    if missing:
+    done, damaged = archive.done(wanted)
+    tally = SweepProgress(len(wanted), len(done), damaged=damaged, begun=begun)
+    if len(done) < len(wanted):
         check_writable(archive.folder / "probe")
-        order = _order(grid, settings, archive.folder, compute)
-        planner = Planner(missing, order, settings.seconds, {failure.digest: failure.kind for failure in archive.failures()})
-        engine = open_engine(settings, archive.folder)
-        try:
-            tally.dashboard = engine.dashboard
-            with _stopping(order) as stop:
-                _run(engine, planner, archive, tally, watch, stop)
-        finally:
-            engine.close()
-            order.stop.unlink(missing_ok=True)
-        if tally.left or tally.failed:  # workers may have written more than could be heard of
-            tally.failed = {digest: reason for digest, reason in tally.failed.items() if not archive.has(digest)}
-            tally.done = sum(archive.has(job.digest) for job in missing)
+        with leased(archive.folder):
+            missing = {digest for digest in wanted - done if not archive.has(digest)}
+            tally.found = len(wanted) - len(missing)
+            share = work * len(missing) / len(wanted)
+            del wanted
+            if missing:
+                _compute(grid, settings, archive, tally, _Missing(missing, share), watch, compute)
+            archive.index(_Sound(done, missing))
+    else:
+        archive.index(done)
     watch(tally)
     return tally
+
+
+@dataclass(frozen=True)
+class _Missing:
+    """The jobs of a grid that have no record: their digests, and the seconds that they are thought to take."""
+
+    digests: set[str]
+    work: float
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """The records that were read before, and those that have been written since."""
+
+    before: set[str]
+    since: set[str]
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self.before or digest in self.since
+
+
+def _census(grid: Grid) -> tuple[set[str], float]:
+    """Returns the digests of all jobs, and the seconds that they are thought to take; no job is kept."""
+    wanted: set[str] = set()
+    last, cost, work = None, 0.0, 0.0
+    for job in grid.candidates():
+        if job.digest in wanted:
+            continue
+        wanted.add(job.digest)
+        if last is None or job.problem is not last.problem or type(job.start) is not type(last.start):
+            last, cost = job, estimate(job)
+        work += cost
+    return wanted, work
+
+
+def _compute(
+    grid: Grid,
+    settings: Settings,
+    archive: Archive,
+    tally: SweepProgress,
+    missing: _Missing,
+    watch: SweepWatch,
+    compute: Compute | None,
+) -> None:
+    """Computes the jobs that are missing; they are made again from the grid as they are needed."""
+    pending = set(missing.digests)
+
+    def jobs() -> Iterator[Experiment]:
+        for job in grid.candidates():
+            if job.digest in pending:
+                pending.remove(job.digest)
+                yield job
+
+    order = _order(grid, settings, archive.folder, compute)
+    failed = {failure.digest: failure.kind for failure in archive.failures()}
+    planner = Planner(jobs(), order, settings.seconds, failed, missing.work)
+    engine = open_engine(settings, archive.folder)
+    try:
+        tally.dashboard = engine.dashboard
+        with _stopping(order) as stop:
+            _run(engine, planner, archive, tally, watch, stop)
+    finally:
+        engine.close()
+        order.stop.unlink(missing_ok=True)
+    if tally.left or tally.failed:  # workers may have written more than could be heard of
+        tally.failed = {digest: reason for digest, reason in tally.failed.items() if not archive.has(digest)}
+        tally.done = sum(map(archive.has, missing.digests))
 
 
 def _order(grid: Grid, settings: Settings, folder: Path, compute: Compute | None) -> RunSettings:
@@ -170,6 +237,7 @@ def _run(
             losses = losses + 1 if finished.kind in ("lost", "refused") else 0
             _settle(finished, planner, archive, tally, losses)
         tally.workers, tally.remaining = engine.workers, planner.remaining
+        tally.awaited = engine.awaited
         watch(tally)
     if stop.is_set() and tally.left and not tally.stopped:
         tally.stopped = "interrupted"

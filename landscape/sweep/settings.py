@@ -17,6 +17,9 @@ PATTERNS = {  # the texts that a pattern accepts, in words
     "memory": "a size such as 2GiB",
     "device": "cpu or cuda",
     "walltime": "HH:MM:SS",
+    "partition": "names of partitions, such as short or short,long",
+    "directives": "lines for SLURM such as --exclusive, each one line that begins with a dash",
+    "host": "an address or a name of this machine",
 }
 
 
@@ -50,10 +53,12 @@ class EngineSettings:
         seconds: Seconds of work in one task, about; shorter tasks lose less to a killed worker, longer ones less to the engine.
         walltime: Time limit of a SLURM job, HH:MM:SS.
         partition: Partition that SLURM jobs are sent to.
-        directives: More lines for SLURM, such as "--exclusive".
-        prologue: Shell lines before a SLURM worker starts, such as "module load python".
-        host: Address of this machine where workers reach the scheduler of `local` and `slurm`.
-        tls: Paths of the certificate of the authority, of this node and of its key, for tls:// addresses.
+        directives: More options for SLURM, such as "--exclusive".
+        prologue: Lines that a shell runs before a SLURM worker starts, such as "module load python".
+        host: Address of this machine where workers reach the scheduler of `local` and `slurm`; None is 127.0.0.1, under SLURM the
+            address on the way to its nodes.
+        tls: Paths of the certificate of the authority, of this node and of its key, for every connection; None is a temporary pair
+            of this sweep's own, or nothing for a scheduler at tcp://.
     """
 
     kind: Annotated[str, AfterValidator(_kind)] = "local"
@@ -65,10 +70,10 @@ class EngineSettings:
     timeout: Annotated[float, Field(strict=True, gt=0, le=1e9)] = 3600.0  # threads cannot wait for longer than 9e9
     seconds: Positive = 2.0
     walltime: Annotated[str, Field(pattern=r"^([0-9]+-)?[0-9]{1,2}:[0-9]{2}:[0-9]{2}$")] = "01:00:00"
-    partition: str | None = None
-    directives: tuple[str, ...] = ()
+    partition: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_.,-]{0,254}$")] | None = None
+    directives: tuple[Annotated[str, Field(pattern=r"^-[^\x00-\x1f\x7f]{1,999}$")], ...] = ()
     prologue: tuple[str, ...] = ()
-    host: str = "127.0.0.1"
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:\[\]%-]{1,255}$")] | None = None
     tls: tuple[str, str, str] | None = None
 
 

@@ -1,7 +1,8 @@
 """What a worker does: a task of several jobs, each ending in a record or in a failure with its reason.
 
 Random starts of one problem go through the batched solver as one pool; what a job gives does not depend on its neighbours, bit for
-bit. Where a pool fails as a whole (an error, a hang, no memory) its jobs are done again one by one, once.
+bit. Where a pool fails as a whole (an error, a hang) its jobs are done again one by one, once. One that has no memory is first done
+again with half as many starts at once.
 """
 
 import socket
@@ -136,11 +137,18 @@ def run_task(task: Task) -> tuple[JobEnd, ...]:
     return tuple(endings)
 
 
-def _together(jobs: tuple[Experiment, ...], order: RunSettings, archive: Archive) -> list[JobEnd]:
-    """Does jobs of one family as a pool, and those that a fault of the pool leaves one by one."""
+def _together(jobs: tuple[Experiment, ...], order: RunSettings, archive: Archive, size: int | None = None) -> list[JobEnd]:
+    """Does jobs of one family as a pool, and those that a fault of the pool leaves one by one.
+
+    Args:
+        jobs: Which.
+        order: What they have in common with all others.
+        archive: Where the records go.
+        size: How many are in the pool at once; None for as many as the memory is thought to hold.
+    """
     endings: dict[str, JobEnd] = {}
     alone, here = len(jobs) == 1, threading.current_thread() is threading.main_thread()
-    ends = (order.compute or compute)(jobs, order.device, 1 if alone or not _alike() else None)
+    ends = (order.compute or compute)(jobs, order.device, 1 if alone or not _alike() else size)
 
     def give_up() -> None:
         for job in jobs:
@@ -162,7 +170,9 @@ def _together(jobs: tuple[Experiment, ...], order: RunSettings, archive: Archive
             pass
     except (Exception, JobTimeout) as error:
         rest = [job for job in jobs if job.digest not in endings]
-        if not alone:
+        if not alone and size is None and len(rest) > 1 and _reason(error, order)[0] == "memory":
+            endings |= {ending.digest: ending for ending in _together(tuple(rest), order, archive, (len(jobs) + 1) // 2)}
+        elif not alone:
             endings |= {ending.digest: ending for job in rest for ending in _together((job,), order, archive)}
         elif rest:
             endings[jobs[0].digest] = failed(jobs[0], *_reason(error, order), order, archive)

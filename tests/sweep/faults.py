@@ -72,6 +72,14 @@ def crowded(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Foun
     yield from nothing(jobs, device, size)
 
 
+def halved(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Found:
+    """There is memory for half of six jobs at a time, and the structure says how many there were."""
+    if size is None or size > 3:
+        raise MemoryError
+    for job in jobs:
+        yield job, replace(end_of(job), structure=f"{size} at once"), None
+
+
 def slow(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Found:
     """Half a second each."""
     for job in jobs:

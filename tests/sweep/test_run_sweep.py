@@ -31,7 +31,7 @@ class Crowd:
         phantom: Whether the worker that is said to have died writes its record after all.
     """
 
-    workers, slots, dashboard = 2, 4, None
+    workers, slots, dashboard, awaited = 2, 4, None, ""
 
     def __init__(self, deadly: int = -1, refusals: int = 0, idle: bool = False, phantom: bool = False) -> None:
         self.deadly, self.refusals, self.idle, self.phantom = deadly, refusals, idle, phantom

@@ -65,6 +65,12 @@ def test_a_pool_without_memory_is_done_one_by_one(tmp_path: Path) -> None:
     assert (tally.done, tally.failed) == (6, {})
 
 
+def test_a_pool_without_memory_is_tried_once_with_half_as_many_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("landscape.sweep.worker._alike", lambda: True)
+    tally = run_here(tmp_path, faults.halved)
+    assert (tally.done, dict(tally.structures)) == (6, {"3 at once": 6})
+
+
 def test_two_sweeps_share_records(tmp_path: Path) -> None:
     run_here(tmp_path, faults.nothing, 4)
     tally = run_here(tmp_path, faults.nothing, 7)

@@ -50,10 +50,10 @@ class ShortRecurrence:
 
     Attributes:
         projector: Onto the known null space; that it is null is checked with 32 products. None if nothing is null.
-        probes: Independent starts.
+        probes: Number of independent starts.
         steps: Most products of one start.
         delta: The chance of a miss below which the absence counts as certified.
-        seed: Of the starts.
+        seed: Seed of the starts.
 
     Example:
         >>> import landscape as ls
@@ -182,7 +182,7 @@ class Recurrence:
 
         Args:
             half: Below all Ritz values.
-            dimension: Of the quotient.
+            dimension: Dimension of the quotient.
             rounding: Bound on the error of one step, f.
         """
         total = 0.0

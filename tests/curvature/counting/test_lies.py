@@ -16,6 +16,7 @@ from landscape.curvature.counting.interface import Counting, nullity
 from landscape.curvature.counting.locking import BlockLanczos
 from landscape.curvature.counting.lowrank import LowRank
 from landscape.curvature.counting.quotient import QuotientCholesky
+from landscape.curvature.counting.short_recurrence import ShortRecurrence
 from landscape.curvature.counting.zeros import Nullity, count_zeros
 from landscape.curvature.krylov import LanczosRuns, continue_runs, random_block, seeded, solve_runs
 from landscape.curvature.operators.operator import Matrix, SymmetricOperator
@@ -25,7 +26,7 @@ from landscape.errors import InputError
 DECAY = 1e-3
 MINIMUM = [0.0] * 6 + [DECAY] * 9 + [2e-3] * 4 + [0.7, 0.3]
 SADDLE = [0.0] * 6 + [DECAY] * 9 + [-2e-3] * 4 + [0.7, -0.3]
-METHODS = ["dense", "inertia", "quotient", "deflated", "projected", "lowrank", "lanczos"]
+METHODS = ["dense", "inertia", "quotient", "deflated", "projected", "lowrank", "lanczos", "short recurrence"]
 
 
 @dataclass
@@ -86,6 +87,7 @@ def method_of(name: str, entries: Tensor, zeros: int, decay: float = DECAY, seed
         "projected": lambda: Deflated(Claimed(null_columns(entries, max(zeros - 1, 0))), seed=seed),
         "lowrank": lambda: LowRank(decay, block=5, seed=seed),
         "lanczos": lambda: BlockLanczos(block=4, basis=16, seed=seed),
+        "short recurrence": lambda: ShortRecurrence(Claimed(null_columns(entries, zeros)), steps=4000, seed=seed),
     }
     return made[name]()
 
@@ -271,7 +273,7 @@ def tried(draw: random.Random, plant: Callable[[list[float], int], Matrix], name
 
 @pytest.mark.parametrize("name", METHODS)
 def test_no_lie_gives_a_wrong_count(plant, name):
-    """100 tries for each method, 700 in all."""
+    """100 tries for each method, 800 in all."""
     draw = random.Random(f"lies {name}")
     wrong: Counter[str] = Counter()
     right: Counter[str] = Counter()
