@@ -90,7 +90,7 @@ def archive(path: Path) -> bool:
 def commands(folder: Path) -> list[Command]:
     """Writes what the commands read, and returns them."""
     (folder / "grid.toml").write_text(
-        "[problem]\nclasses = 4\nsamples = 2\nwidth = 6\ndepth = 2\ndecay = 0.003\n[start]\nseed = { from = 0, to = 39 }\n"
+        "[problem]\nclasses = 4\nsamples = 2\nwidth = 6\ndepth = 2\ndecay = 0.003\n[start]\nseed = { from = 0, to = 11 }\n"
         "[engine]\nworkers = 0\nseconds = 0.2\n"
     )
     import numpy
@@ -111,7 +111,7 @@ def commands(folder: Path) -> list[Command]:
         Command(("spectrum", *given, "--start", "dnc", "--out", files["s"]), Path(files["s"]), table),
         Command(("atlas", *given, "--out", files["a"]), Path(files["a"]), table),
         Command(("report", files["p"], "--out", files["r"]), Path(files["r"]), page),
-        Command(("prevalence", *given, "--seeds", "40", "--out", names["prev"]), Path(names["prev"]), archive),
+        Command(("prevalence", *given, "--seeds", "12", "--out", names["prev"]), Path(names["prev"]), archive),
         Command(("sweep", str(folder / "grid.toml"), "--out", names["sweep"]), Path(names["sweep"]), archive),
         Command(("results", names["sweep"], "--format", "csv", "--out", table_file), Path(table_file), table),
     ]
@@ -204,6 +204,8 @@ def main() -> int:
         tally["killed"] += server.heard() == -9
         tally["during a write"] += half_written(command.target) or during
         tally[f"killed {name}"] += 1
+        if number % 10 == 9:
+            print(dict(tally), flush=True)
         lost = before - kept(command.target)
         try:
             sound = command.whole(command.target) if command.target.exists() else not before

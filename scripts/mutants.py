@@ -32,7 +32,7 @@ TARGETS = {
     "archive/records": ["archive/test_records.py", "sweep/test_results.py"],
     "model/objective": ["model/test_objective.py"],
     "model/thin_product": ["model/test_objective.py"],
-    "structures/scale_equation": ["structures/test_scale_equation.py"],
+    "structures/scale_equation": ["structures/test_scale_equation.py", "structures/test_analytic.py"],
     "curvature/counting/zeros": ["curvature/counting/test_zeros.py", "curvature/counting/test_counting.py"],
     "curvature/counting/deflation": [
         "curvature/counting/test_lies.py::test_the_certificate_has_a_floor_of_rounding",

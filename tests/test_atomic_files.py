@@ -142,3 +142,15 @@ def test_a_disk_that_fails_at_the_end_leaves_the_old_file(tmp_path, monkeypatch,
         temporary.write_text("new")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_link_is_refused_and_its_target_stays(tmp_path):
+    (tmp_path / "target").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with (
+        pytest.raises(InputError, match=r"a link to .*target: name that file itself"),
+        atomic_write(tmp_path / "link") as temporary,
+    ):
+        temporary.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "mine"

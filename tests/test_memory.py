@@ -34,7 +34,7 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 def test_half_of_the_machine_is_allowed_unless_told() -> None:
     with open("/proc/meminfo") as handle:
         kibibytes = float(handle.readline().split()[1])
-    assert 0 < allowed_memory({}) <= 0.5 * 1024 * kibibytes * 1.001
+    assert 2e7 < allowed_memory({}) <= 0.5 * 1024 * kibibytes * 1.001  # a container may have less than the machine
 
 
 @pytest.mark.parametrize("needed", [1.1e9, float("inf"), float("nan")])

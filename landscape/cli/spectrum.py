@@ -57,9 +57,9 @@ class Shown:
     """A point whose spectrum is shown.
 
     Attributes:
-        label: Its name in picture and table.
+        label: Name of the spectrum in picture and table.
         source: What is drawn of it.
-        rows: Its part of the table.
+        rows: Rows that the spectrum has in the table.
         sort: Values by which points are ordered.
     """
 

@@ -1,5 +1,6 @@
 """The hand-derived kernels against torch's own loss functions, autograd, finite differences and exact arithmetic."""
 
+from dataclasses import replace
 from itertools import product
 
 import mpmath
@@ -9,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscape.model.objective import Objective
+from landscape.model.objective import Objective, class_means
 from landscape.model.problem import Problem
 
 SMOOTH_SEED = 11  # of a point with no pre-activation near a kink
@@ -180,3 +181,23 @@ def test_extreme_scales_stay_finite(scale):
     assert bool(torch.isfinite(gradient).all())
     assert bool(torch.isfinite(Objective.of(problem).linearize(theta)(theta)).all())
     np.testing.assert_allclose(float(loss), float(naive_loss(problem, theta)), rtol=1e-13)
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_softplus_against_double_backward(depth: int) -> None:
+    """The bend of every hidden layer is that of its own pre-activation."""
+    problem = Problem((2, 1, 3), 4, depth, 1e-2, "ce", "relu")
+    smooth = replace(Objective.of(problem), sharpness=3.0)
+    theta, direction = torch.randn(2, problem.parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(depth))
+    gradient = torch.func.grad(smooth.loss)
+    turned = torch.func.jvp(gradient, (theta,), (direction,))[1]
+    torch.testing.assert_close(smooth.gradient(theta), gradient(theta), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(smooth.linearize(theta)(direction), turned, rtol=1e-12, atol=1e-14)
+
+
+def test_class_means_against_a_loop() -> None:
+    problem = Problem((2, 1, 3), 4, 1, 1e-2)
+    columns = torch.randn(5, 3, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    means = class_means(problem, columns)
+    for c, members in enumerate(([0, 1], [2], [3, 4, 5])):
+        torch.testing.assert_close(means[..., c], sum(columns[..., j] for j in members) / len(members))

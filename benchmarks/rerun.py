@@ -1,0 +1,71 @@
+"""What the same command costs again where everything is done: a folder of many records, with its index and without.
+
+    OMP_NUM_THREADS=1 MKL_CBWR=AVX2 python benchmarks/rerun.py [--jobs 100000] [--folder DIR]
+
+Makes the folder with records of jobs that did nothing. Then a process of its own runs the sweep again: once as it was before there
+was an index, which makes one, and three times with it. Prints wall and CPU seconds and the memory at the peak.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+
+from landscape.archive.records import Archive
+from landscape.seal import METADATA_KEY, sealed
+from landscape.sweep.grid import parse_grid
+
+AGAIN = """
+import json, re, sys, time
+begin, cpu = time.perf_counter(), time.process_time()
+from pathlib import Path
+from landscape.sweep.grid import parse_grid
+from landscape.sweep.run import run_sweep
+done = run_sweep(parse_grid(json.loads(sys.argv[1])), Path(sys.argv[2]))
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+print(json.dumps({"found": done.found, "wall": time.perf_counter() - begin, "cpu": time.process_time(), "MiB": peak}))
+"""
+
+
+def fill(fields: dict[str, Any], folder: Path) -> None:
+    """Writes a sound record for every job, as a worker would, but without syncs: only their number and size matter."""
+    from landscape.studies.ends import EndPoint, packed
+
+    archive = Archive.create(folder)
+    end = EndPoint(0, "DNC", 3, 1.0, 0.0, "CONVERGED", 1, 1, 0, 1, 1, (1.0,), ())
+    header, arrays = packed(end, None, 0.1, "cpu")
+    for job in parse_grid(fields).jobs():
+        path = archive.path(job.digest)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(save(arrays, metadata={METADATA_KEY: sealed({**header, "job": job.identity})}))
+
+
+def again(fields: dict[str, Any], folder: Path) -> str:
+    """Runs the sweep again in a process of its own, and returns what that took."""
+    command = [sys.executable, "-c", AGAIN, json.dumps(fields), str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def main() -> None:
+    """Prints a line for each run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    problem = {"classes": 4, "samples": 1, "width": [4, 5, 6, 7, 8], "depth": [1, 2], "decay": 3e-2}
+    fields: dict[str, Any] = {"problem": problem, "start": {"seed": {"from": 0, "to": options.jobs // 10 - 1}}}
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name) / "sweep"
+        fill(fields, folder)
+        print("without an index", again(fields, folder), flush=True)
+        for _ in range(3):
+            print("with an index   ", again(fields, folder), flush=True)
+
+
+if __name__ == "__main__":
+    main()
