@@ -1,7 +1,7 @@
 """Trained networks whose zeros are predicted from random weights and equal what is measured, by the public interface alone.
 
-Eight that earlier studies trained, and three more; the block with layer normalisation is in test_analysis.py. Measured are all eigenvalues; predicted is the orbit of symmetries that were found from
-gradients at random parameters.
+Eight that earlier studies trained, and three more; the block with layer normalisation is in test_analysis.py. Measured are all
+eigenvalues; predicted is the orbit of symmetries that were found from gradients at random parameters.
 """
 
 import pytest
