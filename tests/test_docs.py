@@ -180,7 +180,7 @@ def test_the_site_is_built_without_a_warning(source: Path) -> None:
     text = (site / "reference" / "curvature.html").read_text()
     assert "landscape.curvature.counting.interface.nullity" in text
     tutorials = sorted((DOCS / "examples").glob("*.py"))
-    assert len(tutorials) == 3
+    assert len(tutorials) == 4
     for tutorial in tutorials:
         words = re.sub(r"<[^>]+>", "", (site / "tutorials" / f"{tutorial.stem}.html").read_text())
         minutes, seconds = re.search(r"Total running time of the script: \((\d+) minutes ([\d.]+) seconds", words).groups()

@@ -78,7 +78,8 @@ def test_the_readme_is_short_and_its_numbers_are_those_of_the_quickstart() -> No
     assert "decay/2 * (|H_1|^2" in text, "the convention of the loss stands before the first use"
     assert text.index("decay/2") < text.index("landscape solve")
     problem = ls.Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2.0**-10)
-    for column, structure in enumerate[ls.Collapse | ls.Pairs]((ls.Collapse(), ls.Pairs())):
+    structures: tuple[ls.Collapse | ls.Pairs, ...] = (ls.Collapse(), ls.Pairs())
+    for column, structure in enumerate(structures):
         rows = dict(ls.analyse(ls.place_reduced(problem, structure)).rows())
         for name in ("structure", "parameters", "rank", "loss", "nullity", "index", "orbit dimension", "paper dimension", "excess"):
             (line,) = re.findall(rf"^{name}  +(.*)$", text, re.MULTILINE)

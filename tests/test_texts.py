@@ -62,8 +62,9 @@ def test_every_field_has_a_text_that_stands_alone() -> None:
     for place, kind in defined():
         if inspect.isclass(kind) and dataclasses.is_dataclass(kind):
             fields = [field.name for field in dataclasses.fields(kind) if not field.name.startswith("_")]
+            own = [name for name in fields if name in vars(kind).get("__annotations__", {})]  # a parent's may stand with the parent
             texts = entries(kind, "Attributes") or {}
-            if list(texts) != fields:
+            if list(texts) not in (fields, own):
                 broken.append(f"{place}: documented {list(texts)}, fields {fields}")
             broken += [f"{place}.{fault}" for fault in faults(texts)]
     assert not broken, "\n".join(broken)

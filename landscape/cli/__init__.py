@@ -12,11 +12,21 @@ _TOO_LARGE = "expected a problem that fits in memory: lower --classes, --samples
 _NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc")  # how torch says it, without a type of its own
 DONE, NOT_AS_ASKED, BAD_INPUT = 0, 1, 2
 
+
+def _versions() -> str:
+    """Returns the versions that results depend on: of landscape, of its numerics, which names records, and of torch."""
+    from importlib.metadata import version
+
+    from landscape.archive.experiment import NUMERICS
+
+    return f"landscape {__version__} (numerics {NUMERICS}, torch {version('torch')}, Python {sys.version.split()[0]})"
+
+
 app = App(
     name="landscape",
     help="How degenerate is a critical point? Find it, save it, count its flat directions exactly.",
     help_epilogue="Exit codes: 0 done, 1 computed but not what was asked for (not critical, undecided), 2 bad input.",
-    version=__version__,
+    version=_versions,
     help_format="plaintext",
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # a stopped run says what it has
@@ -32,6 +42,7 @@ _RUNS = (
     "IT IMPORTS YOUR FILES: their code is run, so name only files that you trust. Checkpoints are read without running anything."
 )
 network = App(name="network", help="Count and draw at networks of one's own.", help_format="plaintext")
+network.command("landscape.cli.network:inspect", name="inspect", help=f"Count flat directions and explain them. {_RUNS}")
 network.command("landscape.cli.network:slices", name="slice", help=f"Draw the loss along directions. {_RUNS}")
 network.command("landscape.cli.network_head:network_head", name="head", help="Say where the head of a trained network stands.")
 app.command(network)

@@ -1,6 +1,9 @@
 """`landscape degeneracy`: the count of flat directions, with its evidence."""
 
+from typing import TYPE_CHECKING
+
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.network_points import RunSourcesFlag, analysed_network, is_network_point
 from landscape.cli.options import (
     NO_PROBLEM,
     DeviceText,
@@ -16,6 +19,10 @@ from landscape.cli.output import print_columns, print_json, warn
 from landscape.cli.progress import progress
 from landscape.cli.sources import analysed
 
+if TYPE_CHECKING:
+    from landscape.degeneracy.report import DegeneracyReport
+    from landscape.network.report import NetworkReport
+
 
 def degeneracy(
     *points: PointFiles,
@@ -24,6 +31,7 @@ def degeneracy(
     root: RootText = "large",
     method: MethodOption = "auto",
     prove: ProveFlag = False,
+    run_sources: RunSourcesFlag = False,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
@@ -35,13 +43,17 @@ def degeneracy(
     applies, else dense or lowrank by size, and deflated as a second, independent route. Routes that disagree are undecided.
     Counts of named structures and of small cores are proved in ball arithmetic, with --prove those of any linear point. A count
     that is not certain is not stated (exit code 1), and of a point that is not critical only the Hessian at the point itself is
-    shown. With --json one point is an object, several are a list in "reports".
+    shown. The point of a network needs --run-sources, since its code is run. With --json one point is an object, several
+    are a list in "reports".
     """
-    reports = []
+    reports: list[DegeneracyReport | NetworkReport] = []
     with progress("count") as shown:
         for place, point in enumerate(points or (None,)):
             shown.update(place, len(points) or 1)
-            reports.append(analysed(point, model, start, root, method, device, prove))
+            if point is not None and is_network_point(point):
+                reports.append(analysed_network(point, method, run_sources, device))
+            else:
+                reports.append(analysed(point, model, start, root, method, device, prove))
     if json:
         print_json(reports[0].as_dict() if len(reports) == 1 else {"reports": [report.as_dict() for report in reports]})
     else:

@@ -1,5 +1,6 @@
 """The options that name a network of the user's own: its code, weights, data and loss; and the loss that they make."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -52,7 +53,6 @@ class NetworkOptions:
         import torch
 
         from landscape.cli.options import checked_device
-        from landscape.network.checkpoint import load_checkpoint
         from landscape.network.data import keywords, pair, require_again
         from landscape.network.loss import ModuleLoss
 
@@ -61,7 +61,7 @@ class NetworkOptions:
         if not isinstance(module, torch.nn.Module):
             raise InputError(f"expected {build} to be or to return a torch.nn.Module, got {type(module).__name__}")
         module = module.double().to(device).eval()
-        loaded = None if self.checkpoint is None else load_checkpoint(module, self.checkpoint)
+        loaded = None if self.checkpoint is None else weights_into(module, self.checkpoint)
         data = called(self.data, "--data")
         require_again(data)
         adapter = (
@@ -88,3 +88,35 @@ class NetworkOptions:
         from landscape.numbers import parse_number
 
         return parse_number(self.decay, "a decay such as 1e-3, or FILE.py:NAME")
+
+
+def is_network_point(path: Path | None) -> bool:
+    """Says whether a file is the point of a network, by its header alone."""
+    from landscape.network.point_file import KIND
+    from landscape.seal import METADATA_KEY
+    from landscape.tensor_file import TensorFile
+
+    if path is None or path.suffix != ".safetensors":
+        return False
+    try:
+        with TensorFile.opened(path) as file:
+            header: Any = json.loads(file.metadata.get(METADATA_KEY, "{}"))
+    except ValueError:  # damaged, missing: whoever reads it as a point says so
+        return False
+    return isinstance(header, dict) and header.get("kind") == KIND
+
+
+def weights_into(module: Any, path: Path) -> "LoadedCheckpoint":
+    """Writes the weights of a checkpoint or of a saved point of a network into a module.
+
+    Raises:
+        InputError: If they do not fit.
+    """
+    from landscape.network.checkpoint import LoadedCheckpoint, load_checkpoint, load_named
+    from landscape.network.point_file import load_network_point
+
+    if not is_network_point(path):
+        return load_checkpoint(module, path)
+    point = load_network_point(path)
+    load_named(module, point.parameters | point.buffers, path)
+    return LoadedCheckpoint(module, (), "", ())

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.network_points import RunSourcesFlag, analysed_network, is_network_point
 from landscape.cli.options import DeviceText, JsonFlag, MethodOption, ProveFlag, checked_device
 from landscape.cli.output import check_output, print_json, print_lines, warn
 from landscape.cli.progress import progress
@@ -18,6 +19,7 @@ def report(
     out: Annotated[Path, Parameter(help="The page: .html.")],
     method: MethodOption = "auto",
     prove: ProveFlag = False,
+    run_sources: RunSourcesFlag = False,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
@@ -41,6 +43,17 @@ def report(
         reasons = [f"{name}: {reason}" for name, reason in folder.left_out]
         reasons += [f"{each.name}: {each.report.reason}" for each in folder.points if not each.report.resolved]
         number = len(folder.points)
+    elif is_network_point(source):
+        from landscape.network.point_file import load_network_point
+        from landscape.plain_file import file_digest
+        from landscape.report.network_page import network_page
+
+        found = analysed_network(source, method, run_sources, device)
+        page = network_page(
+            found, load_network_point(source).sources, printable(source), file_digest(source), f"{command} --run-sources"
+        )
+        write_page(page, out)
+        reasons, number = [found.reason] if found.reason else [], 1
     else:
         examined = Examined.at(source, method, device, effort=effort)
         write_page(point_page(examined, command), out)

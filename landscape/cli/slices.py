@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 from cyclopts import Parameter
 
 from landscape.cli import DONE
+from landscape.cli.network_points import RunSourcesFlag, is_network_point, opened
 from landscape.cli.options import (
     NO_PROBLEM,
     DeviceText,
@@ -42,6 +43,7 @@ def slices(
     steps: Annotated[int, Parameter(converter=whole_number, validator=within(3, 501), help="Places on each axis.")] = 51,
     seed: SeedNumber = 0,
     surface: SurfaceFlag = False,
+    run_sources: RunSourcesFlag = False,
     out: Annotated[Path | None, Parameter(help="Table of places and losses: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Picture: .png, .pdf or .svg.")] = None,
     device: DeviceText = "cpu",
@@ -56,6 +58,13 @@ def slices(
     """
     check_output(out, TABLES)
     check_output(plot, PICTURES)
+    if point is not None and is_network_point(point):
+        from landscape.cli.network_slices import Delivery, cut_of, way_between
+
+        network = opened(point, run_sources, device)
+        if other is not None:
+            return way_between(network, other, steps, point.stem, Delivery(out, plot, json))
+        return cut_of(network, along or "random,random", span, steps, seed, Delivery(out, plot, json, surface))
     if other is not None:
         if point is None or model.given or along is not None or span is not None:
             raise InputError("expected two saved points alone, got --problem, --along or --span with a second one")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.network_points import RunSourcesFlag, analysed_network, is_network_point
 from landscape.cli.options import NO_PROBLEM, DeviceText, JsonFlag, PointFiles, ProblemOptions, RootText, StartText
 from landscape.cli.output import PICTURES, TABLES, check_output, print_json, print_table, warn, write_table
 from landscape.cli.pictures import PictureOptions
@@ -56,9 +57,9 @@ class Shown:
     """A point whose spectrum is shown.
 
     Attributes:
-        label: Its name in picture and table.
+        label: Name of the spectrum in picture and table.
         source: What is drawn of it.
-        rows: Its part of the table.
+        rows: Rows that the spectrum has in the table.
         sort: Values by which points are ordered.
     """
 
@@ -80,6 +81,7 @@ def spectrum(
     out: Annotated[Path | None, Parameter(help="Table of eigenvalues, multiplicities and origins: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Picture of all points on the same scales: .png, .pdf or .svg.")] = None,
     look: SpectraOptions = PLAIN,
+    run_sources: RunSourcesFlag = False,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
@@ -89,10 +91,14 @@ def spectrum(
     dense and lowrank give all eigenvalues; reduction knows the origin of each, which the picture shows by colours and the table in
     a column. slq is an estimate with error bars by stochastic Lanczos quadrature; pyhessian is what PyHessian 0.1 (repaired) says
     beside all eigenvalues. Of a point that is not critical enough, what is shown is the Hessian at the point itself, if the model
-    is small or with --method dense (exit code 1).
+    is small or with --method dense (exit code 1). The point of a network stands alone and needs --run-sources.
     """
     check_output(out, TABLES)
     check_output(plot, PICTURES)
+    if len(points) == 1 and is_network_point(points[0]):
+        from landscape.cli.network_spectrum import network_spectrum
+
+        return network_spectrum(analysed_network(points[0], method, run_sources, device), out, plot, json)
     files = _expanded(points)
     _check(files, model, start, look)
     reports: list[DegeneracyReport] = []

@@ -1,5 +1,6 @@
 """Weights of a checkpoint put into a module: names are matched although wrappers left prefixes in them, shapes must agree."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +55,22 @@ def load_checkpoint(module: nn.Module, path: Path | str) -> LoadedCheckpoint:
     """
     path, module = Path(path), unwrapped(module)
     file = read_arrays(path)
+    found, prefix = _matched(file, _needed(module), path)
+    load_named(module, found, path)
     wanted = module.state_dict()
-    needed = {name for name, value in wanted.items() if isinstance(value, Tensor) and not name.endswith(_COUNTER)}
-    found, prefix = _matched(file, needed, path)
+    unused = tuple(name for name in found if name not in wanted)
+    return LoadedCheckpoint(module, file.entry, prefix, (*unused, *file.ignored))
+
+
+def load_named(module: nn.Module, found: Mapping[str, Tensor], path: Path) -> None:
+    """Writes arrays into a module by the names that it has.
+
+    Raises:
+        InputError: If one is missing or has another shape; the module is then left alone.
+    """
+    wanted, needed = module.state_dict(), _needed(module)
+    if missing := sorted(needed - set(found)):
+        raise InputError(f"expected {listed(missing, 3)} in {path.name}, got {listed(found, 3)}: is it another architecture?")
     for name in sorted(needed):
         if found[name].shape != wanted[name].shape:
             raise InputError(
@@ -65,8 +79,10 @@ def load_checkpoint(module: nn.Module, path: Path | str) -> LoadedCheckpoint:
             )
     with torch.no_grad():
         module.load_state_dict({name: value for name, value in found.items() if name in wanted}, strict=False)
-    unused = tuple(name for name in found if name not in wanted)
-    return LoadedCheckpoint(module, file.entry, prefix, (*unused, *file.ignored))
+
+
+def _needed(module: nn.Module) -> set[str]:
+    return {name for name, value in module.state_dict().items() if isinstance(value, Tensor) and not name.endswith(_COUNTER)}
 
 
 def _matched(file: ForeignArrays, needed: set[str], path: Path) -> tuple[dict[str, Tensor], str]:

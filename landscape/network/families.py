@@ -224,14 +224,14 @@ def _place(slots: list[Slot], whole: bool) -> str:
     if covered == first.length:
         return where if len(slots) == 1 else f"{where} ({len(slots)} blocks of stride {first.stride})"
     if len(slots) > 1:
-        return f"{where} ({len(slots)} blocks of stride {first.stride}, from {listed([slot.start for slot in slots])})"
+        return f"{where} ({len(slots)} blocks of stride {first.stride}, from {numbers_in_words([slot.start for slot in slots])})"
     last = first.start + first.stride * (first.size - 1)
     if first.stride == 1:
         return f"{where} {first.start}-{last}"
-    return f"{where} {listed(list(range(first.start, last + 1, first.stride)))}"
+    return f"{where} {numbers_in_words(list(range(first.start, last + 1, first.stride)))}"
 
 
-def listed(numbers: list[int]) -> str:
+def numbers_in_words(numbers: list[int]) -> str:
     """Returns some numbers as text, the first few of many and how many they are."""
     if len(numbers) <= _SHOWN:
         return ", ".join(map(str, numbers))

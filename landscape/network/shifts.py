@@ -18,7 +18,7 @@ from torch import Tensor
 from landscape.curvature.krylov import seeded
 from landscape.curvature.operators.reverse import plain_autograd
 from landscape.display import brief
-from landscape.network.families import axis_name, listed
+from landscape.network.families import axis_name, numbers_in_words
 from landscape.network.family_search import SILENT, SPARE, VERIFIED, null_vectors
 from landscape.network.loss import ModuleLoss
 from landscape.network.probes import Probes, Slope
@@ -106,7 +106,7 @@ class Shift:
             place = some[0][0]
             at = "" if mode is None else f"{axis_name(mode, place.axes) if place.axes > 1 else ' entries'}"
             if mode is not None and len(some) < place.length:
-                at += f" {listed([each.index for each, _ in some])}"
+                at += f" {numbers_in_words([each.index for each, _ in some])}"
             parts.append(tensor + at)
         return ", ".join(parts)
 

@@ -130,7 +130,7 @@ def plot_slice(cut: Line | Plane | Mapping[str, Segment], ax: Axes | None = None
     """Draws what `slice_line`, `slice_plane` or `slice_between` found, on given axes or on those of a new figure.
 
     Args:
-        cut: The slice.
+        cut: Slice that is drawn.
         ax: Where; None makes a figure.
         title: Above the axes.
         surface: Whether a plane is drawn as a surface in three dimensions; axes that are given must then have three.

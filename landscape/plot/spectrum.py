@@ -25,7 +25,7 @@ from landscape.plot.spectrum_parts import Drawable, SpectrumParts, parts_of
 from landscape.plot.theme import COLUMN_WIDTH, axes_or_new, below, figure_of, new_figure, style, symmetric_log
 
 Arrangement = Literal["beside", "stacked", "overlaid", "grid"]
-Axis = Literal["symlog", "linear"]
+AxisScale = Literal["symlog", "linear"]
 _GRID, _PANEL = 4, 1.6  # small multiples in a row at most, and the inches that each needs
 _WORDS = 1.15  # inches that the name of an origin takes in a legend
 _NEGATIVE = 0.075  # inches that a letter of the count of negative eigenvalues takes
@@ -37,7 +37,7 @@ def plot_spectrum(
     title: str | None = None,
     zero_radius: float | None = None,
     decay: float | None = None,
-    axis: Axis = "symlog",
+    axis: AxisScale = "symlog",
     origins: bool = True,
 ) -> Axes:
     """Draws multiplicities over eigenvalues, a stem for each or a histogram of more than 200, on given or new axes.
@@ -79,7 +79,7 @@ def plot_spectra(
     spectra: Mapping[str, Drawable],
     ax: Sequence[Axes] | None = None,
     arrange: Arrangement = "beside",
-    axis: Axis = "symlog",
+    axis: AxisScale = "symlog",
     origins: bool = True,
     width: float = 0.0,
     height: float = 0.0,
@@ -97,7 +97,7 @@ def plot_spectra(
         1
 
     Args:
-        spectra: By title.
+        spectra: Spectra by their title.
         ax: One for each spectrum, or one alone for overlaid spectra.
         arrange: Side by side, stacked, overlaid on one pair of axes, or small multiples in rows of four.
         axis: Scale of the eigenvalues.
@@ -136,7 +136,7 @@ def _panels(count: int, arrange: Arrangement, width: float, height: float, legen
     return axes[:count]
 
 
-def draw_parts(axes: Sequence[Axes], parts: Sequence[SpectrumParts], axis: Axis = "symlog", small: bool = False) -> None:
+def draw_parts(axes: Sequence[Axes], parts: Sequence[SpectrumParts], axis: AxisScale = "symlog", small: bool = False) -> None:
     """Draws each spectrum on its own axes, all on the same scales; axis labels stand at the outer axes only."""
     with style():
         for place, part in zip(axes, parts, strict=True):
@@ -159,7 +159,7 @@ def _unmarked(part: SpectrumParts) -> SpectrumParts:
     return SpectrumParts(part.name, part.stems, part.nodes, part.counts)
 
 
-def draw_overlaid(axes: Axes, parts: Sequence[SpectrumParts], axis: Axis = "symlog") -> None:
+def draw_overlaid(axes: Axes, parts: Sequence[SpectrumParts], axis: AxisScale = "symlog") -> None:
     """Draws several spectra on one pair of axes, a colour and a marker for each; the legend has their zeros.
 
     Raises:
@@ -183,7 +183,7 @@ def draw_overlaid(axes: Axes, parts: Sequence[SpectrumParts], axis: Axis = "syml
         _below(axes, [handle for handle, _ in named], [label for _, label in named], columns)
 
 
-def _set_scales(axes: Axes, parts: Sequence[SpectrumParts], axis: Axis, small: bool) -> None:
+def _set_scales(axes: Axes, parts: Sequence[SpectrumParts], axis: AxisScale, small: bool) -> None:
     values = [value for part in parts for value in part.values]
     values += [step * part.decay for part in parts if part.decay for step in (1, 2)]
     letters = max((len(f"{part.negative:.0f} negative") for part in parts if round(part.negative)), default=0)

@@ -25,7 +25,7 @@ class Mark:
     """How a group of eigenvalues looks.
 
     Attributes:
-        words: Its name in the legend.
+        words: Name of the mark in the legend.
         color: Colour of stems, bars and markers.
         marker: Sign at the top of its stems.
         size: Size of the sign in points.

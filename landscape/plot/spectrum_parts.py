@@ -87,7 +87,7 @@ def parts_of(
 
     Args:
         source: The eigenvalues, or what probes have seen of them.
-        name: Of the panel; None takes the structure of a report.
+        name: Name of the panel; None takes the structure of a report.
         zero_radius: Eigenvalues of at most this size are zeros; None takes that of the report, or the error of the spectrum.
         decay: Marks lambda and 2 lambda; None takes that of the report, if all factors share it.
         origins: Whether eigenvalues of different origins stand apart.
@@ -98,7 +98,7 @@ def parts_of(
     match source:
         case Spectrum():
             radius = source.error if zero_radius is None else zero_radius
-            stems = merged([(value, times, None) for value, times in source.pairs()], radius, source.error)
+            stems = merge_stems([(value, times, None) for value, times in source.pairs()], radius, source.error)
             return SpectrumParts(name or "", stems, decay=decay)
         case DegeneracyReport():
             return _of_report(source, name, zero_radius, decay, origins)
@@ -123,7 +123,7 @@ def _of_report(
     if not (origins and report.families):
         return replace(parts_of(report.spectrum, title, radius), decay=decay)
     listed = [(value, family.multiplicity, family.kind) for family in report.families for value in family.values.tolist()]
-    return SpectrumParts(title, merged(listed, radius, report.spectrum.error), decay=decay)
+    return SpectrumParts(title, merge_stems(listed, radius, report.spectrum.error), decay=decay)
 
 
 def _of_probes(source: SampledSpectrum, name: str, decay: float | None) -> SpectrumParts:
@@ -136,7 +136,7 @@ def _of_probes(source: SampledSpectrum, name: str, decay: float | None) -> Spect
     return SpectrumParts(name, tuple(stems), tuple(map(tuple, nodes)), tuple(map(tuple, counts)), decay)
 
 
-def merged(listed: Sequence[tuple[float, int, EigenvalueKind | None]], radius: float, error: float) -> tuple[Stem, ...]:
+def merge_stems(listed: Sequence[tuple[float, int, EigenvalueKind | None]], radius: float, error: float) -> tuple[Stem, ...]:
     """Returns one stem for all zeros of an origin, and one for other eigenvalues of an origin that paper cannot tell apart."""
     zeros: dict[EigenvalueKind | None, int] = {}
     others: dict[EigenvalueKind | None, list[Stem]] = {}

@@ -36,7 +36,7 @@ class ForeignArrays:
     """The arrays of a file, and how they were found in it.
 
     Attributes:
-        tensors: By name, in the file's order (safetensors: in natural order of the names, which it sorts).
+        tensors: Arrays by name, in the file's order (safetensors: in natural order of the names, which it sorts).
         entry: Keys that lead to the dictionary of weights in a nested checkpoint.
         ignored: Keys that were passed over on the way: optimisers, counters, settings.
     """

@@ -148,6 +148,8 @@ def _opened_header(metadata: dict[str, str], path: Path) -> tuple[dict[str, Any]
         raise InputError(f"the header of {path} is not JSON of finite numbers: the file is damaged") from error
     if not isinstance(header, dict):
         raise InputError(f"expected an object as the header of {path}, got {type(header).__name__}: the file is damaged")
+    if header.get("kind") == "network":
+        raise InputError(f"expected a point of the model, got the point of a network in {path}: use landscape network inspect")
     if header.get("format") not in (_UNSEALED, FORMAT) or isinstance(header["format"], bool):
         raise InputError(f"expected format {FORMAT} in {path}, got {header.get('format')}: update landscape to read it")
     seal = header.get(SEAL)

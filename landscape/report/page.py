@@ -38,7 +38,7 @@ from landscape.report.content import (
 )
 from landscape.report.pictures import folder_pictures, point_pictures
 
-_MOST_ATOMS = 500  # rows of the table of eigenvalues; more are in the data of the page and in `landscape spectrum`
+MOST_ATOMS = 500  # rows of the table of eigenvalues; more are in the data of the page and in `landscape spectrum`
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def point_page(examined: Examined, command: str = "") -> str:
     """
     report = examined.report
     atoms = report.spectrum.atoms() if report.spectrum else []
-    return _rendered(
+    return rendered(
         "point.html",
         title=f"{report.structure}: {report.problem}",
         verdict=verdict_line(report),
@@ -164,8 +164,8 @@ def point_page(examined: Examined, command: str = "") -> str:
         rows=report.rows(),
         provenance=provenance(examined.point, examined.name, examined.digest),
         pictures=point_pictures(examined.point, report),
-        atoms=[(f"{value:.12e}", f"{times}") for value, times in atoms[:_MOST_ATOMS]],
-        more_atoms=max(len(atoms) - _MOST_ATOMS, 0),
+        atoms=[(f"{value:.12e}", f"{times}") for value, times in atoms[:MOST_ATOMS]],
+        more_atoms=max(len(atoms) - MOST_ATOMS, 0),
         again=alternatives(examined.name),
         command=command,
         data=examined.as_dict(),
@@ -182,7 +182,7 @@ def folder_page(folder: Folder, command: str = "") -> str:
     found = [(each.name, each.point, each.report) for each in folder.points]
     sampled = sampled_rows(folder.path)
     models = sorted({str(point.problem) for _, point, _ in found})
-    return _rendered(
+    return rendered(
         "folder.html",
         title=f"Critical points in {printable(folder.path)}",
         verdict=folder_verdict(found, len(folder.left_out)),
@@ -220,7 +220,8 @@ def _writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _rendered(template: str, **values: Any) -> str:
+def rendered(template: str, **values: Any) -> str:
+    """Returns a page: a template filled with values, with its style and script inside."""
     environment = Environment(loader=PackageLoader("landscape.report", "templates"), autoescape=True, undefined=StrictUndefined)
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
     style, script = _resource("style.css"), _resource("sort.js")

@@ -10,6 +10,7 @@ import seaborn
 from matplotlib.figure import Figure
 
 from landscape.degeneracy.report import DegeneracyReport
+from landscape.network.report import NetworkReport
 from landscape.plot.point import draw_logits, draw_singular_values, draw_trace
 from landscape.plot.spectrum import plot_spectrum
 from landscape.plot.theme import new_figure, style
@@ -55,6 +56,18 @@ def point_pictures(point: CriticalPoint, report: DegeneracyReport) -> list[Pictu
     words = f"{point.steps} steps to loss {point.loss:.10f} and gradient norm {point.gradient_norm:.1e}"
     pictures.append(Picture(_svg(figure), "How the solve went", words))
     return pictures
+
+
+def network_spectrum(report: NetworkReport) -> Picture:
+    """Returns the spectrum of a network whose eigenvalues are all known."""
+    assert report.spectrum is not None
+    figure, (axes,) = new_figure(height=2.6)
+    decays = set(report.problem.decays.tolist())
+    radius = None if report.zeros is None else report.zeros.cutoff
+    plot_spectrum(report.spectrum, axes, zero_radius=radius, decay=decays.pop() if len(decays) == 1 else None)
+    values = report.spectrum.values
+    words = f"{report.parameters} eigenvalues from {float(values[0]):.3e} to {float(values[-1]):.3e}"
+    return Picture(_svg(figure), "Hessian spectrum", words)
 
 
 def folder_pictures(found: Sequence[tuple[str, CriticalPoint, DegeneracyReport]]) -> list[Picture]:

@@ -54,7 +54,7 @@ def network_directions(problem: ModuleLoss, along: Sequence[NetworkAlong | Tenso
         along: "random" for normalised filters, then scaled to length 1; "stiffest", "second" and "lowest" for the eigenvectors of
             the largest, second largest and smallest eigenvalue; a vector for its own direction. A later one is made orthogonal to
             those before it.
-        seed: Of the random directions and of the search for eigenvectors.
+        seed: Seed of the random directions and of the search for eigenvectors.
 
     Raises:
         InputError: If an eigenvector is not found, or two directions are parallel.

@@ -17,8 +17,8 @@ def local(settings: Settings, count: int, security: Any, page: str) -> Any:
     """Returns a scheduler in this process and workers under nannies, each GPU worker with a device of its own.
 
     Args:
-        settings: Of the engine.
-        count: Of workers.
+        settings: Settings of the engine.
+        count: Number of workers.
         security: The certificates of every connection.
         page: The secret path of the dashboard.
     """

@@ -144,8 +144,8 @@ def written_for_jobs(security: Any, folder: Path) -> dict[str, str | None]:
     """Writes the certificates of a worker where only their owner reads them, and returns their paths, quoted for a shell.
 
     Args:
-        security: Of `credentials`; what it has as files stays where it is.
-        folder: That the jobs see too. What earlier sweeps left there is removed.
+        security: Security of `credentials`; what it has as files stays where it is.
+        folder: Folder that the jobs see too. What earlier sweeps left there is removed.
 
     Raises:
         InputError: If they cannot be written.

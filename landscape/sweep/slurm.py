@@ -29,8 +29,8 @@ def slurm(settings: Settings, folder: Path, security: Any, page: str) -> Any:
     """Returns a scheduler in this process and SLURM jobs with a worker each; a job that SLURM kills is replaced.
 
     Args:
-        settings: Of the engine.
-        folder: Of the sweep; logs, and certificates while it runs, go into its folder `logs`.
+        settings: Settings of the engine.
+        folder: Folder of the sweep; logs, and certificates while it runs, go into its folder `logs`.
         security: The certificates of every connection.
         page: The secret path of the dashboard.
 

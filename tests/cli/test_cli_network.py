@@ -138,6 +138,54 @@ def test_code_that_fails_when_it_is_imported_is_one_line(folder: Path, capsys: p
 
 
 def test_the_help_says_that_files_are_run(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("slice",):
+    for command in ("slice", "inspect"):
         assert run(["network", command, "--help"]) == 0
         assert "IT IMPORTS YOUR FILES" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_from_a_checkpoint_to_a_saved_point_that_every_command_takes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint, point = written(folder / "c.ckpt", 5), "point.safetensors"
+    more = ["--checkpoint", str(checkpoint), "--polish", "--symmetries", "--out", point, "--plot", "spectrum.pdf"]
+    assert run(["network", "inspect", *NAMED, *more]) == 0
+    rows = capsys.readouterr().out
+    assert "prefix module." in rows
+    assert "rotation of 4: 2.weight rows, 3.weight columns" in rows
+    assert (folder / "spectrum.pdf").stat().st_size > 1000
+    report = ls.analyse(ls.polish(loss_of(5)))
+    assert run(["network", "inspect", *NAMED, "--checkpoint", point, "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert run(["degeneracy", point, "--run-sources", "--json"]) == 0
+    counted = json.loads(capsys.readouterr().out)
+    for said in (again, counted):
+        assert (said["nullity"], said["index"], said["predicted"]) == (report.nullity, 0, report.predicted)
+        assert said["loss"] == pytest.approx(report.loss, rel=1e-12)
+    assert report.nullity == report.predicted
+    assert run(["spectrum", point, "--run-sources", "--out", "table.csv"]) == 0
+    assert pd.read_csv("table.csv")["multiplicity"].sum() == counted["parameters"]
+    capsys.readouterr()
+    assert run(["slice", point, "--run-sources", "--steps", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["columns"]["loss"][4] == pytest.approx(report.loss, rel=1e-12)
+    assert run(["report", point, "--run-sources", "--out", "page.html"]) == 0
+    page = (folder / "page.html").read_text()
+    assert f"{report.nullity} of {counted['parameters']} eigenvalues are zero" in page
+    assert "my_model.py:build" in page
+
+
+def test_the_code_that_a_point_names_is_run_only_on_request(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ls.save_network_point("point.safetensors", loss_of(5), {"module": "trap.py:build", "data": "trap.py:data"})
+    (folder / "trap.py").write_text("open('marker', 'w').close()\n")
+    for command in ("degeneracy", "spectrum", "slice", "report"):
+        page = ["--out", "page.html"] if command == "report" else []
+        assert run([command, "point.safetensors", *page]) == 2
+        assert "expected --run-sources for the point of a network: it runs trap.py:build" in capsys.readouterr().err
+    assert run(["show", "point.safetensors"]) == 2
+    assert "the point of a network" in capsys.readouterr().err
+    assert not (folder / "marker").exists()
+
+
+def test_a_count_that_is_not_certain_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["network", "inspect", *NAMED]) == 1
+    said = capsys.readouterr()
+    assert "polish the point" in said.err
+    assert "undecided" in said.out

@@ -21,10 +21,10 @@ from tests.network.symmetric_modules import CE, Attention, NormBlock, StridedHea
 def exact(problem: ModuleLoss) -> torch.Tensor:
     """Returns the eigenvalues of the Hessian at the point of a loss, by plain double backward through the module itself."""
     before = problem.theta
-    parameters = [p for p in problem.flat.module.parameters() if p.requires_grad]
+    parameters: list[torch.Tensor] = [p for p in problem.flat.module.parameters() if p.requires_grad]
     kept = [p.detach().clone() for p in parameters]
     torch.nn.utils.vector_to_parameters(before, parameters)
-    x, y = problem.data[0]
+    x, y = next(iter(problem.data))
     decays = [float(problem.decays[place.start]) for place in problem.layers.values()]
 
     def total() -> torch.Tensor:
@@ -73,6 +73,7 @@ def test_planted_degeneracies_are_found_counted_and_named():
         def __init__(self):
             super().__init__()
             self.a, self.b = nn.Linear(4, 5), nn.Linear(5, 4)
+            self.mask: torch.Tensor
             self.register_buffer("mask", torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0]))
 
         def forward(self, x):
@@ -206,7 +207,7 @@ def test_the_report_shows_itself_and_bad_input_is_one_line():
     assert "<table>" in report._repr_html_()
     assert json.loads(json.dumps(report.as_dict(), allow_nan=False))["nullity"] == report.nullity
     with pytest.raises(InputError, match="a method among"):
-        analyse(trained, "lowrank")
+        analyse(trained, "lowrank")  # type: ignore[call-overload]
     single = ModuleLoss(nn.Linear(3, 2), CE, [(torch.randn(4, 3), torch.zeros(4, dtype=torch.int64))])
     with pytest.raises(InputError, match="float64"):
         analyse(single)

@@ -33,6 +33,7 @@ from landscape.curvature.krylov import random_block, seeded
 from landscape.curvature.operators.counted import Counted
 from landscape.curvature.operators.operator import SymmetricOperator, require_finite
 from landscape.curvature.projection import Projector
+from landscape.display import brief
 from landscape.tolerances import MISSED
 
 ROUNDING = 64  # roundings of the norm in one step of the recurrence; products by automatic differentiation show 1 to 5
@@ -139,6 +140,8 @@ class Recurrence:
     beta: tuple[Float[Tensor, " b"], ...]
     before: Float[Tensor, "p b"]
     current: Float[Tensor, "p b"]
+
+    __repr__ = brief
 
     @classmethod
     def begin(cls, quotient: Quotient, probes: int, generator: torch.Generator) -> "Recurrence":

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int, Integer, UInt8
 from torch import Tensor
 
+from landscape.display import brief
 from landscape.errors import InputError
 from landscape.plain_file import Missing, read_ordinary
 
@@ -43,6 +44,8 @@ class Images:
 
     pixels: Float[Tensor, "m channels h w"]
     labels: Int[Tensor, " m"]
+
+    __repr__ = brief
 
     def balanced(self, per_class: int, seed: int = 0) -> "Images":
         """Returns the same number of images of every class, drawn without replacement, in class order.

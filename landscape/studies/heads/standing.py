@@ -9,7 +9,7 @@ from torch import Tensor
 
 from landscape.catalogue.search import search
 from landscape.catalogue.table import atlas
-from landscape.display import aligned
+from landscape.display import aligned, brief
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.points.collapse_metrics import CollapseMetrics, collapse_metrics
@@ -124,6 +124,8 @@ class Known:
     kind: Kind
     loss: float
     logits: Float[Tensor, "k k"] | None
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)

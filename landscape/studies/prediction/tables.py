@@ -241,7 +241,7 @@ class PairRow:
         decay: lambda of all factors.
         feature_scale: c_H of the starts; c_W is 1.
         lines: Lines that were followed to the boundary.
-        probability: Of a given pair.
+        probability: Probability of a given pair.
         error: Standard error of the probability.
         formula: What the formula has in its place, Phi(-r sqrt(d_eff)).
         shift: Effective width that the probability implies, less the width.
