@@ -9,6 +9,7 @@ may stand beside them under a temporary name. Exit code 1 otherwise.
 """
 
 import argparse
+import csv
 import json
 import os
 import random
@@ -68,12 +69,14 @@ def point(path: Path) -> bool:
 
 
 def table(path: Path) -> bool:
-    """Whether a file is a table with its last line."""
+    """Whether a file is a table with its last line, as wide as the first; one of no records has the first alone."""
     if path.suffix == ".parquet":
         import pandas
 
         return len(pandas.read_parquet(path)) > 0
-    return path.read_text().endswith("\n") and path.read_text().count("\n") > 1
+    with path.open(newline="") as file:
+        widths = {len(row) for row in csv.reader(file)}
+    return path.read_text().endswith("\n") and len(widths) == 1
 
 
 def page(path: Path) -> bool:
@@ -201,8 +204,9 @@ def main() -> int:
             time.sleep(2e-4)
         during = half_written(command.target)
         kill(process)
-        tally["killed"] += server.heard() == -9
-        tally["during a write"] += half_written(command.target) or during
+        dead = server.heard() == -9
+        tally["killed"] += dead
+        tally["during a write"] += dead and (half_written(command.target) or during)
         tally[f"killed {name}"] += 1
         if number % 10 == 9:
             print(dict(tally), flush=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.archive.experiment import Experiment
-from landscape.archive.index import WORTH, files_of, keep_stamps, known_stamps, stamp_of
+from landscape.archive.index import WORTH, Stamp, files_of, keep_stamps, known_stamps, stamp_of
 from landscape.atomic_files import PARTIAL, atomic_write
 from landscape.errors import InputError
 from landscape.plain_file import Damaged, read_ordinary
@@ -190,9 +190,10 @@ class Archive:
         asked = wanted if isinstance(wanted, set | frozenset) else set(wanted)
         done: set[str] = set()
         damaged: dict[str, str] = {}
+        large = self._is_large()
         for shard in self._shards():
-            known, entries = known_stamps(self.folder, shard.name), list(_named(shard))
-            for digest, entry in entries:
+            known, fresh = known_stamps(self.folder, shard.name), dict[str, Stamp]()
+            for digest, entry in _named(shard):
                 if digest not in asked:
                     continue
                 if digest not in known or stamp_of(entry) != known[digest]:
@@ -202,7 +203,11 @@ class Archive:
                         damaged[digest] = str(error)
                         _remove(self.path(digest))
                         continue
+                    if large and (stamp := stamp_of(entry)) is not None:
+                        fresh[digest] = stamp
                 done.add(digest)
+            if fresh:
+                keep_stamps(self.folder, shard.name, {**known, **fresh})
         return done, damaged
 
     def index(self, sound: Container[str]) -> None:

@@ -138,8 +138,6 @@ def run_sweep(
             if missing:
                 _compute(grid, settings, archive, tally, _Missing(missing, share), watch, compute)
             archive.index(_Sound(done, missing))
-    else:
-        archive.index(done)
     watch(tally)
     return tally
 

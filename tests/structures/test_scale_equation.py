@@ -1,6 +1,8 @@
 """Roots and folds of the scale equation against independent root finding and the group's loss."""
 
 import math
+import re
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from scipy.optimize import minimize_scalar
 
 from landscape.errors import InputError
 from landscape.model.problem import Problem
+from landscape.solver.starts import place
+from landscape.structures.notation import parse_structure
 from landscape.structures.scale_equation import mode_equation, simplex_equation
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
@@ -115,3 +119,12 @@ def test_roots_beyond_double_precision_are_refused(decay):
     else:
         with pytest.raises(InputError, match="larger decay"):
             equation.root("small")
+
+
+@pytest.mark.parametrize("text", ["blocks:polygon5", "blocks:polygon5+2", "blocks:polygon7+3+2"])
+@pytest.mark.parametrize("root", ["large", "small"])
+def test_the_scale_of_a_block_makes_a_critical_point(text: str, root: Literal["large", "small"]) -> None:
+    """The gradient of the full loss, which knows nothing of scale equations."""
+    classes = sum(int(digits) for digits in re.findall(r"\d+", text))
+    problem = Problem.balanced(classes, 2, classes, 2, 2.0**-10)
+    assert place(problem, parse_structure(text, root)).gradient_norm < 1e-12
