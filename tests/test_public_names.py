@@ -241,6 +241,9 @@ def programs() -> dict[str, str]:
 @pytest.mark.parametrize("name", sorted(programs()))
 def test_pages_and_tutorials_use_public_names_alone(name: str) -> None:
     imports, names = used(programs()[name])
+    if name == "formats.md":  # how another program reads the files
+        assert not imports
+        return
     assert imports == {"import landscape as ls"}
     assert names
     assert names <= set(ls.__all__)

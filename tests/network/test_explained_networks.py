@@ -4,6 +4,8 @@ Eight that earlier studies trained, and three more; the block with layer normali
 eigenvalues; predicted is the orbit of symmetries that were found from gradients at random parameters.
 """
 
+from typing import Any
+
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -33,7 +35,8 @@ class Attention(nn.Module):
         super().__init__()
         self.e, self.pos, self.h = bare(8, 8), nn.Parameter(0.3 * torch.randn(8, 8)), nn.Linear(8, 10)
         self.att = None if by_hand else nn.MultiheadAttention(8, 2, bias=False, batch_first=True)
-        self.q, self.k, self.v, self.o = (bare(8, 8) for _ in range(4)) if by_hand else [None] * 4
+        maps: list[Any] = [bare(8, 8) for _ in range(4)] if by_hand else [None] * 4
+        self.q, self.k, self.v, self.o = maps
 
     def forward(self, x):
         x = torch.tanh(self.e(x.view(-1, 8, 8)) + self.pos)
