@@ -254,23 +254,27 @@ def main() -> None:
     given.folder.mkdir(parents=True, exist_ok=True)
     sources = {"fashion": lambda: fashion_mnist(given.images) if given.images else fashion_mnist(), "mnist": mnist_sample}
     images: dict[str, Images] = {}
-    records = []
+    records: list[dict[str, Any]] = []
     todo = list(runs())
-    for number, run in enumerate(todo, start=1):
-        path = given.folder / f"{run.name}.json"
-        if not path.exists():
-            if run.data not in images:
-                chosen = sources[run.data]().balanced(PER_CLASS).halved()
-                images[run.data] = Images((chosen.pixels - chosen.pixels.mean()) / chosen.pixels.std(), chosen.labels)
-            record = followed(run, images[run.data], searched(run), path.with_suffix(".safetensors"))
-            with atomic_write(path) as temporary:
-                temporary.write_text(json.dumps(record))
-        records.append(json.loads(path.read_text()))
-        row = records[-1]["row"]
-        print(
-            f"{number}/{len(todo)} {run.name}: loss {row['loss']:.6f}, flows to {row['end']}, moved {row['moved']:.3f}", flush=True
-        )
-    tables(records)
+    try:
+        for number, run in enumerate(todo, start=1):
+            path = given.folder / f"{run.name}.json"
+            if not path.exists():
+                if run.data not in images:
+                    chosen = sources[run.data]().balanced(PER_CLASS).halved()
+                    images[run.data] = Images((chosen.pixels - chosen.pixels.mean()) / chosen.pixels.std(), chosen.labels)
+                record = followed(run, images[run.data], searched(run), path.with_suffix(".safetensors"))
+                with atomic_write(path) as temporary:
+                    temporary.write_text(json.dumps(record))
+            records.append(json.loads(path.read_text()))
+            row = records[-1]["row"]
+            print(
+                f"{number}/{len(todo)} {run.name}: loss {row['loss']:.6f}, flows to {row['end']}, moved {row['moved']:.3f}",
+                flush=True,
+            )
+    finally:  # a run that was stopped leaves the tables of what is done
+        if records:
+            tables(records)
 
 
 if __name__ == "__main__":
