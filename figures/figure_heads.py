@@ -48,7 +48,7 @@ def draw(data: Tables) -> Figure:
     figure, axes = new_figure(2, 3, width=PAGE_WIDTH, height=0.62 * PAGE_WIDTH)
     with style():
         for row, (depth, decay) in zip((axes[:3], axes[3:]), ((2, 1e-3), (3, 5e-3)), strict=True):
-            chosen = f"fashion-mlp-linear-{depth}-{decay}-64-1.0-0"
+            chosen = name_of(depth, decay)
             curve = [point for point in data.curves if point.run == chosen]
             lines = [line for line in data.lines if (line.depth, line.decay) == (depth, decay)]
             _loss(row[0], curve, lines)
@@ -56,6 +56,11 @@ def draw(data: Tables) -> Figure:
             _singular(row[1], curve)
             _cosines(row[2], [entry for entry in data.grams if entry.run == chosen])
     return figure
+
+
+def name_of(depth: int, decay: float) -> str:
+    """Returns the run that is drawn: an MLP of width 64 on Fashion-MNIST, the first seed."""
+    return f"fashion-mlp-linear-{depth}-{decay}-64-1.0-0"
 
 
 def _loss(axes: Axes, curve: list[HeadCurve], lines: list[HeadLine]) -> None:
@@ -77,15 +82,21 @@ def _singular(axes: Axes, curve: list[HeadCurve]) -> None:
 
 def _cosines(axes: Axes, entries: list[HeadGram]) -> None:
     """Draws the cosines, with the classes in an order that puts those together that point against each other."""
+    matrix = cosines(entries)
+    order = together(matrix)
+    axes.imshow(matrix[np.ix_(order, order)], vmin=-1, vmax=1, cmap="RdBu_r")
+    axes.set_xticks([])
+    axes.set_yticks(range(len(matrix)), [GARMENTS[label] for label in order])
+    axes.grid(visible=False)
+
+
+def cosines(entries: list[HeadGram]) -> np.ndarray:
+    """Returns the entries of one run as a matrix."""
     size = max(entry.row for entry in entries) + 1
     matrix = np.zeros((size, size))
     for entry in entries:
         matrix[entry.row, entry.column] = entry.cosine
-    order = together(matrix)
-    axes.imshow(matrix[np.ix_(order, order)], vmin=-1, vmax=1, cmap="RdBu_r")
-    axes.set_xticks([])
-    axes.set_yticks(range(size), [GARMENTS[label] for label in order])
-    axes.grid(visible=False)
+    return matrix
 
 
 def together(matrix: np.ndarray) -> list[int]:

@@ -4,7 +4,8 @@ import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from types import NoneType
+from typing import Any, TypeVar, cast, get_args
 
 from landscape.archive.experiment import Experiment
 from landscape.archive.records import Archive
@@ -212,4 +213,8 @@ def read_table(path: Path, kind: type[T]) -> list[T]:
 
 
 def _typed(kind: Any, text: str) -> Any:
-    return kind(text)
+    """Returns a cell as its column's type; an empty cell of a column that may hold nothing is None."""
+    choices = [choice for choice in get_args(kind) if choice is not NoneType]
+    if not choices:
+        return kind(text)
+    return None if text == "" else choices[0](text)

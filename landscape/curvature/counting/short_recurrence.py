@@ -36,7 +36,7 @@ from landscape.curvature.projection import Projector
 from landscape.display import brief
 from landscape.tolerances import MISSED
 
-ROUNDING = 64  # roundings of the norm in one step of the recurrence; products by automatic differentiation show 1 to 5
+ROUNDING = 64  # roundings of the norm assumed in one step of the recurrence: what this certificate rests on
 _LOOK = 25  # steps between two evaluations of the bound, or a tenth of those made
 _BELOW = 0.5  # of the smallest Ritz value: eigenvalues up to here are excluded
 
