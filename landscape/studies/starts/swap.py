@@ -7,19 +7,20 @@ changes under a run is refused and one that moves is the same experiment.
 import hashlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
-
-import numpy as np
 
 from landscape.archive.experiment import Altered
 from landscape.errors import InputError
 from landscape.model.problem import Problem
+from landscape.plain_file import Missing, read_ordinary
 from landscape.solver.methods import Random
 
 StartPart = Literal["features", "weights", "block"]
 SYMMETRIC: dict[StartPart, str] = {"features": "identity", "weights": "isometric", "block": "zero"}  # the limits of infinite width
 _ANEW = "anew"
+_LARGEST_FILE = 1_000_000_000  # bytes of a file of features
 EXPECTED = "features:, weights: or block: with identity, isometric, zero, anew or width=150 (features: also a file), joined by +"
 
 
@@ -176,10 +177,15 @@ def read_gram(path: Path) -> tuple[tuple[float, ...], ...]:
     Raises:
         InputError: If the file is missing, no matrix, not finite, zero, or a symmetric matrix that is not positive semidefinite.
     """
+    import numpy as np  # only where features are given: a grid is read without it
+
     try:
-        matrix = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
-    except (OSError, ValueError) as error:
-        raise InputError(f"expected a matrix of numbers in {path}, got {' '.join(str(error).split())}") from error
+        data = BytesIO(read_ordinary(path, _LARGEST_FILE))
+        matrix = np.load(data, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(data, delimiter=",", ndmin=2)
+    except Missing as error:
+        raise InputError(f"expected a matrix of numbers in {path}, got no such file") from error
+    except Exception as error:  # on damaged headers numpy fails with nearly every kind: tokenize.TokenError, SyntaxError, ..
+        raise InputError(f"expected a matrix of numbers in {path}, got {' '.join(str(error).split())[:120]}") from error
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiu" or matrix.size == 0 or not np.isfinite(matrix).all():
         raise InputError(f"expected a matrix of finite numbers in {path}, got shape {matrix.shape} and type {matrix.dtype}")
     matrix = matrix.astype(float)

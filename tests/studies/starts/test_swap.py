@@ -1,8 +1,9 @@
 """Counterfactual starts: what a swap changes, and that nothing else moves."""
 
-from pathlib import Path
+from pathlib import os
 
 import numpy as np
+import Path
 import pytest
 import torch
 
@@ -140,6 +141,16 @@ def test_bad_files_are_refused(tmp_path: Path, matrix: np.ndarray, match: str) -
     np.save(tmp_path / "bad.npy", matrix)
     with pytest.raises(InputError, match=match):
         read_gram(tmp_path / "bad.npy")
+
+
+def test_what_is_no_file_of_numbers_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "whole.npy", np.eye(3))
+    damaged = (tmp_path / "whole.npy").read_bytes()
+    (tmp_path / "header.npy").write_bytes(damaged.replace(b"'fortran_order'", b"'fortran_order\\"))
+    os.mkfifo(tmp_path / "pipe.npy")
+    for name in ("header.npy", "pipe.npy", "absent.npy", "."):
+        with pytest.raises(InputError):
+            read_gram(tmp_path / name)
 
 
 def test_swaps_that_do_not_fit_are_refused(tmp_path: Path) -> None:
