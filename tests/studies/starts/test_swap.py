@@ -1,9 +1,9 @@
 """Counterfactual starts: what a swap changes, and that nothing else moves."""
 
-from pathlib import os
+import os
+from pathlib import Path
 
 import numpy as np
-import Path
 import pytest
 import torch
 
