@@ -70,7 +70,7 @@ def _draw(point: "CriticalPoint", path: Path, look: PictureOptions) -> None:
     if width < panels * _PANEL:  # one below the other, as in a column
         axes = new_figure(panels, width=width, height=height)[1]
     else:
-        axes = new_figure(columns=panels, width=width, height=height, shares=(0.95, 1, 1.15)[:panels])[1]
+        axes = new_figure(columns=panels, width=width, height=height, shares=(0.95, 1.0, 1.15)[:panels])[1]
     draw_logits(axes[0], point.class_logits, "class-mean logits")
     draw_singular_values(axes[1], point, title="singular values")
     if recorded:
