@@ -1,6 +1,7 @@
 """The loss of a torch module over a data set, as a function of one flat vector of parameters."""
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -208,13 +209,16 @@ class ModuleLoss:
     def _counted(self) -> tuple[int, float]:
         """The samples of all batches, and what all batches count together in the mean, over all ranks."""
 
-        def count() -> Tensor:
+        def count() -> tuple[int, float]:
             measures = [(batch.samples, self.measure(batch)) for batch in self.batches()]
-            return torch.tensor(measures, dtype=torch.float64).reshape(-1, 2).sum(0).to(device)
+            return sum(samples for samples, _ in measures), math.fsum(measure for _, measure in measures)
 
-        device = torch.device("cpu") if self.theta.is_meta else self.theta.device
-        totals = summed(self.group, count, torch.zeros(2, dtype=torch.float64, device=device))
-        samples, total = int(totals[0]), float(totals[1])
+        if self.group is None:
+            samples, total = count()
+        else:
+            like = self.theta.new_zeros(2, dtype=torch.float64)
+            totals = summed(self.group, lambda: like.new_tensor(count()), like)
+            samples, total = int(totals[0]), float(totals[1])
         if not total > 0:
             raise InputError("expected batches that count something in the mean, got a total weight of 0: are all targets ignored?")
         return samples, total

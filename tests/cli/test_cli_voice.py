@@ -4,16 +4,15 @@ import inspect
 import itertools
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from cyclopts import ArgumentCollection
 
 from landscape.cli import app, run
 from landscape.cli.options import ProblemOptions, ProblemRanges
@@ -29,17 +28,28 @@ WITHOUT_DEVICE = {
     "verify": "small models, on the CPU that the page was made on",
 }
 OF_THE_SHELL = {"--help", "-h", "--version", "install-completion"}
-COMMANDS = sorted(name for name in app if name not in OF_THE_SHELL)
+NETWORK = [f"network {name}" for name in app["network"] if name not in OF_THE_SHELL]  # these have a word of their own
+COMMANDS = sorted([*(name for name in app if name not in OF_THE_SHELL | {"network"}), *NETWORK])
+FROM_WEIGHTS = {"import", *NETWORK}  # what the weights do not say
 TEXT = "K=4,n=2,d=6,L=2,decay=1e-2"
 OPTIONS = ["--classes", "4", "--samples", "2", "--width", "6", "--depth", "2", "--decay", "1e-2"]
 
 
+def arguments_of(command: str) -> ArgumentCollection:
+    found = app
+    for word in command.split():
+        found = found[word]
+    return found.assemble_argument_collection()
+
+
 def options_of(command: str) -> set[str]:
-    return {name for argument in app[command].assemble_argument_collection() for name in argument.names}
+    return {name for argument in arguments_of(command) for name in argument.names}
 
 
 def test_every_command_is_here() -> None:
-    assert {"solve", "degeneracy", "prove", "check", "spectrum", "slice", "import", "show", "atlas"} <= set(COMMANDS)
+    assert {"solve", "degeneracy", "prove", "check", "spectrum", "slice", "import", "show", "atlas", "network head"} <= set(
+        COMMANDS
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -55,12 +65,12 @@ def test_the_options_of_a_problem_are_all_there_or_none(command: str) -> None:
     one = {f"--{name.replace('_', '-')}" for name in inspect.signature(ProblemOptions).parameters}
     several = {f"--{name.replace('_', '-')}" for name in inspect.signature(ProblemRanges).parameters}
     shared = options_of(command) & one
-    assert shared in (set(), one, several if command == "phase" else one) or command == "import"
+    assert shared in (set(), one, several if command == "phase" else one) or command in FROM_WEIGHTS
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_has_a_help_text_and_no_option_is_called_by_a_letter(command: str) -> None:
-    for argument in app[command].assemble_argument_collection():
+    for argument in arguments_of(command):
         if argument.name == "*":  # all options of a problem
             continue
         assert argument.parameter.help, argument.name
@@ -200,19 +210,33 @@ def test_a_terminal_has_a_bar() -> None:
     assert all(word in shown for word in (b"points", b"half", b"dashboard here", b"DNC"))
 
 
-@pytest.mark.slow
+INTERRUPTED = """
+import os, signal
+import landscape.solver.run as run
+from landscape.cli import main
+
+thinned = run._thinned
+
+def interrupting(record):
+    if len(record) == 3:
+        os.kill(os.getpid(), signal.SIGINT)
+    return thinned(record)
+
+run._thinned = interrupting
+main()
+"""
+
+
 def test_an_interrupted_solve_says_what_it_has_and_can_go_on(tmp_path: Path) -> None:
+    """The signal comes with the third state of the descent, however fast the machine."""
     out = tmp_path / "point.safetensors"
-    command = [sys.executable, "-c", "from landscape.cli import main; main()", "solve", "--problem"]
+    command = [sys.executable, "-c", INTERRUPTED, "solve", "--problem"]
     command += ["K=10,n=5,d=300,L=3,decay=1e-3", "--method", "gd", "--max-steps", "1000000"]
-    command += ["--tolerance", "1e-300", "--out", str(out)]  # never reached, however fast the machine
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    time.sleep(20)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)
-    assert process.returncode == 1, said
-    assert "interrupted by hand: continue with --start FILE" in said[1]
-    assert f"it is saved in {out}" in said[1]
+    command += ["--tolerance", "1e-300", "--out", str(out)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert said.returncode == 1, said
+    assert "interrupted by hand: continue with --start FILE" in said.stderr
+    assert f"it is saved in {out}" in said.stderr
     assert out.exists()
 
 
