@@ -46,7 +46,8 @@ EXAMPLES = {
     "[start]\nseed = [0, 1]\nEND\nlandscape sweep grid.toml --out sweep --workers 0",
     "results": "landscape results sweep --sort loss",
     "verify": 'landscape verify --fast --claim "Theorem 5"',
-    "network inspect": "cat > mine.py <<'END'\nimport torch\n\n\ndef build():\n    torch.manual_seed(0)\n    return torch.nn.Linear(3, 2)\n\n\n"
+    "network inspect": "cat > mine.py <<'END'\nimport torch\n\n\ndef build():\n    torch.manual_seed(0)\n"
+    "    return torch.nn.Linear(3, 2)\n\n\n"
     "data = [(torch.eye(3), torch.tensor([0, 1, 1]))]\nEND\n"
     "landscape network inspect mine.py:build --data mine.py:data --decay 1e-2 --polish",
     "network slice": "landscape network slice mine.py:build --data mine.py:data --steps 5 --plot network.png",
