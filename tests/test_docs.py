@@ -161,6 +161,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy, since the tutorials are written beside the pages."""
     copy = tmp_path_factory.mktemp("site") / "docs"
     shutil.copytree(DOCS, copy, ignore=shutil.ignore_patterns("tutorials", "reference", "__pycache__"))
+    shutil.copy(ROOT / "CHANGELOG.md", copy.parent)  # a page includes it
     return copy
 
 

@@ -75,15 +75,16 @@ def assert_legible(figure: Figure) -> None:
     """No text leaves the figure and no two lie on each other."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
+    everywhere = [axes for axes in figure.findobj(Axes) if isinstance(axes, Axes)]  # also a colour bar inside other axes
     outside = {
         id(label)
-        for axes in figure.axes
+        for axes in everywhere
         for axis in (axes.xaxis, axes.yaxis)
         for tick in (*axis.majorTicks, *axis.minorTicks)
         if not axes.axison or not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
         for label in (tick.label1, tick.label2)  # these exist but are not drawn
     }
-    outside |= {id(axis.label) for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if not axes.axison}
+    outside |= {id(axis.label) for axes in everywhere for axis in (axes.xaxis, axes.yaxis) if not axes.axison}
     shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip() and id(text) not in outside]
     boxes = [(text.get_text(), Text.get_window_extent(text, canvas.get_renderer()).padded(-0.5)) for text in shown]
     assert boxes, "nothing is written"
