@@ -75,7 +75,7 @@ def assert_legible(figure: Figure) -> None:
     """No text leaves the figure and no two lie on each other."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    everywhere = [axes for axes in figure.findobj(Axes) if isinstance(axes, Axes)]  # also a colour bar inside other axes
+    everywhere = figure.findobj(Axes)  # also a colour bar inside other axes
     outside = {
         id(label)
         for axes in everywhere
