@@ -9,9 +9,8 @@ Find a critical point of the paper's setting, count its flat directions, and see
 # The model is the deep unconstrained features model of Garrod and Keating: ten classes of five samples, width 70, two weight
 # matrices, weight decay 2**-10. A random start is followed by an implicit gradient flow until it ends; Newton's method then takes
 # the gradient to rounding.
-import torch
-
 import landscape as ls
+import torch
 
 problem = ls.Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2**-10)
 point = ls.solve(problem, ls.Random(seed=3))
@@ -34,15 +33,22 @@ ls.plot_spectrum(report, axes, "deep neural collapse")
 # the loss nor the counts change.
 theta = ls.rotate(problem, point.theta, torch.Generator().manual_seed(0))
 turned = ls.CriticalPoint.at(problem, theta, ls.Origin("a random gauge"))
-print(f"distance {float((turned.theta - point.theta).norm()):.2f}, difference of the losses {turned.loss - point.loss:.1e}")
+print(
+    f"distance {float((turned.theta - point.theta).norm()):.2f},"
+    f" difference of the losses {turned.loss - point.loss:.1e}"
+)
 again = ls.analyse(turned)
 print(again.nullity, again.index)
 
 # %%
 # A count needs a critical point. With noise of 0.001 in every parameter, zero and small eigenvalues can no longer be told apart,
 # and the report says so instead of giving a number.
-noise = torch.randn(problem.parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-blurred = ls.analyse(ls.CriticalPoint.at(problem, point.theta + 1e-3 * noise, ls.Origin("with noise")))
+noise = torch.randn(
+    problem.parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+)
+blurred = ls.analyse(
+    ls.CriticalPoint.at(problem, point.theta + 1e-3 * noise, ls.Origin("with noise"))
+)
 print(blurred.nullity, "-", blurred.reason)
 
 # %%

@@ -12,9 +12,15 @@ dimension and free energy predict beside the counts.
 import landscape as ls
 
 widths = (6, 8, 12, 20)
-problems = {width: ls.Problem.balanced(classes=6, samples=1, width=width, depth=2, decay=2e-3) for width in widths}
+problems = {
+    width: ls.Problem.balanced(classes=6, samples=1, width=width, depth=2, decay=2e-3)
+    for width in widths
+}
 for entry in ls.atlas(problems[12], ls.AtlasOptions(index=0)).entries:
-    print(f"{entry.structure:16} loss {entry.loss:.8f}  rank {entry.rank}  flat dimensions {entry.nullity}")
+    print(
+        f"{entry.structure:16} loss {entry.loss:.8f}  rank {entry.rank}"
+        f"  flat dimensions {entry.nullity}"
+    )
 
 # %%
 # Forty random starts at each width, each followed to a critical point and named. The intervals are Wilson's, at 95 %.
@@ -26,7 +32,10 @@ for width, result in found.items():
 # %%
 # The paper's explanation is dimension: R(d), the dimension of DNC's manifold over that of pairs. The dimensions are exact; they are
 # the number of zero Hessian eigenvalues.
-ratio = {width: ls.orbit_dimension(5, width, 2) / ls.orbit_dimension(3, width, 2) for width in widths}
+ratio = {
+    width: ls.orbit_dimension(5, width, 2) / ls.orbit_dimension(3, width, 2)
+    for width in widths
+}
 
 # %%
 # The free energy of a minimum at temperature T weighs its loss, the volume of its orbit, its copies under relabelling and its
@@ -34,19 +43,41 @@ ratio = {width: ls.orbit_dimension(5, width, 2) / ls.orbit_dimension(3, width, 2
 temperature = 1e-5
 odds = {}
 for width, problem in problems.items():
-    table = {entry.structure: entry for entry in ls.atlas(problem, ls.AtlasOptions(index=0, temperature=temperature)).entries}
+    table = {
+        entry.structure: entry
+        for entry in ls.atlas(
+            problem, ls.AtlasOptions(index=0, temperature=temperature)
+        ).entries
+    }
     odds[width] = (table["pairs"].free_energy - table["DNC"].free_energy) / temperature
-    print(f"width {width:2}: R(d) = {ratio[width]:.3f}, predicted log odds of DNC {odds[width]:+.0f}")
+    print(
+        f"width {width:2}: R(d) = {ratio[width]:.3f},"
+        f" predicted log odds of DNC {odds[width]:+.0f}"
+    )
 
 # %%
 # Beside each other:
 figure, (left, right) = ls.new_figure(columns=2, width=7.0, height=3.0)
 shares = [found[width].counts.get("DNC", 0) / 40 for width in widths]
-bars = [[abs(end - share) for end in found[width].interval("DNC")] for width, share in zip(widths, shares)]
-for axes, values, name in ((left, ratio, "ratio of dimensions R(d)"), (right, odds, "predicted log odds, T = 1e-5")):
-    axes.errorbar(list(values.values()), shares, list(zip(*bars)), fmt="o", color="#0173b2")
+bars = [
+    [abs(end - share) for end in found[width].interval("DNC")]
+    for width, share in zip(widths, shares)
+]
+for axes, values, name in (
+    (left, ratio, "ratio of dimensions R(d)"),
+    (right, odds, "predicted log odds, T = 1e-5"),
+):
+    axes.errorbar(
+        list(values.values()), shares, list(zip(*bars)), fmt="o", color="#0173b2"
+    )
     for width in widths:
-        axes.annotate(f"d = {width}", (values[width], shares[widths.index(width)]), (5, 4), textcoords="offset points", fontsize=7)
+        axes.annotate(
+            f"d = {width}",
+            (values[width], shares[widths.index(width)]),
+            (5, 4),
+            textcoords="offset points",
+            fontsize=7,
+        )
     axes.set(xlabel=name, ylabel="share of DNC", ylim=(-0.05, 1.1))
     axes.margins(x=0.2)
 

@@ -11,7 +11,10 @@ What Garrod and Keating (arXiv:2410.23169) claim of deep neural collapse, each c
 import landscape as ls
 
 problem = ls.Problem.balanced(classes=10, samples=5, width=70, depth=2, decay=2**-10)
-points = {"DNC": ls.place(problem, ls.Collapse()), "pairs": ls.place(problem, ls.Pairs())}
+points = {
+    "DNC": ls.place(problem, ls.Collapse()),
+    "pairs": ls.place(problem, ls.Pairs()),
+}
 
 # %%
 # Deep neural collapse (DNC) puts the ten classes on a simplex, of rank 9. The low-rank solution puts them in opposite pairs, of
@@ -49,7 +52,13 @@ ls.plot_phase(diagram, axes)
 # rotations of the hidden spaces. Theorem 5 counts 1098 and 650: it leaves out the rotations inside equal singular values.
 reports = {name: ls.analyse(point) for name, point in points.items()}
 for name, report in reports.items():
-    print(name, report.nullity, report.orbit_dimension, report.paper_dimension, report.index)
+    print(
+        name,
+        report.nullity,
+        report.orbit_dimension,
+        report.paper_dimension,
+        report.index,
+    )
 assert [report.nullity for report in reports.values()] == [1170, 670]
 axes = ls.plot_spectra(reports, width=6.75, height=2.9)
 axes[0].figure
@@ -57,6 +66,8 @@ axes[0].figure
 # %%
 # **And it is found.** Eight random starts, each followed to a critical point. Of a hundred, 16 end at DNC at this width, and more
 # do the wider the network is; the page on prevalence has the curve, that on why collapse is found the reason.
-ends = [ls.analyse(ls.solve(problem, ls.Random(seed=seed))).structure for seed in range(8)]
+ends = [
+    ls.analyse(ls.solve(problem, ls.Random(seed=seed))).structure for seed in range(8)
+]
 print({name: ends.count(name) for name in sorted(set(ends))})
 assert "DNC" in ends
