@@ -61,6 +61,7 @@ other
 #
 # .. code-block:: text
 #
-#    landscape solve --classes 10 --samples 5 --width 70 --depth 2 --decay '2**-10' --seed 3 --out point.safetensors
+#    landscape solve --classes 10 --samples 5 --width 70 --depth 2 --decay '2**-10' \
+#        --seed 3 --out point.safetensors
 #    landscape report point.safetensors --out report.html
 assert (report.nullity, other.nullity) == (again.nullity, 670) == (1170, 670)
