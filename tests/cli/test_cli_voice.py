@@ -222,6 +222,7 @@ def interrupting(record):
         os.kill(os.getpid(), signal.SIGINT)
     return thinned(record)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job that a shell started in the background ignores it
 run._thinned = interrupting
 main()
 """
