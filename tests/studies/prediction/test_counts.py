@@ -18,6 +18,7 @@ from landscape.studies.starts.swap import altered
 WIDE = Experiment(Problem.balanced(6, 1, 25, 2, 2.0**-7))
 
 
+@pytest.mark.slow
 def test_the_law_counts_what_full_starts_count() -> None:
     law, full = predict_by_law(WIDE, 60), measure_prevalence(WIDE, 60)
     assert not law.undecided

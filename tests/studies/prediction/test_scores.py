@@ -76,6 +76,7 @@ def test_the_area_is_that_of_the_rank_test_and_its_interval_that_of_hanley_and_m
     assert separation([1.0, 2.0], [True, True]) is None
 
 
+@pytest.mark.slow
 def test_scores_tell_which_starts_miss_collapse() -> None:
     answer = scored(measure_prevalence(Experiment(Problem.balanced(8, 1, 40, 2, 2.0**-7)), 60))
     assert [row["seed"] for row in answer["per_seed"]] == list(range(60))
