@@ -30,12 +30,12 @@ class Count:
 
     Attributes:
         structure: A key of `POINTS`.
-        width: d.
-        depth: L.
+        width: Width d of the model.
+        depth: Number L of weight matrices.
         method: "reduction", or "dense": all eigenvalues of the full Hessian.
-        rank: Of the logits.
-        nullity: Measured.
-        orbit: L (d r - r (r+1)/2).
+        rank: Rank r of the logits.
+        nullity: Number of zero eigenvalues, as measured.
+        orbit: Dimension of the orbit, L (d r - r (r+1)/2).
         paper: What Theorem 5 counts.
     """
 

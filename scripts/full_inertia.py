@@ -278,7 +278,7 @@ def near_core(model: Model, rank: int, core: Sequence[mp.mpf], shift: float) -> 
     """Nullity and index beside a core: H_1 with one column per class times sqrt(class size), W_1, .., W_L, row by row.
 
     Args:
-        model: The problem.
+        model: Model whose parameters are counted, with its decays.
         rank: Width of the core.
         core: Coordinates, as exact as the critical point is meant to be.
         shift: What separates zero eigenvalues from the others.

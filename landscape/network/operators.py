@@ -1,5 +1,6 @@
 """The Hessian and the Gauss-Newton matrix of a module's loss, batch by batch, by reverse over reverse."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +35,7 @@ class _Graph(Protocol):
 
 
 @dataclass(frozen=True)
-class _ModuleOperator:
+class _ModuleOperator(ABC):
     """What both operators share: kept graphs, chunks of columns, the memory that they need.
 
     Attributes:
@@ -111,11 +112,13 @@ class _ModuleOperator:
             most = min(most, _CACHED // self.size)
         return int(min(CHUNK, max(1, most)))
 
+    @abstractmethod
     def _graph(self, batch: Batch) -> _Graph:
-        raise NotImplementedError
+        """Returns the kept graph of a batch."""
 
+    @abstractmethod
     def _check(self, batch: Batch, graph: _Graph) -> None:
-        raise NotImplementedError
+        """Refuses products of a batch that are wrong."""
 
     def _graphs(self) -> Iterator[tuple[float, _Graph]]:
         first = vars(self).pop("_first", None)  # the graph that was checked, if it was kept

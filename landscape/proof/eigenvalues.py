@@ -67,7 +67,7 @@ def enclosed_eigenvalues(problem: Problem, groups: Sequence[Group]) -> tuple[Eig
         groups: Consecutive classes, in class order.
 
     Raises:
-        InputError: As `landscape.proof.structures.prove_structure`.
+        InputError: If the layers are rectified, the groups do not fit the classes or the width is below the rank.
     """
     made = normalised(problem, groups)
     counts = Counter(made)
@@ -92,7 +92,7 @@ def enclosed_smallest(problem: Problem, groups: Sequence[Group]) -> Eigenvalue |
         groups: Consecutive classes, in class order.
 
     Raises:
-        InputError: As `landscape.proof.structures.prove_structure`.
+        InputError: If the layers are rectified, the groups do not fit the classes or the width is below the rank.
     """
     found = enclosed_eigenvalues(problem, groups)
     if not isinstance(found, tuple):

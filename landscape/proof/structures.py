@@ -96,7 +96,7 @@ def near_zero_of_structure(problem: Problem, groups: Sequence[Group], places: in
         places: How many last places each decay is moved by.
 
     Raises:
-        InputError: As `prove_structure`.
+        InputError: If the layers are rectified, the groups do not fit the classes or the width is below the rank.
     """
     made = normalised(problem, groups)
     here = decided_structure(problem, made)

@@ -114,7 +114,7 @@ def prevalence(
         device: Where to compute.
 
     Raises:
-        InputError: As `measure_prevalence`.
+        InputError: If the start is not random, a number is out of range, or the folder holds something else or cannot be written.
     """
     experiment = Experiment(problem, start or Random(), method or PseudoTransient())
     return measure_prevalence(experiment, seeds, None if folder is None else Path(folder), device=device)

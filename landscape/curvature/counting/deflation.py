@@ -14,6 +14,7 @@ arithmetic. It holds at saddles. Power test in tests/curvature/test_deflation.py
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -114,6 +115,19 @@ def unsettled(operator: SymmetricOperator, gradient_radius: float, seed: int, me
     )
 
 
+def counted_with_products(operator: SymmetricOperator, count: Callable[[Counted], Nullity]) -> Nullity:
+    """Returns what a method counts, with the products that it took.
+
+    Raises:
+        InputError: If a product is not finite.
+    """
+    counted = Counted.of(operator)
+    before = counted.products
+    result = count(counted)
+    counted.require_finite()
+    return replace(result, products=counted.products - before).checked(operator.size)
+
+
 @dataclass(frozen=True)
 class Deflated:
     """Counts zeros as rank P plus those that probes find in the complement, until Lanczos certifies that none is left.
@@ -158,11 +172,7 @@ class Deflated:
             InputError: If a setting is too small, a product is not finite, or the projector is none or of another rank.
         """
         require_positive(probes=self.probes, steps=self.steps, rounds=self.rounds)
-        counted = Counted.of(operator)
-        before = counted.products
-        result = self._count(counted, gradient_radius)
-        counted.require_finite()
-        return replace(result, products=counted.products - before).checked(operator.size)
+        return counted_with_products(operator, lambda counted: self._count(counted, gradient_radius))
 
     def _count(self, operator: Counted, gradient_radius: float) -> Nullity:
         start = unsettled(operator, gradient_radius, self.seed, "deflated")

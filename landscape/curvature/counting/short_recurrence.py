@@ -26,7 +26,7 @@ from scipy.linalg import eigvalsh_tridiagonal, solveh_banded
 from torch import Tensor
 
 from landscape.curvature.checks import require_positive
-from landscape.curvature.counting.deflation import unsettled
+from landscape.curvature.counting.deflation import counted_with_products, unsettled
 from landscape.curvature.counting.quotient import Quotient, null_evidence
 from landscape.curvature.counting.zeros import UNDECIDED_FACTOR, Nullity
 from landscape.curvature.krylov import random_block, seeded
@@ -79,11 +79,7 @@ class ShortRecurrence:
             InputError: If a setting is too small, a product is not finite, or the projector is none or of another rank.
         """
         require_positive(probes=self.probes, steps=self.steps)
-        counted = Counted.of(operator)
-        before = counted.products
-        result = self._count(counted, gradient_radius)
-        counted.require_finite()
-        return replace(result, products=counted.products - before).checked(operator.size)
+        return counted_with_products(operator, lambda counted: self._count(counted, gradient_radius))
 
     def _count(self, operator: Counted, gradient_radius: float) -> Nullity:
         start = unsettled(operator, gradient_radius, self.seed, "short recurrence")
