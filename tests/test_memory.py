@@ -1,5 +1,6 @@
 """Memory is asked for before it is taken: sizes by hand, and the peaks of real solves beside the prediction."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from landscape.cli import run
 from landscape.errors import InputError
 from landscape.memory import allowed_memory, require_memory
 from landscape.model.problem import Problem
-from landscape.solver.methods import LBFGS, GradientDescent, Newton, PseudoTransient
+from landscape.solver.methods import LBFGS, GradientDescent, Method, Newton, PseudoTransient
 from landscape.solver.run import require_solve_memory
 from landscape.sweep.grid import parse_grid
 from landscape.sweep.run import run_sweep
@@ -45,16 +46,17 @@ def test_more_than_is_allowed_is_refused_with_the_number(needed: float) -> None:
 
 
 def test_a_solve_is_refused_before_its_start_is_made() -> None:
-    with pytest.raises(InputError, match="the method ptc on 1801800000 parameters, which takes about 577 GB"):
+    with pytest.raises(InputError, match="the method ptc on 1801800000 parameters, which takes about 605 GB"):
         require_solve_memory(Problem.balanced(10, 5, 30_000, 3, 1e-3), (PseudoTransient(), Newton()))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [GradientDescent(), LBFGS(), PseudoTransient()], ids=repr)
-def test_the_prediction_is_not_below_the_peak(settings: object) -> None:
+@pytest.mark.parametrize("settings", [GradientDescent(), LBFGS(), PseudoTransient(), Newton(max_steps=3)], ids=repr)
+def test_the_prediction_is_not_below_the_peak(settings: Method) -> None:
     """A process of its own, whose resident memory at its peak is compared with that before the solve.
 
-    The peak is VmHWM of /proc: `ru_maxrss` starts at the resident memory of the process that forked, here the tests'.
+    The peak is VmHWM of /proc: `ru_maxrss` starts at the resident memory of the process that forked, here the tests'. With a fixed
+    threshold glibc gives freed arrays back at once, so that what is resident is what is live, the same in each run to one percent.
     """
     from landscape.solver.run import _ARRAYS
 
@@ -68,15 +70,18 @@ from landscape.solver.methods import *
 from landscape.solver.starts import Random, random_start
 def solve(width):
     problem = Problem.balanced(10, 2, width, 3, 1e-2)
-    landscape.solver.run.solve(problem, random_start(problem, Random(1.0, 1.0, 0)), (replace({settings!r}, max_steps=30),))
+    start = random_start(problem, Random(1.0, 1.0, 0))
+    landscape.solver.run.solve(problem, start, (replace({settings!r}, max_steps={min(25, settings.max_steps)}),))
     return problem
 solve(20)  # what torch loads at its first step is not the solve's
 before = peak()
-problem = solve(1200)
+problem = solve(800)
 print((peak() - before) / 8 / problem.parameters)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=200)
-    assert 0 < float(done.stdout) <= _ARRAYS[type(settings)][0]
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=200, env=environment)
+    predicted = _ARRAYS[type(settings)][0]
+    assert 0.5 * predicted < float(done.stdout) <= predicted
 
 
 WIDE = "K=10,n=5,d=30000,L=3,decay=2**-10"
