@@ -200,7 +200,7 @@ def trained(training: Training, images: Images, folder: Path, until: float) -> b
 
 def finished(training: Training, point: CriticalPoint, images: Images, curve: list[dict[str, Any]], folder: Path) -> None:
     """Saves features, head and labels as float32 arrays, and last the record, which says that the run is done."""
-    arrays = {name: factor.float().cpu().numpy() for name, factor in point.factors().items()}
+    arrays: dict[str, Any] = {name: factor.float().cpu().numpy() for name, factor in point.factors().items()}
     with atomic_write(folder / f"{training.name}.npz") as temporary:
         np.savez(temporary, H_1=arrays.pop("H_1").T.copy(), **arrays)
     with atomic_write(folder / f"{training.name}-labels.npy") as temporary:
