@@ -43,6 +43,10 @@ def test_all_figures_are_built(tmp_path: Path) -> None:
     assert all(path.stat().st_size > 5_000 for path in written)
 
 
+def test_one_figure_is_drawn_alone(tmp_path: Path) -> None:
+    assert build(tmp_path, ["figure_heads_width"]) == [tmp_path / f"figure_heads_width.{suffix}" for suffix in ("pdf", "png")]
+
+
 def heights_of(line: Line2D) -> list[float]:
     return [float(height) for height in np.asarray(line.get_ydata())]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from figures import DATA, figure_heads
+from figures import DATA, figure_heads, figure_heads_spectrum, figure_heads_width
 from landscape.model.problem import Problem
 from landscape.studies.heads.standing import Lines
-from landscape.studies.heads.tables import HeadLine, HeadRow
+from landscape.studies.heads.tables import HeadLine, HeadPrediction, HeadRow
 from landscape.studies.tables import read_table
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "real-networks.md").read_text()
@@ -66,3 +66,47 @@ def test_partners_stand_beside_each_other_in_the_picture() -> None:
     order = figure_heads.together(matrix)
     assert sorted(order) == list(range(10))
     assert all(matrix[one, other] < -0.99 for one, other in zip(order[::2], order[1::2], strict=True))
+
+
+def test_the_spectra_are_those_of_the_ends_of_the_table() -> None:
+    reports = figure_heads_spectrum.load()
+    for (depth, decay), report in zip(figure_heads_spectrum.SETTINGS, reports.values(), strict=True):
+        (row,) = [
+            each
+            for each in ROWS
+            if (each.data, each.backbone, each.depth, each.decay, each.width, each.seed, each.decayed, each.init)
+            == ("fashion", "mlp", depth, decay, 64, 0, "features", 1.0)
+        ]
+        assert (report.structure, report.index, report.nullity) == (row.end, row.index, row.nullity)
+        assert f"{report.nullity} of {report.problem.parameters}" in PAGE
+    panels = figure_heads_spectrum.draw(reports).axes
+    assert [panel.get_title() for panel in panels] == ["L = 2: pairs, rank 5", "L = 3: blocks:T5, rank 4"]
+
+
+def test_the_shares_of_the_figure_are_counts_of_the_table() -> None:
+    tables = figure_heads_width.load()
+    for data in figure_heads_width.WORDS:
+        for start in figure_heads_width.STARTS:
+            found = {name: figure_heads_width.shares(tables.rows, data, start, name) for name in figure_heads_width.STRUCTURES}
+            alike = [row for row in LINEAR if (row.data, row.backbone, row.depth, row.init) == (data, "mlp", 2, 1.0)]
+            alike = [row for row in alike if (row.decayed, row.feature_init, row.head_init) == ("features", *start)]
+            assert sum(share.networks for share in found["pairs"]) == len(alike)
+            assert sum(share.count for share in found["pairs"]) == sum(row.end == "pairs" for row in alike)
+            assert sum(share.count for share in found["DNC"]) == sum(row.end == "DNC" for row in alike)
+    assert len(figure_heads_width.draw(tables).axes) == 4
+
+
+def test_the_predictions_of_the_page_are_those_of_the_table() -> None:
+    rows = read_table(DATA / "real-networks-predictions.csv", HeadPrediction)
+    settings = list(dict.fromkeys((row.data, row.width, row.feature_init, row.head_init, row.features) for row in rows))
+    shown = []
+    for setting in settings:
+        alike = [row for row in rows if (row.data, row.width, row.feature_init, row.head_init, row.features) == setting]
+        (collapse,) = [row for row in alike if row.structure == "DNC"]
+        data, width, small, large, features = setting
+        others = ", ".join(f"{row.structure.partition(',')[0]} {row.count}" for row in alike if row is not collapse and row.count)
+        start = "as usual" if small == large == 1 else f"features x {small:g}, head x {large:g}"
+        share = f"{collapse.count} of {collapse.starts} | {collapse.low:.3f} to {collapse.high:.3f}"
+        shown.append(f"| {data} | {width} | {start} | {'own' if features == 'own' else 'random'} | {share} | {others or '-'} |")
+        assert sum(row.count for row in alike) == collapse.starts
+    assert [line for line in PAGE.splitlines() if line.startswith("|") and ("| own |" in line or "| random |" in line)] == shown
