@@ -30,7 +30,7 @@ def mlp(*, seed: int = 0, outputs: int = 3) -> nn.Sequential:
 
 
 def same(problem: ModuleLoss, expected: torch.Tensor) -> None:
-    torch.testing.assert_close(dense(ModuleHessian(problem)), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(dense(ModuleHessian(problem)).cpu(), expected, rtol=0, atol=1e-12)
 
 
 def cut(*sizes: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
