@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.applies import Needs
 from landscape.cli.options import ActivationChoice, DeviceText, JsonFlag, SeedNumber, checked_device, whole_number, within
 from landscape.cli.output import print_json, print_lines, warn
 from landscape.cli.progress import descent_progress
@@ -30,7 +31,7 @@ def network_head(
     ] = 0,
     flow: Annotated[bool, Parameter(negative="", help="Follow the flow of the head to a critical point, and name it.")] = False,
     out: Annotated[Path | None, Parameter(help="Where the point goes, after the flow if --flow (.safetensors).")] = None,
-    seed: SeedNumber = 0,
+    seed: Annotated[SeedNumber, Needs(("--search",))] = 0,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
