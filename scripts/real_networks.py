@@ -274,7 +274,8 @@ def ends(folder: Path) -> Iterator[HeadEnd]:
 
 def tables(records: list[dict[str, Any]], folder: Path) -> None:
     """Writes the rows of all runs, the curves and cosines of the first seeds, and the ends that are drawn."""
-    write_table(list(ends(folder)), DATA / "real-networks-ends.csv")
+    if drawn := list(ends(folder)):
+        write_table(drawn, DATA / "real-networks-ends.csv")
     write_table([HeadRow(**record["row"]) for record in records], DATA / "real-networks.csv")
     first = [
         (Run(**{key: record["row"][key] for key in asdict(Run())}), record) for record in records if record["row"]["seed"] == 0
@@ -299,7 +300,8 @@ def tables(records: list[dict[str, Any]], folder: Path) -> None:
     write_table(grams, DATA / "real-networks-gram.csv")
     settings = {(run.depth, run.decay): searched(model(replace(run, width=64))) for run, _ in first if run.activation == "linear"}
     lines = [HeadLine(*setting, name(point.kind), point.loss) for setting, known in settings.items() for point in known.known]
-    write_table(lines, DATA / "real-networks-lines.csv")
+    if lines:
+        write_table(lines, DATA / "real-networks-lines.csv")
 
 
 def images_of(data: str, folder: str | None = None) -> Images:

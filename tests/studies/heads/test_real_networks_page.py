@@ -11,6 +11,7 @@ from figures import DATA, figure_heads, figure_heads_spectrum, figure_heads_widt
 from landscape.model.problem import Problem
 from landscape.studies.heads.standing import Lines
 from landscape.studies.heads.tables import HeadLine, HeadPrediction, HeadRow
+from landscape.studies.intervals import share_interval
 from landscape.studies.tables import read_table
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "real-networks.md").read_text()
@@ -49,6 +50,65 @@ def test_the_page_has_the_rows_of_the_table() -> None:
     shown = [line for line in PAGE.splitlines() if line.startswith(("| fashion | mlp", "| fashion | cnn", "| mnist | mlp"))]
     assert shown == [words(rows) for rows in settings()]
     assert f"{len(ROWS)} of the 69 runs" in PAGE
+
+
+def share(count: int, runs: int) -> str:
+    low, high = share_interval(count, runs)
+    return f"{count} of {runs} ({low:.3f} to {high:.3f})"
+
+
+def claims() -> list[str]:
+    """The sentences of the page that count runs, each with its interval."""
+    bounded = [row for row in LINEAR if row.decayed == "features"]
+    alike = [row for row in bounded if row.end_cosine is not None and row.end_cosine > 0.98]
+    named = [row for row in alike if not row.end.startswith("unnamed")]
+    above = sum(row.loss > row.best_loss for row in bounded)
+    shallow = [row for row in bounded if (row.backbone, row.depth, row.init) == ("mlp", 2, 1)]
+    counts = {
+        (data, large, end): share(
+            sum(row.end == end for row in shallow if (row.data, row.head_init) == (data, large)),
+            sum((row.data, row.head_init) == (data, large) for row in shallow),
+        )
+        for data in ("fashion", "mnist")
+        for large in (1, 6)
+        for end in ("DNC", "pairs")
+    }
+    usual = [row for row in shallow if row.head_init == 1]
+    same = share(sum(row.start_flow == row.end for row in usual), len(usual))
+    wide = [row for row in usual if row.width == 200]
+    same_wide = share(sum(row.start_flow == row.end for row in wide), len(wide))
+    return [
+        f"The loss lies above the best known point of the model in {share(above, len(bounded))} runs with a linear head and decay "
+        "on the features.",
+        "The class-mean logits at the end of training have a cosine above 0.98 with those of the critical point that the flow "
+        f"leads to in {share(len(alike), len(bounded))} of these runs. That point has a name in "
+        f"{share(len(named), len(bounded))}; the others are known by their loss alone.",
+        f"From the end of training their flow moves at most {max(row.moved for row in bounded):.3f} of the norm of "
+        f"the parameters, from the end of Adam up to {max(row.adam_moved for row in bounded):.2f}.",
+        f"Started as usual, heads of two layers below an MLP end at DNC in {counts['fashion', 1, 'DNC']} runs on Fashion-MNIST and "
+        f"in {counts['mnist', 1, 'DNC']} on MNIST, and at pairs in {counts['fashion', 1, 'pairs']} and "
+        f"{counts['mnist', 1, 'pairs']}.",
+        f"With small features below a large head they end at DNC in {counts['fashion', 6, 'DNC']} runs on Fashion-MNIST and "
+        f"in {counts['mnist', 6, 'DNC']} on MNIST.",
+        "From the features of all images and the head that the network starts with, the model reaches the structure where the "
+        f"network ends in {same} of these runs started as usual, and in {same_wide} of those of width 200.",
+    ]
+
+
+def test_the_claims_of_the_page_hold_in_the_table() -> None:
+    said = " ".join(PAGE.split())
+    for claim in claims():
+        assert claim in said
+    deep = [row for row in LINEAR if row.depth == 3 and row.init == 1 and row.decayed == "features"]
+    assert {row.rank for row in deep} == {3, 4, 5}
+    assert sum(row.rank == 4 for row in deep) > len(deep) / 2
+    large = {depth: [(row.start_flow, row.end) for row in LINEAR if (row.init, row.depth) == (3, depth)] for depth in (2, 3)}
+    assert {start for start, _ in large[2]} == {"pairs"}
+    assert {end for _, end in large[2]} == {"DNC", "partition:8,2"}
+    assert {end for _, end in large[3]} == {"pairs"}
+    assert min(row.moved for row in ROWS if row.decayed == "network") > 0.49
+    assert all(row.best_known == "" and row.best_loss is None for row in ROWS if row.decayed == "network")
+    assert {row.start_flow for row in ROWS if row.head_init == 6} == {"DNC"}
 
 
 @pytest.mark.parametrize(("depth", "decay"), [(2, 1e-3), (3, 5e-3)])
