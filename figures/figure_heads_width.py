@@ -13,7 +13,7 @@ from landscape.studies.intervals import share_interval
 from landscape.studies.tables import read_table
 
 STRUCTURES = ("DNC", "pairs")
-STARTS = {(1.0, 1.0): "usual start", (0.1, 6.0): "small features below a large head"}  # by factors on features and head
+STARTS = {(1.0, 1.0): "usual start", (0.1, 6.0): "large head"}  # by factors on features and head; large beside small features
 WORDS = {"fashion": "Fashion-MNIST", "mnist": "MNIST"}
 
 
@@ -105,7 +105,8 @@ def _panel(axes: Axes, data: Tables, name: str, structure: str) -> None:
             label = f"model, {features if features == 'own' else 'random'} features, {words}"
             marker = {"own": "x", UNSWAPPED: "+"}[features] if len(widths) == 1 else None
             axes.plot(widths, drawn, color=f"C{place}", linestyle=dashes, linewidth=0.9, marker=marker, label=label)
-            axes.fill_between(widths, *zip(*ends, strict=True), color=f"C{place}", alpha=0.12, linewidth=0)
+            lowest, highest = zip(*ends, strict=True)
+            axes.fill_between(widths, lowest, highest, color=f"C{place}", alpha=0.12, linewidth=0)
         found = shares(data.rows, name, start, structure)
         middle = [share.count / share.networks for share in found]
         low, high = ([share.interval[end] for share in found] for end in (0, 1))
