@@ -218,8 +218,8 @@ class Archive:
     def index(self, sound: Container[str]) -> None:
         """Remembers which records are sound, so that the next run need not read them; a small folder is read faster."""
         for shard in self._shards() if self._is_large() else ():
-            stamped = ((digest, stamp_of(entry)) for digest, entry in _named(shard) if digest in sound)
-            stamps = {digest: stamp for digest, stamp in stamped if stamp is not None}
+            found = {digest: stamp_of(entry) for digest, entry in _named(shard) if digest in sound}
+            stamps = {digest: stamp for digest, stamp in found.items() if stamp is not None}
             if stamps != known_stamps(self.folder, shard.name):
                 keep_stamps(self.folder, shard.name, stamps)
 
