@@ -292,8 +292,8 @@ def networks_and_images(folder: Path) -> dict[str, Reader]:
     np.save(folder / "gram.npy", np.eye(3))
     np.savetxt(folder / "gram.csv", np.eye(3), delimiter=",")
 
-    def read_swap(path: Path) -> object:
-        return parse_swap(f"features:{path}").check(SWAPPED)
+    def read_swap(path: Path) -> None:
+        parse_swap(f"features:{path}").check(SWAPPED)
 
     return {
         "network point": Reader(folder / "network.safetensors", ls.load_network_point, METADATA_KEY),
