@@ -74,6 +74,7 @@ def test_nothing_is_absent_where_nothing_was_run(dimension: int) -> None:
         (1.0, 1.0, 2.0, 1),
         (-1.0, -1.0, -2.0, 1),
         (-2.0, -1.0, 1.0, 2),
+        (0.25, 0.25, 0.0, 0),
     ],
 )
 def test_the_inertia_of_a_block_is_that_of_its_eigenvalues(first: float, second: float, coupling: float, negative: int) -> None:
