@@ -7,6 +7,7 @@ key, `landscape`, with canonical JSON (format, problem, evidence, origin, versio
 import math
 from dataclasses import asdict, dataclass, field
 from enum import Enum
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,11 @@ class Outcome(Enum):
     GIVEN = "not solved here: imported or analytic, judged by the gradient norm alone"
 
 
+@cache  # reading them takes as long as polishing a point
+def _versions() -> tuple[tuple[str, str], ...]:
+    return (("landscape", __version__), *((name, version(name)) for name in ("torch", "numpy")))
+
+
 @dataclass(frozen=True)
 class Origin:
     """Provenance of a point: its start, the methods that moved it, seed and software.
@@ -61,9 +67,7 @@ class Origin:
     start: str
     methods: tuple[str, ...] = ()
     seed: int | None = None
-    versions: dict[str, str] = field(
-        default_factory=lambda: {"landscape": __version__, "torch": version("torch"), "numpy": version("numpy")}
-    )
+    versions: dict[str, str] = field(default_factory=lambda: dict(_versions()))
 
 
 @dataclass(frozen=True)
