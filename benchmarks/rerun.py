@@ -14,8 +14,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
-
 from landscape.archive.records import Archive
 from landscape.seal import METADATA_KEY, sealed
 from landscape.sweep.grid import parse_grid
@@ -34,6 +32,8 @@ print(json.dumps({"found": done.found, "wall": time.perf_counter() - begin, "cpu
 
 def fill(fields: dict[str, Any], folder: Path) -> None:
     """Writes a sound record for every job, as a worker would, but without syncs: only their number and size matter."""
+    from safetensors.torch import save
+
     from landscape.studies.ends import EndPoint, packed
 
     archive = Archive.create(folder)

@@ -12,7 +12,7 @@ from torch import Tensor
 def times(thin: Float[Tensor, "*b r s"], wide: Float[Tensor, "*c s t"]) -> Float[Tensor, "*d r t"]:
     """Returns thin @ wide; each has one batch dimension or none."""
     if wide.dim() == 2:
-        return thin.mm(wide) if thin.dim() == 2 else thin.flatten(0, 1).mm(wide).view(*thin.shape[:-1], wide.shape[-1])
+        return thin.mm(wide) if thin.dim() == 2 else thin.flatten(0, -2).mm(wide).view(*thin.shape[:-1], wide.shape[-1])
     return thin.expand(wide.shape[0], -1, -1).bmm(wide)
 
 

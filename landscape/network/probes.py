@@ -6,9 +6,10 @@ somewhere, are masks or labels and stay as they are, and so do the targets.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -26,6 +27,7 @@ from landscape.network.trees import mapped
 _FEW = 8  # samples of a probe on random inputs: a symmetry holds for each of them, so few are enough
 _TRIES = 3  # wider moves of the parameters may leave the domain of a loss; then a narrower one is tried
 
+Key = TypeVar("Key", bound=Hashable)
 Draw = Callable[[Batch, torch.Generator], Batch]
 
 
@@ -119,6 +121,19 @@ class Probes:
             "expected a finite loss at random parameters and inputs, got NaN or infinity: pass draw=, a function of batch and "
             "generator that returns a batch with inputs that the module accepts"
         )
+
+    def equations(
+        self, needed: dict[Key, int], equation: Callable[[Key, Slope], Float[Tensor, " u"]]
+    ) -> tuple[dict[Key, Float[Tensor, "e u"]], int]:
+        """Returns as many equations as are needed for every group of unknowns, and the gradients spent; one exists at a time."""
+        rows: dict[Key, list[Tensor]] = {key: [] for key in needed}
+        most = max(needed.values(), default=0)
+        for count in range(most):
+            slope = self.slope()
+            for key, own in rows.items():
+                if count < needed[key]:
+                    own.append(equation(key, slope))
+        return {key: torch.stack(own) for key, own in rows.items()}, most
 
     def _of_data(self, theta: Tensor) -> Tensor:
         result = torch.zeros_like(theta)

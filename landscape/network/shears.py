@@ -123,20 +123,19 @@ def shears(probes: Probes, free: set[str], limit: int) -> tuple[list[Shear], int
     groups = {size: reads for size, reads in groups.items() if 1 < len(reads) <= limit}
     if not groups:
         return [], 0
-    seen = [probes.slope() for _ in range(max(map(len, groups.values())) + SPARE)]
+    draws = {size: torch.randn(size, generator=seeded(0, f"shear of {size}"), dtype=torch.float64) for size in groups}
+    needed = {size: len(reads) + SPARE for size, reads in groups.items()}
+    rows, spent = probes.equations(needed, lambda size, slope: _equation(slope, groups[size], draws[size]))
     checks = [probes.slope() for _ in range(_CHECKS)]
     found = []
     for size, reads in groups.items():
-        drawn = torch.randn(size, generator=seeded(0, f"shear of {size}"), dtype=torch.float64)
-        equations = torch.stack([_equation(slope, reads, drawn) for slope in seen[: len(reads) + SPARE]])
-        vectors = null_vectors(equations, SILENT)[0]
-        for vector in vectors:
+        for vector in null_vectors(rows[size], SILENT)[0]:
             kept = tuple((read, float(value)) for read, value in zip(reads, vector, strict=True) if abs(float(value)) > 1e-7)
             shear = Shear(size, kept)
             worst = _change(shear, checks)
             if worst <= VERIFIED and any(read.through for read, _ in kept):
                 found.append(replace(shear, residual=worst))
-    return found, len(seen) + _CHECKS
+    return found, spent + _CHECKS
 
 
 def _reads(size: int, biases: dict[str, int], shapes: dict[str, torch.Size]) -> list[Read]:

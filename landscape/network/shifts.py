@@ -27,6 +27,8 @@ from landscape.network.trees import flattened
 _CHECKS = 4
 _SAME_OUTPUTS = 1e-9
 
+_Key = tuple[tuple[int, ...], float]  # the shape of a slice, and its decay
+
 Reason = Literal[
     "unused parameters",
     "dead inputs",
@@ -142,8 +144,6 @@ def shifts(problem: ModuleLoss, on_data: Probes, anywhere: Probes, limit: int) -
         were neither zero nor clearly not.
     """
     groups, skipped = _groups(problem, limit)
-    most = max((len(group) for group in groups.values()), default=0)
-    seen = [on_data.slope() for _ in range(most + SPARE)] if most else []
     checks = [on_data.slope() for _ in range(_CHECKS)]
     others = [anywhere.slope() for _ in range(_CHECKS)]
     found: list[Shift] = []
@@ -153,19 +153,19 @@ def shifts(problem: ModuleLoss, on_data: Probes, anywhere: Probes, limit: int) -
         shape = problem.flat.shapes[name]
         whole = TensorSlice(name, None, 0, 1, len(shape))
         found.append(Shift(((whole, 1.0),), tuple(shape), _decay(problem, name)))
-    for (rest, decay), slices in groups.items():
-        kept = [place for place in slices if place.tensor not in unused]
-        equations = [_equation(slope, kept, rest) for slope in seen[: len(kept) + SPARE]]
-        if kept:
-            vectors, near = _null(torch.stack(equations))
-            between += near
-            found += [_shift(vector, kept, rest, decay) for vector in vectors]
+    used = {key: [place for place in slices if place.tensor not in unused] for key, slices in groups.items()}
+    needed = {key: len(slices) + SPARE for key, slices in used.items() if slices}
+    rows, spent = on_data.equations(needed, lambda key, slope: _equation(slope, used[key], key[0]))
+    for (rest, decay), equations in rows.items():
+        vectors, near = _null(equations)
+        between += near
+        found += [_shift(vector, used[rest, decay], rest, decay) for vector in vectors]
     found = [shift for shift in found if _unseen(shift, checks)]
-    return [_explained(shift, problem, others) for shift in found], len(seen) + 2 * _CHECKS, skipped, between
+    return [_explained(shift, problem, others) for shift in found], spent + 2 * _CHECKS, skipped, between
 
 
-def _groups(problem: ModuleLoss, limit: int) -> tuple[dict[tuple[tuple[int, ...], float], list[TensorSlice]], list[str]]:
-    groups: dict[tuple[tuple[int, ...], float], list[TensorSlice]] = {}
+def _groups(problem: ModuleLoss, limit: int) -> tuple[dict[_Key, list[TensorSlice]], list[str]]:
+    groups: dict[_Key, list[TensorSlice]] = {}
     for name, shape in problem.flat.shapes.items():
         decay = _decay(problem, name)
         for mode, length in enumerate(shape):

@@ -218,14 +218,17 @@ def symmetries(
 
 
 def _group(shift: Shift) -> tuple[str, float, bool, str]:
-    single = shift.slices[0][0] if len(shift.slices) == 1 else None
-    return shift.reason, shift.decay, shift.everywhere, f"{single.tensor} {single.mode}" if single else shift.where
+    """Returns what directions have in common that are shown as one: reason, decay, and the axes or, of a few slices, the places."""
+    axes = sorted({(place.tensor, str(place.mode)) for place, _ in shift.slices})
+    alike = len(shift.slices) == 1 or shift.reason == "linear dependence of inputs"
+    return shift.reason, shift.decay, shift.everywhere, str(axes) if alike else shift.where
 
 
 def _where(some: list[Shift]) -> str:
-    """Returns the places of shifts of one group as text."""
-    joined = Shift(tuple(pair for shift in some for pair in shift.slices), some[0].rest, some[0].decay)
-    return joined.where
+    """Returns the places of shifts of one group as text, each place once."""
+    places = {place for shift in some for place, _ in shift.slices}
+    order = sorted(places, key=lambda place: (place.tensor, str(place.mode), place.index))
+    return Shift(tuple((place, 1.0) for place in order), some[0].rest, some[0].decay).where
 
 
 def _finite(value: float) -> float | None:

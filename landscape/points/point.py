@@ -42,9 +42,10 @@ class Outcome(Enum):
     GIVEN = "not solved here: imported or analytic, judged by the gradient norm alone"
 
 
-@cache  # reading them takes as long as polishing a point
-def _versions() -> tuple[tuple[str, str], ...]:
-    return (("landscape", __version__), *((name, version(name)) for name in ("torch", "numpy")))
+@cache
+def _version(name: str) -> str:
+    """Read once from the package's files: every record of a sweep says it."""
+    return version(name)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ class Origin:
     start: str
     methods: tuple[str, ...] = ()
     seed: int | None = None
-    versions: dict[str, str] = field(default_factory=lambda: dict(_versions()))
+    versions: dict[str, str] = field(
+        default_factory=lambda: {"landscape": __version__, "torch": _version("torch"), "numpy": _version("numpy")}
+    )
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,14 @@ def test_what_the_data_do_not_see():
     assert block["d.weight rows"] == block["u.weight columns"] == "shift before a normalisation"
 
 
+def test_many_dependences_of_inputs_are_one_line():
+    """Six inputs and a bias on four samples leave three relations, each between five columns, for each of four units."""
+    (found,) = (each for each in symmetries(loss_of(TwoMaps, normal(4, 6))).inert if "inputs" in each.reason)
+    assert found.reason == "linear dependence of inputs"
+    assert found.where == "0.bias, 0.weight columns"
+    assert found.dimension == 3 * 4
+
+
 def test_the_projector_is_one_and_needs_no_basis(monkeypatch):
     problem = loss_of(TwoMaps, normal(12, 6), decay=0.0)
     found = symmetries(problem)
