@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 from cyclopts import App
 
 from landscape.cli import app
+from landscape.cli.applies import rules
 
 PAGE = Path(__file__).parent / "command-line.md"
 HEAD = """# Command line
@@ -109,7 +110,8 @@ def options(name: str) -> list[tuple[tuple[str, ...], str, str, str]]:
         if argument.show and argument.names != ("*",):
             default = argument.field_info.default
             said = "" if default is None or default is False or default is inspect.Parameter.empty else f"`{default}`"
-            words = (argument.parameter.help or "").replace("|", "\\|")
+            told = [argument.parameter.help or "", *(f"Only {rule}." for rule in rules(argument))]
+            words = " ".join(told).replace("|", "\\|")
             found.append((tuple(argument.names), _takes(argument.hint), "required" if argument.required else said, words))
     return found
 

@@ -3,9 +3,10 @@
 import os
 import sys
 
-from cyclopts import App, CycloptsError, ValidationError
+from cyclopts import App, CycloptsError, Group, ValidationError
 
 from landscape import __version__
+from landscape.cli.applies import require_used
 from landscape.errors import InputError
 
 _TOO_LARGE = "expected a problem that fits in memory: lower --classes, --samples, --width or --depth"
@@ -27,6 +28,7 @@ app = App(
     help="How degenerate is a critical point? Find it, save it, count its flat directions exactly.",
     help_epilogue="Exit codes: 0 done, 1 computed but not what was asked for (not critical, undecided), 2 bad input.",
     version=_versions,
+    group_parameters=Group("Parameters", validator=require_used),
     help_format="plaintext",
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # a stopped run says what it has
@@ -90,8 +92,8 @@ def run(arguments: list[str]) -> int:
 def _reason(error: Exception) -> str | None:
     """Returns what is wrong with the input, or with the machine for this input; None where the error is a bug."""
     match error:
-        case ValidationError(argument=argument) if argument is not None:
-            return f"{argument.name}: {error.exception_message}"
+        case ValidationError(argument=argument):
+            return error.exception_message if argument is None else f"{argument.name}: {error.exception_message}"
         case InputError() | CycloptsError() | OSError():  # the last: a full disk under stdout, a name that is too long
             return str(error)
         case MemoryError():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.applies import Needs
 from landscape.cli.options import (
     NO_PROBLEM,
     DeviceText,
@@ -42,7 +43,7 @@ def atlas(
     search: Annotated[
         int, Parameter(converter=whole_number, validator=within(0), help="Starts of a search for minima that no family holds.")
     ] = 0,
-    seed: SeedNumber = 0,
+    seed: Annotated[SeedNumber, Needs(("--search",))] = 0,
     temperature: Annotated[str | None, Parameter(help="For the free energy of the minima.")] = None,
     out: Annotated[Path | None, Parameter(help="The whole table: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Loss against rank as .png, .pdf or .svg.")] = None,

@@ -17,7 +17,8 @@ from landscape.cli.options import (
 )
 from landscape.cli.output import print_columns, print_json, warn
 from landscape.cli.progress import progress
-from landscape.cli.sources import analysed
+from landscape.cli.sources import analysed, check_source
+from landscape.errors import InputError
 
 if TYPE_CHECKING:
     from landscape.degeneracy.report import DegeneracyReport
@@ -50,7 +51,10 @@ def degeneracy(
     with progress("count") as shown:
         for place, point in enumerate(points or (None,)):
             shown.update(place, len(points) or 1)
+            check_source(point, model, start)
             if point is not None and is_network_point(point):
+                if prove:
+                    raise InputError("expected points of a DUFM with --prove, got that of a network: nothing is proved about those")
                 reports.append(analysed_network(point, method, run_sources, device))
             else:
                 reports.append(analysed(point, model, start, root, method, device, prove))

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.applies import Needs, NotWith
 from landscape.cli.network_options import BuildText, NetworkOptions
 from landscape.cli.network_points import sources_of
-from landscape.cli.network_slices import Delivery, cut_of, way_between
+from landscape.cli.network_slices import cut_of, way_between
 from landscape.cli.network_spectrum import draw_network_spectrum
-from landscape.cli.options import JsonFlag, SeedNumber, whole_number, within
-from landscape.cli.output import PICTURES, TABLES, check_output, print_json, print_lines, warn
+from landscape.cli.options import JsonFlag, within
+from landscape.cli.output import PICTURES, check_output, print_json, print_lines, warn
+from landscape.cli.pictures import AS_IT_IS, PictureOptions
 from landscape.cli.progress import progress
-from landscape.cli.slices import SurfaceFlag
+from landscape.cli.slices import AS_FOUND, Delivery, SliceLook, SliceSeed, SliceSteps, SpanText, SurfaceFlag
 
 if TYPE_CHECKING:
     from landscape.network.loss import ModuleLoss
@@ -27,11 +29,14 @@ def inspect(
     *,
     network: NetworkOptions,
     polish: Annotated[bool, Parameter(negative="", help="Descend to a critical point first; a count needs one.")] = False,
-    to: Annotated[float, Parameter(validator=within(1e-300), help="Gradient norm that --polish descends to.")] = 1e-10,
+    to: Annotated[
+        float, Parameter(validator=within(1e-300), help="Gradient norm that --polish descends to."), Needs(("--polish",))
+    ] = 1e-10,
     symmetries: Annotated[bool, Parameter(negative="", help="Print every symmetry that was found, by parameter names.")] = False,
     method: Annotated[NetworkMethodChoice, Parameter(help="How zeros are counted; auto chooses by the size.")] = "auto",
     out: Annotated[Path | None, Parameter(help="Where the point with its counts goes (.safetensors).")] = None,
     plot: Annotated[Path | None, Parameter(help="Picture of the spectrum: .png, .pdf or .svg.")] = None,
+    look: PictureOptions = AS_IT_IS,
     json: JsonFlag = False,
 ) -> int:
     """Count the flat directions of a network of your own, and explain them by its symmetries.
@@ -45,6 +50,7 @@ def inspect(
 
     check_output(out, (".safetensors",))
     check_output(plot, PICTURES)
+    look.inches(1.0, 1.0)
     problem, loaded = network.problem(build)
     source: ModuleLoss | Polished = problem
     if polish:
@@ -54,7 +60,7 @@ def inspect(
     if out is not None:
         save_network_point(out, report.problem, sources_of(build, network))
     if plot is not None:
-        draw_network_spectrum(report, plot)
+        draw_network_spectrum(report, plot, look)
     head = [("out", str(out))] if out is not None else []
     if loaded is not None:
         unused = f", not used: {', '.join(loaded.unused[:4])}" if loaded.unused else ""
@@ -75,13 +81,14 @@ def slices(
     other: Annotated[Path | None, Parameter(help="A second checkpoint: the way to it instead of directions.")] = None,
     *,
     network: NetworkOptions,
-    along: Annotated[str, Parameter(help="One or two of random, stiffest, second, lowest.")] = "random,random",
-    span: Annotated[str | None, Parameter(help="Distance to either side; a quarter of the parameters' norm.")] = None,
-    steps: Annotated[int, Parameter(converter=whole_number, validator=within(3, 501), help="Places on each axis.")] = 51,
-    seed: SeedNumber = 0,
+    along: Annotated[str, Parameter(help="One or two of random, stiffest, second, lowest."), NotWith("--other")] = "random,random",
+    span: SpanText = None,
+    steps: SliceSteps = 51,
+    seed: SliceSeed = 0,
     surface: SurfaceFlag = False,
     out: Annotated[Path | None, Parameter(help="Table of places and losses: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Picture: .png, .pdf or .svg.")] = None,
+    look: SliceLook = AS_FOUND,
     json: JsonFlag = False,
 ) -> int:
     """Draw the loss of a network of your own: a line or a plane through its weights, or the way to another checkpoint.
@@ -89,13 +96,12 @@ def slices(
     IT IMPORTS YOUR FILES: the code in FILE.py is run, so name only files that you trust. random is a random direction in which
     every filter has the norm of that filter of the weights (Li et al. 2018); stiffest, second and lowest are eigenvectors.
     """
-    check_output(out, TABLES)
-    check_output(plot, PICTURES)
+    to = Delivery(out, plot, json, look, surface).checked()
     problem, _ = network.problem(build)
+    name = build if network.checkpoint is None else network.checkpoint.stem
     if other is not None:
-        first = build if network.checkpoint is None else network.checkpoint.stem
-        return way_between(problem, other, steps, first, Delivery(out, plot, json))
-    return cut_of(problem, along, span, steps, seed, Delivery(out, plot, json, surface))
+        return way_between(problem, other, steps, name, to)
+    return cut_of(problem, along, span, steps, seed, name, to)
 
 
 def _polished(problem: "ModuleLoss", to: float) -> "Polished":

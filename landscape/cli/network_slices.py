@@ -1,32 +1,14 @@
 """Slices of the loss of a network, for the two commands that draw them."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from landscape.cli.network_points import weights_into
 from landscape.cli.progress import progress
-from landscape.errors import InputError
+from landscape.cli.slices import Delivery, named_directions, print_cut, print_ways
 
 if TYPE_CHECKING:
     from landscape.network.loss import ModuleLoss
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """Where a slice goes.
-
-    Attributes:
-        out: Path of the table; None for none.
-        plot: Path of the picture; None for none.
-        json: Whether the table is printed as JSON.
-        surface: Whether a plane is drawn as a surface.
-    """
-
-    out: Path | None
-    plot: Path | None
-    json: bool
-    surface: bool = False
 
 
 def cut_of(
@@ -35,6 +17,7 @@ def cut_of(
     span: str | None,
     steps: int,
     seed: int,
+    name: str,
     to: Delivery,
 ) -> int:
     """Prints, writes and draws a line or a plane through the weights of a network.
@@ -42,23 +25,19 @@ def cut_of(
     Raises:
         InputError: If a direction has another name, or is not found.
     """
-    from landscape.cli.slices import print_cut
     from landscape.numbers import parse_number
     from landscape.studies.cuts import NetworkAlong
     from landscape.studies.network_slices import network_line, network_plane
 
     reach = None if span is None else parse_number(span, "a span such as 2.5")
-    names, known = [name.strip() for name in along.split(",")], get_args(NetworkAlong)[:-1]
-    if len(names) > 2 or not set(names) <= set(known):
-        raise InputError(f"expected one or two directions of {', '.join(known)}, got {along!r}")
-    chosen = cast(list[NetworkAlong], names)
+    chosen = cast(list[NetworkAlong], named_directions(along, get_args(NetworkAlong)[:-1], to.surface))
     with progress(f"loss at {steps ** len(chosen)} places"):
         cut = (
             network_line(problem, chosen[0], reach, steps, seed)
             if len(chosen) == 1
             else network_plane(problem, (chosen[0], chosen[1]), reach, steps, seed)
         )
-    return print_cut(cut, to.out, to.plot, to.json, to.surface)
+    return print_cut(cut, name, to)
 
 
 def way_between(problem: "ModuleLoss", other: Path, steps: int, first: str, to: Delivery) -> int:
@@ -69,11 +48,10 @@ def way_between(problem: "ModuleLoss", other: Path, steps: int, first: str, to: 
     """
     from torch.nn.utils import parameters_to_vector
 
-    from landscape.cli.slices import print_ways
     from landscape.studies.network_slices import network_between
 
     weights_into(problem.flat.module, other)
     there = problem.at(parameters_to_vector(p for p in problem.flat.module.parameters() if p.requires_grad).detach())
     with progress(f"loss at {steps} places"):
         way = network_between(problem, there, steps)
-    return print_ways({"as saved": way}, (first, other.stem), to.out, to.plot, to.json)
+    return print_ways({"as saved": way}, to.look.ends(first, other.stem), to)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
+from landscape.cli.applies import Chosen, Needs
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ ActivationChoice = Literal["linear", "relu"]
 
 PointFiles = Annotated[Path, Parameter(help="Points saved by landscape; several are printed side by side.")]
 StartText = Annotated[str | None, Parameter(help="With a problem instead of a file: dnc, pairs, apex or partition:6,2,2.")]
-RootText = Annotated[RootChoice, Parameter(help="Which scale of an analytic point; the small root is a saddle.")]
+RootText = Annotated[
+    RootChoice, Parameter(help="Which scale of an analytic point; the small root is a saddle."), Needs(("--start",))
+]
 OptionalRoot = Annotated[RootChoice | None, Parameter(help="Of an analytic start: large (default) or small, a saddle.")]
 ProveFlag = Annotated[bool, Parameter(name="--prove", negative="", help="Prove the counts in ball arithmetic, whatever it takes.")]
 JsonFlag = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON value and nothing else.")]
@@ -63,7 +66,7 @@ SeedNumber = Annotated[int, Parameter(converter=whole_number, validator=SEEDS, h
 StepsLimit = Annotated[
     int | None, Parameter(converter=whole_number, validator=within(1), help="Of the method; its own default otherwise.")
 ]
-LearningRate = Annotated[float, Parameter(validator=positive, help="Of gd, the same at every step.")]
+LearningRate = Annotated[float, Parameter(validator=positive, help="Of gd, the same at every step."), Chosen("--method", ("gd",))]
 
 
 @Parameter(name="*")

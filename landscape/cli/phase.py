@@ -22,7 +22,7 @@ def phase(
     *,
     over: Annotated[str, Parameter(help="Two of decay, depth, classes, width: the horizontal and the vertical axis.")],
     model: ProblemRanges = NO_RANGES,
-    steps: Annotated[str, Parameter(help="Decays in the range, equal steps of the logarithm.")] = "60",
+    steps: Annotated[str | None, Parameter(help="Decays in the range, equal steps of the logarithm (60 if not given).")] = None,
     plot: Annotated[Path | None, Parameter(help="The diagram as .png, .pdf or .svg.")] = None,
     look: PictureOptions = AS_IT_IS,
     out: Annotated[Path | None, Parameter(help="One row for each cell: .csv or .parquet.")] = None,
@@ -40,7 +40,9 @@ def phase(
     names = [name.strip() for name in over.split(",")]
     if len(names) != 2 or names[0] == names[1] or not set(names) <= set(get_args(Setting)):
         raise InputError(f"expected two different settings of {', '.join(get_args(Setting))}, such as decay,depth, got {over!r}")
-    count = parse_steps(steps)
+    if steps is not None and "decay" not in names:
+        raise InputError(f"expected --steps only with decay among --over, got it with {over!r}: the others step by one")
+    count = parse_steps(steps or "60")
     texts = {"K": "10", "L": "2", "n": "1"} | model.texts()
     if "decay" not in texts:
         raise InputError("expected --decay (lambda), or a range of it such as 1e-5:0.1")

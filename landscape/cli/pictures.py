@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from landscape.cli.applies import Needs
 from landscape.errors import InputError
 
 _SMALLEST, _LARGEST = 1.0, 40.0  # inches
+DRAWN = Needs(("--plot",))  # the rule of every option that only a picture shows
 
 
 @Parameter(name="*")
@@ -22,11 +24,12 @@ class PictureOptions:
         style: Where the picture is shown, which decides its size and ground.
     """
 
-    title: Annotated[str | None, Parameter(help="Words above the picture, instead of its own.")] = None
-    size: Annotated[str | None, Parameter(help="Inches of the picture: 3.3 (its width) or 6.8x2.4.")] = None
+    title: Annotated[str | None, Parameter(help="Words above the picture, instead of its own."), DRAWN] = None
+    size: Annotated[str | None, Parameter(help="Inches of the picture: 3.3 (its width) or 6.8x2.4."), DRAWN] = None
     style: Annotated[
         Literal["column", "page", "slide", "dark"] | None,
         Parameter(help="One column or the page of a paper, a slide, or a slide on a dark ground."),
+        DRAWN,
     ] = None
 
     def inches(self, width: float, height: float) -> tuple[float, float]:

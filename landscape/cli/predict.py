@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.applies import Chosen
 from landscape.cli.options import NO_PROBLEM, DeviceText, JsonFlag, ProblemOptions, SwapText, checked_device, whole_number, within
 from landscape.cli.output import print_json, print_lines, warn
 from landscape.cli.progress import progress
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from landscape.studies.prediction.counts import LawPrediction
     from landscape.studies.prediction.formula import FormulaPrediction
 
+_LAW = Chosen("--method", ("law", "both"))
 GroupsNumber = Annotated[
     int | None,
     Parameter(converter=whole_number, validator=within(1), help="T, groups of directions (default 2; 4 for small features)."),
+    _LAW,
 ]
 
 
@@ -25,11 +28,13 @@ def predict(
     *,
     model: ProblemOptions = NO_PROBLEM,
     init_scale: Annotated[str, Parameter(help="c_W,c_H of the random starts.")] = "1,1",
-    starts: Annotated[int, Parameter(converter=whole_number, validator=within(1), help="Reduced starts that are followed.")] = 200,
+    starts: Annotated[
+        int, Parameter(converter=whole_number, validator=within(1), help="Reduced starts that are followed."), _LAW
+    ] = 200,
     method: Annotated[Literal["law", "formula", "both"], Parameter(help="Count reduced starts, or evaluate a formula.")] = "law",
     groups: GroupsNumber = None,
     swap: SwapText = None,
-    out: Annotated[Path | None, Parameter(help="Folder of the records; an interrupted run goes on from it.")] = None,
+    out: Annotated[Path | None, Parameter(help="Folder of the records; an interrupted run goes on from it."), _LAW] = None,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:

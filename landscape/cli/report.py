@@ -11,6 +11,7 @@ from landscape.cli.network_points import RunSourcesFlag, analysed_network, is_ne
 from landscape.cli.options import DeviceText, JsonFlag, MethodOption, ProveFlag, checked_device
 from landscape.cli.output import check_output, print_json, print_lines, warn
 from landscape.cli.progress import progress
+from landscape.errors import InputError
 
 
 def report(
@@ -48,6 +49,8 @@ def report(
         from landscape.plain_file import file_digest
         from landscape.report.network_page import network_page
 
+        if prove:
+            raise InputError("expected points of a DUFM with --prove, got that of a network: nothing is proved about those")
         found = analysed_network(source, method, run_sources, device)
         page = network_page(
             found, load_network_point(source).sources, printable(source), file_digest(source), f"{command} --run-sources"

@@ -1,11 +1,13 @@
 """`landscape slice`: the loss along one or two directions of a point, or between two points."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 from cyclopts import Parameter
 
 from landscape.cli import DONE
+from landscape.cli.applies import Needs, NotWith
 from landscape.cli.network_points import RunSourcesFlag, is_network_point, opened
 from landscape.cli.options import (
     NO_PROBLEM,
@@ -19,16 +21,87 @@ from landscape.cli.options import (
     within,
 )
 from landscape.cli.output import PICTURES, TABLES, check_output, print_json, print_lines, write_table
+from landscape.cli.pictures import DRAWN, PictureOptions
 from landscape.cli.progress import progress
-from landscape.cli.sources import loaded, placed
+from landscape.cli.sources import check_source, loaded, placed
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
     from landscape.studies.basins import Segment
     from landscape.studies.cuts import Direction, Line, Plane
 
+_ENDS = 2  # of the way between two points
+_PLANE = 2.7  # inches of a picture with a bar of colours beside it
+_ONE = NotWith("--other")
+SurfaceFlag = Annotated[
+    bool, Parameter(name="--surface", negative="", help="Draw a plane as a surface in three dimensions."), DRAWN, _ONE
+]
+SpanText = Annotated[str | None, Parameter(help="Distance to either side; a quarter of the parameters' norm."), _ONE]
+SliceSteps = Annotated[int, Parameter(converter=whole_number, validator=within(3, 501), help="Places on each axis.")]
+SliceSeed = Annotated[SeedNumber, _ONE]
 
-SurfaceFlag = Annotated[bool, Parameter(name="--surface", negative="", help="Draw a plane as a surface in three dimensions.")]
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SliceLook(PictureOptions):
+    """How the picture of a slice looks.
+
+    Attributes:
+        label: Names of the two ends of a way.
+    """
+
+    label: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="Name of an end of the way between two points; given twice."),
+        DRAWN,
+        Needs(("--other",)),
+    ] = None
+
+    def ends(self, first: str, second: str) -> tuple[str, str]:
+        """Returns the names of the two ends; the given ones where no option says otherwise.
+
+        Raises:
+            InputError: If there are not two of them.
+        """
+        if self.label is None:
+            return first, second
+        if len(self.label) != _ENDS:
+            raise InputError(f"expected --label once for each of 2 points, got {len(self.label)}")
+        return self.label[0], self.label[1]
+
+
+AS_FOUND = SliceLook()
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Where a slice goes, and how its picture looks.
+
+    Attributes:
+        out: Path of the table; None for none.
+        plot: Path of the picture; None for none.
+        json: Whether the table is printed as JSON.
+        look: Title, size and style of the picture.
+        surface: Whether a plane is drawn as a surface.
+    """
+
+    out: Path | None
+    plot: Path | None
+    json: bool
+    look: SliceLook = AS_FOUND
+    surface: bool = False
+
+    def checked(self) -> "Delivery":
+        """Returns itself.
+
+        Raises:
+            InputError: If a file cannot be written or the picture cannot have its size.
+        """
+        check_output(self.out, TABLES)
+        check_output(self.plot, PICTURES)
+        self.look.inches(1.0, 1.0)
+        self.look.ends("", "")
+        return self
 
 
 def slices(
@@ -38,14 +111,15 @@ def slices(
     model: ProblemOptions = NO_PROBLEM,
     start: StartText = None,
     root: RootText = "large",
-    along: Annotated[str | None, Parameter(help="One or two of stiffest, negative, null, gauge (stiffest,gauge).")] = None,
-    span: Annotated[str | None, Parameter(help="Distance to either side; a quarter of the parameters' norm.")] = None,
-    steps: Annotated[int, Parameter(converter=whole_number, validator=within(3, 501), help="Places on each axis.")] = 51,
-    seed: SeedNumber = 0,
+    along: Annotated[str | None, Parameter(help="One or two of stiffest, negative, null, gauge (stiffest,gauge)."), _ONE] = None,
+    span: SpanText = None,
+    steps: SliceSteps = 51,
+    seed: SliceSeed = 0,
     surface: SurfaceFlag = False,
     run_sources: RunSourcesFlag = False,
     out: Annotated[Path | None, Parameter(help="Table of places and losses: .csv or .parquet.")] = None,
     plot: Annotated[Path | None, Parameter(help="Picture: .png, .pdf or .svg.")] = None,
+    look: SliceLook = AS_FOUND,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
@@ -56,27 +130,25 @@ def slices(
     null direction that no rotation explains, which few points have. A direction that the point does not have is refused.
     Between two points there are two lines, before and after the second is rotated into the gauge closest to the first.
     """
-    check_output(out, TABLES)
-    check_output(plot, PICTURES)
+    to = Delivery(out, plot, json, look, surface).checked()
+    check_source(point, model, start)
     if point is not None and is_network_point(point):
-        from landscape.cli.network_slices import Delivery, cut_of, way_between
+        from landscape.cli.network_slices import cut_of, way_between
 
         network = opened(point, run_sources, device)
         if other is not None:
-            return way_between(network, other, steps, point.stem, Delivery(out, plot, json))
-        return cut_of(network, along or "random,random", span, steps, seed, Delivery(out, plot, json, surface))
+            return way_between(network, other, steps, point.stem, to)
+        return cut_of(network, along or "random,random", span, steps, seed, point.stem, to)
     if other is not None:
-        if point is None or model.given or along is not None or span is not None:
-            raise InputError("expected two saved points alone, got --problem, --along or --span with a second one")
-        return _between(point, other, steps, out, plot, device, json)
+        if point is None:
+            raise InputError("expected two saved points, got one with a problem")
+        return _between(point, other, steps, device, to)
     from landscape.numbers import parse_number
     from landscape.studies.cuts import Along, spaced
     from landscape.studies.slices import directions, line, plane
 
     reach = None if span is None else parse_number(span, "a span such as 2.5")
-    names = [name.strip() for name in (along or "stiffest,gauge").split(",")]
-    if len(names) > 2 or not set(names) <= set(get_args(Along)):
-        raise InputError(f"expected one or two directions of {', '.join(get_args(Along))}, got {along!r}")
+    names = named_directions(along or "stiffest,gauge", get_args(Along), surface)
     problem, theta = placed(point, model, start, root, device)
     places = spaced(theta, reach, steps)
     with progress(f"directions of {problem.parameters} parameters"):
@@ -84,11 +156,25 @@ def slices(
     with progress(f"loss at {len(places) ** len(found)} places"):
         one = len(found) == 1
         cut = line(problem, theta, found[0], places) if one else plane(problem, theta, (found[0], found[1]), places)
-    return print_cut(cut, out, plot, json, surface)
+    return print_cut(cut, str(start) if point is None else point.stem, to)
 
 
-def print_cut(cut: "Line | Plane", out: Path | None, plot: Path | None, json: bool, surface: bool) -> int:
-    """Prints, writes and draws the loss on a line or a plane."""
+def named_directions(typed: str, known: tuple[str, ...], surface: bool) -> list[str]:
+    """Returns the names of one or two directions; a surface takes two.
+
+    Raises:
+        InputError: If there are more, fewer for a surface, or others than those known.
+    """
+    names = [name.strip() for name in typed.split(",")]
+    if len(names) > 2 or not set(names) <= set(known):
+        raise InputError(f"expected one or two directions of {', '.join(known)}, got {typed!r}")
+    if surface and len(names) == 1:
+        raise InputError(f"expected two directions for --surface, got --along {typed}")
+    return names
+
+
+def print_cut(cut: "Line | Plane", name: str, to: Delivery) -> int:
+    """Prints, writes and draws the loss on a line or a plane through the point of this name."""
     from landscape.studies.cuts import Line
 
     columns: dict[str, list[float]]
@@ -100,25 +186,25 @@ def print_cut(cut: "Line | Plane", out: Path | None, plot: Path | None, json: bo
         described, steps = [_described(found) for found in (cut.horizontal, cut.vertical)], len(cut.places)
         x, y = cut.places.repeat(steps), cut.places.repeat_interleave(steps)
         columns = {"horizontal": x.tolist(), "vertical": y.tolist(), "loss": cut.loss.flatten().tolist()}
-    _deliver(described, columns, out, json)
-    if plot is not None:
-        _draw(cut, plot, surface)
+    _deliver(described, columns, to)
+    if to.plot is not None:
+        _draw(cut, name, to.plot, to)
     return DONE
 
 
-def print_ways(ways: "dict[str, Segment]", ends: tuple[str, str], out: Path | None, plot: Path | None, json: bool) -> int:
+def print_ways(ways: "dict[str, Segment]", ends: tuple[str, str], to: Delivery) -> int:
     """Prints, writes and draws the loss between two points: as they are, and aligned where there is such a way."""
     described = [{"line": name, "distance": part.distance, "barrier": part.barrier} for name, part in ways.items()]
     names = dict(zip(ways, ("loss", "aligned_loss"), strict=False))
     columns = {"place": next(iter(ways.values())).places.tolist()}
     columns |= {names[way]: part.loss.tolist() for way, part in ways.items()}
-    _deliver(described, columns, out, json)
-    if plot is not None:
-        _draw_between(ways, ends, plot)
+    _deliver(described, columns, to)
+    if to.plot is not None:
+        _draw_between(ways, ends, to.plot, to.look)
     return DONE
 
 
-def _between(first: Path, second: Path, steps: int, out: Path | None, plot: Path | None, device: str, json: bool) -> int:
+def _between(first: Path, second: Path, steps: int, device: str, to: Delivery) -> int:
     from landscape.studies.slices import between
 
     one, two = loaded(first, device), loaded(second, device)
@@ -126,7 +212,7 @@ def _between(first: Path, second: Path, steps: int, out: Path | None, plot: Path
         raise InputError(f"expected two points of one problem, got the {one.problem} and the {two.problem}")
     with progress(f"loss at {2 * steps} places"):
         straight, aligned = between(one.problem, one.theta, two.theta, steps)
-    return print_ways({"as saved": straight, "gauge aligned": aligned}, (first.stem, second.stem), out, plot, json)
+    return print_ways({"as saved": straight, "gauge aligned": aligned}, to.look.ends(first.stem, second.stem), to)
 
 
 def _described(found: "Direction") -> dict[str, Any]:
@@ -135,13 +221,13 @@ def _described(found: "Direction") -> dict[str, Any]:
     return known if found.quartic is None else known | {"quartic": found.quartic}
 
 
-def _deliver(described: list[dict[str, Any]], columns: dict[str, list[float]], out: Path | None, json: bool) -> None:
+def _deliver(described: list[dict[str, Any]], columns: dict[str, list[float]], to: Delivery) -> None:
     """Prints what was found and writes the table; with --json the table is printed too."""
-    if out is not None:
+    if to.out is not None:
         import pandas as pd
 
-        write_table(pd.DataFrame(columns), out)
-    if json:
+        write_table(pd.DataFrame(columns), to.out)
+    if to.json:
         print_json({"slices": described, "columns": columns})
         return
     for part in described:
@@ -151,19 +237,25 @@ def _deliver(described: list[dict[str, Any]], columns: dict[str, list[float]], o
     print_lines([("loss", f"{min(losses):.10f} .. {max(losses):.10f} at {len(losses)} places")])
 
 
-def _draw(result: "Line | Plane", path: Path, surface: bool = False) -> None:
-    from landscape.plot.slices import plot_slice
-    from landscape.plot.theme import save_figure
+def _draw(cut: "Line | Plane", name: str, path: Path, to: Delivery) -> None:
+    from landscape.plot.slices import plot_slice, surface_axes
+    from landscape.plot.theme import COLUMN_WIDTH, figure_of, new_figure, save_figure
+    from landscape.studies.cuts import Plane
 
-    figure = plot_slice(result, surface=surface).get_figure(root=True)
-    assert figure is not None
-    save_figure(figure, path)
+    width, height = to.look.inches(COLUMN_WIDTH, 0.0)
+    flat = height or (_PLANE if isinstance(cut, Plane) else 0.0)
+    axes = surface_axes(width, height) if to.surface else new_figure(width=width, height=flat)[1][0]
+    if isinstance(cut, Plane) and not to.surface:  # a square beside its colours, in the middle of a picture of any shape
+        figure_of(axes).set_layout_engine("compressed")
+    plot_slice(cut, axes, name if to.look.title is None else to.look.title, to.surface)
+    save_figure(figure_of(axes), path, to.look.dark)
 
 
-def _draw_between(lines: "dict[str, Segment]", ends: tuple[str, str], path: Path) -> None:
+def _draw_between(lines: "dict[str, Segment]", ends: tuple[str, str], path: Path, look: SliceLook) -> None:
     from landscape.plot.slices import draw_segments
-    from landscape.plot.theme import new_figure, save_figure
+    from landscape.plot.theme import COLUMN_WIDTH, new_figure, save_figure
 
-    figure, (axes,) = new_figure()
-    draw_segments(axes, lines, ends)
-    save_figure(figure, path)
+    width, height = look.inches(COLUMN_WIDTH, 0.0)
+    figure, (axes,) = new_figure(width=width, height=height)
+    draw_segments(axes, lines, ends, look.title or "")
+    save_figure(figure, path, look.dark)

@@ -47,7 +47,7 @@ def solve(
     tolerance: Annotated[
         float | None, Parameter(validator=positive, help="Gradient norm that counts as critical (default 1e-12).")
     ] = None,
-    seed: SeedNumber = 0,
+    seed: SeedNumber | None = None,
     device: DeviceText = "cpu",
     json: JsonFlag = False,
 ) -> int:
@@ -64,9 +64,9 @@ def solve(
     check_writable(out)
     before: CriticalPoint | None = None
     if Path(start).suffix == ".safetensors":
-        others = {"--root": root, "--init-scale": init_scale}
+        others = {"--root": root, "--init-scale": init_scale, "--seed": seed}
         if named := [*model.given, *(name for name, value in others.items() if value is not None)]:
-            raise InputError(f"expected no {named[0]} with --start {start}: the saved point has its own problem")
+            raise InputError(f"expected no {named[0]} with --start {start}: the saved point has its own problem and start")
         before = loaded(Path(start), device)
         problem, theta = before.problem, before.theta
         origin = Origin(before.origin.start, before.origin.methods, before.origin.seed)
@@ -75,9 +75,9 @@ def solve(
         problem = model.build()
         methods = _methods(method or ("ptc" if start == "random" else "newton"), learning_rate, max_steps)
         require_solve_memory(problem, methods)
-        theta, origin = _start(problem, start, root, init_scale, seed)
+        theta, origin = _start(problem, start, root, init_scale, seed or 0)
     theta = theta.to(checked_device(device))
-    with descent_progress(f"{start} seed {seed}") as watch:
+    with descent_progress(f"{start} seed {origin.seed}" if before is None else start) as watch:
         point = run(problem, theta, methods, origin, CRITICAL if tolerance is None else tolerance, watch)
     diverged = point.outcome is Outcome.DIVERGED
     if not diverged:

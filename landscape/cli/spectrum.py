@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from landscape.atomic_files import PARTIAL
 from landscape.cli import DONE, NOT_AS_ASKED
+from landscape.cli.applies import Needs
 from landscape.cli.network_points import RunSourcesFlag, analysed_network, is_network_point
 from landscape.cli.options import NO_PROBLEM, DeviceText, JsonFlag, PointFiles, ProblemOptions, RootText, StartText
 from landscape.cli.output import PICTURES, TABLES, check_output, print_json, print_table, warn, write_table
-from landscape.cli.pictures import PictureOptions
+from landscape.cli.pictures import DRAWN, PictureOptions
 from landscape.cli.progress import progress
 from landscape.cli.sources import analysed, check_source
 from landscape.errors import InputError
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from landscape.plot.spectrum_parts import Drawable
 
 SpectrumChoice = Literal["auto", "reduction", "dense", "lowrank", "slq", "pyhessian"]
+_DELIVERED = Needs(("--plot", "--out"))  # the rule of what only pictures and tables show
 _ABREAST = 3  # spectra side by side; more of them are small multiples
 
 
@@ -37,19 +40,22 @@ class SpectraOptions(PictureOptions):
     """
 
     label: Annotated[
-        list[str] | None, Parameter(negative="", help="Name of a point in picture and table; once for each point.")
+        list[str] | None, Parameter(negative="", help="Name of a point in picture and table; once for each point."), _DELIVERED
     ] = None
     axis: Annotated[
-        Literal["symlog", "linear"], Parameter(help="Eigenvalues on a logarithm to both sides of zero, or as they are.")
+        Literal["symlog", "linear"], Parameter(help="Eigenvalues on a logarithm to both sides of zero, or as they are."), DRAWN
     ] = "symlog"
     arrange: Annotated[
         Literal["beside", "stacked", "overlaid", "grid"] | None,
         Parameter(help="Several points side by side (up to 3), stacked, on one pair of axes, or as a grid (from 4)."),
+        DRAWN,
     ] = None
     order: Annotated[
-        Literal["given", "name", "loss", "nullity", "rank"], Parameter(help="Order of several points; the lowest first.")
+        Literal["given", "name", "loss", "nullity", "rank"],
+        Parameter(help="Order of several points; the lowest first."),
+        _DELIVERED,
     ] = "given"
-    signs: Annotated[bool, Parameter(name="--signs", negative="", help="Colours for signs, not for origins.")] = False
+    signs: Annotated[bool, Parameter(name="--signs", negative="", help="Colours for signs, not for origins."), DRAWN] = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,8 @@ def spectrum(
     if len(points) == 1 and is_network_point(points[0]):
         from landscape.cli.network_spectrum import network_spectrum
 
-        return network_spectrum(analysed_network(points[0], method, run_sources, device), out, plot, json)
+        _check(points, model, start, look)
+        return network_spectrum(analysed_network(points[0], method, run_sources, device), out, plot, look, json)
     files = _expanded(points)
     _check(files, model, start, look)
     reports: list[DegeneracyReport] = []
@@ -163,7 +170,7 @@ def _expanded(points: tuple[Path, ...]) -> tuple[Path, ...]:
         if not point.is_dir():
             files.append(point)
             continue
-        found = [path for path in point.iterdir() if path.suffix == ".safetensors"]
+        found = [path for path in point.iterdir() if path.suffix == ".safetensors" and PARTIAL not in path.name]
         if not found:
             raise InputError(f"expected a folder with points (*.safetensors), got none in {point}")
         files += sorted(

@@ -19,9 +19,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.decomposition import singular_vectors
 from landscape.model.dimensions import equal_classes
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
+from landscape.model.wide_factor import shortened
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,11 @@ def orbit(problem: Problem, factors: list[Float[Tensor, "_ _"]], tolerance: floa
     ends = []  # an orthonormal basis of the used directions of each interface
     for index in range(count):
         around = torch.cat([factors[index], factors[index + 1].mT], dim=1)
-        left, values, _ = torch.linalg.svd(around, full_matrices=False)
+        left, values, _ = singular_vectors(shortened(around))
         used = int((values > tolerance).sum())
         ends.append(left[:, :used])
         inside = torch.cat([ends[index].mT @ factors[index], (factors[index + 1] @ ends[index]).mT], dim=1)
-        sizes = torch.linalg.svdvals(inside)
+        sizes = torch.linalg.svdvals(shortened(inside))
         cross += (problem.width - used) * int((sizes > tolerance).sum())
         if used < problem.width and used:
             smallest = min(smallest, float(sizes[sizes > tolerance].min()))
@@ -146,7 +148,7 @@ def class_frame(problem: Problem, features: Float[Tensor, "q m"], tolerance: flo
 
 def span(matrix: Float[Tensor, "n m"], tolerance: float) -> Float[Tensor, "n r"]:
     """Returns an orthonormal basis of the column space, singular values up to the tolerance dropped."""
-    left, values, _ = torch.linalg.svd(matrix, full_matrices=False)
+    left, values, _ = singular_vectors(matrix)
     return left[:, : int((values > tolerance).sum())].contiguous()
 
 
@@ -160,7 +162,7 @@ def _class_basis(problem: Problem, like: Tensor) -> Tensor:
 def _squared(inner: list[Tensor]) -> list[Tensor]:
     """Shortens the sides of the outer factors that no rotation of the inner spaces touches, keeping all inner products."""
     first, *middle, last = inner
-    return [torch.linalg.qr(first.mT)[1].mT, *middle, torch.linalg.qr(last)[1]]
+    return [torch.linalg.qr(shortened(first).mT)[1].mT, *middle, torch.linalg.qr(last)[1]]
 
 
 def _above(matrix: Tensor, tolerance: float) -> Tensor:

@@ -11,11 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.decomposition import singular_vectors
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.model.logit_form import LogitForm, factor_singular_values
 from landscape.model.objective import Objective, class_means
 from landscape.model.problem import Problem
+from landscape.model.wide_factor import shortened
 
 _GAP = 3.0  # no singular value is within this factor of the tolerance, which is itself ten times what the gradient allows
 
@@ -112,7 +114,7 @@ def accepted_rank(objective: Objective, theta: Float[Tensor, " p"], tolerance: f
         InputError: If a condition fails, which says that the point is not close enough to a critical one.
     """
     tolerance = max(tolerance, torch.finfo(theta.dtype).tiny ** 0.5)  # smaller numbers have squares, and so norms, of zero
-    values = [torch.linalg.svdvals(factor) for factor in objective.split(theta)]
+    values = [torch.linalg.svdvals(shortened(factor)) for factor in objective.split(theta)]
     ranks = [int((part > tolerance).sum()) for part in values]
     solve_first = "run landscape solve --start FILE first"
     if len(set(ranks)) > 1:
@@ -178,7 +180,7 @@ def compress(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> 
         raise InputError(f"expected linear layers for the reduction, got {problem.activation}: use the dense method")
     objective = Objective.of(problem, theta)
     factors, rank = objective.split(theta), accepted_rank(objective, theta, tolerance)
-    frames = [torch.linalg.svd(factor, full_matrices=False)[0][:, :rank] for factor in factors[:-1]]
+    frames = [singular_vectors(shortened(factor))[0][:, :rank] for factor in factors[:-1]]
     sizes = torch.tensor(problem.class_sizes, dtype=theta.dtype, device=theta.device)
     small = [frames[0].mT @ class_means(problem, factors[0]) * sizes.sqrt()]
     small += [frames[i].mT @ factors[i] @ frames[i - 1] for i in range(1, problem.depth)]

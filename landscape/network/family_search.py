@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.curvature.krylov import seeded
+from landscape.decomposition import singular_vectors
 from landscape.display import brief
 from landscape.network.families import Member, Slot, SymmetryFamily, SymmetryKind, algebra_dimension, coordinates_of, matrix_of
 from landscape.network.probes import Probes, Slope
@@ -258,7 +259,7 @@ def null_vectors(equations: Float[Tensor, "e u"], silent: float) -> tuple[Float[
     if not len(heard):
         return equations.new_zeros(0, equations.shape[1]), equations.shape[1], equations.new_zeros(0), 0
     scaled = equations[:, heard] / lengths[heard]
-    _, singular, right = torch.linalg.svd(scaled, full_matrices=False)
+    _, singular, right = singular_vectors(scaled)
     singular = singular / singular[0]
     null = int((singular <= NULL).sum())
     between = int((singular <= OTHER).sum()) - null

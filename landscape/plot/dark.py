@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
+from mpl_toolkits.mplot3d import Axes3D
 
 KEPT = "same on a dark ground"  # the gid of an artist that stands on a coloured cell
 _GROUND, _BRIGHT = 0.09, 0.94  # lightness of the ground, and of what was black
@@ -21,7 +22,9 @@ def darken(figure: Figure) -> None:
     figure.draw_without_rendering()  # ticks get their colours when they are made
     artists = [artist for artist in figure.findobj() if artist.get_gid() != KEPT]
     boxes = [box for artist in artists if isinstance(artist, Text) and (box := artist.get_bbox_patch()) is not None]
-    for artist in [*artists, *boxes]:
+    solid = [axes for axes in figure.axes if isinstance(axes, Axes3D)]
+    panes = [axis.pane for axes in solid for axis in (axes.xaxis, axes.yaxis, axes.zaxis)]
+    for artist in [*artists, *boxes, *panes]:  # the walls of a surface are not among what a figure finds
         _recolour(artist)
 
 

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 
 from landscape.errors import InputError
+from landscape.plot.dark import KEPT
 from landscape.plot.theme import BLUE, COLUMN_WIDTH, GREEN, INK, ORANGE, axes_or_new, style
 from landscape.studies.basins import Segment
 from landscape.studies.cuts import Direction, Line, Plane
@@ -63,11 +64,12 @@ def draw_plane(axes: Axes, plane: Plane, title: str = "") -> None:
         filled = axes.contourf(places, places, loss, levels=levels, norm=BoundaryNorm(levels, 256), cmap="cividis")
         filled.set_edgecolor("face")  # no hairlines between the bands in PDF viewers
         if loss[here, here] > low + 1e-6 * (high - low):
-            axes.contour(places, places, loss, levels=[float(loss[here, here])], colors="white", linewidths=0.8, linestyles="--")
+            height = [float(loss[here, here])]
+            axes.contour(places, places, loss, levels=height, colors="white", linewidths=0.8, linestyles="--").set_gid(KEPT)
         if plane.shadow is not None:
-            axes.plot(*plane.shadow.detach().cpu().numpy().T, color="white", linestyle=(0, (1, 1.5)), linewidth=1.1)
+            axes.plot(*plane.shadow.detach().cpu().numpy().T, color="white", linestyle=(0, (1, 1.5)), linewidth=1.1, gid=KEPT)
             axes.set(xlim=(places[0], places[-1]), ylim=(places[0], places[-1]))
-        axes.plot([0.0], [0.0], "o", color="white", markeredgecolor=INK, markersize=4.0, markeredgewidth=0.7)
+        axes.plot([0.0], [0.0], "o", color="white", markeredgecolor=INK, markersize=4.0, markeredgewidth=0.7, gid=KEPT)
         axes.set(title=title, xlabel=_named(plane.horizontal), ylabel=_named(plane.vertical), box_aspect=1)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -84,7 +86,7 @@ def draw_surface(axes: Axes3D, plane: Plane, title: str = "") -> None:
     horizontal, vertical = np.meshgrid(places, places)
     with style():
         axes.plot_surface(horizontal, vertical, loss, cmap="cividis", rcount=len(places), ccount=len(places), linewidth=0)
-        axes.plot([0.0], [0.0], [loss[here, here]], "o", color="white", markeredgecolor=INK, markersize=4.0, zorder=10)
+        axes.plot([0.0], [0.0], [loss[here, here]], "o", color="white", markeredgecolor=INK, markersize=4.0, zorder=10, gid=KEPT)
         names = [_NAMES.get(each.name, each.name).removeprefix("filter-normalised ") for each in (plane.horizontal, plane.vertical)]
         axes.set(title=title, xlabel=names[0], ylabel=names[1], zlabel="loss")  # no layout makes room for long labels here
         axes.tick_params(pad=-1)
@@ -161,9 +163,9 @@ def plot_slice(cut: Line | Plane | Mapping[str, Segment], ax: Axes | None = None
     return axes
 
 
-def surface_axes() -> Axes3D:
-    """Returns three-dimensional axes of a new figure, one column wide, in the house style."""
+def surface_axes(width: float = COLUMN_WIDTH, height: float = 0.0) -> Axes3D:
+    """Returns three-dimensional axes of a new figure in the house style; sizes in inches, a height of 0 means 2.9."""
     with style():
-        axes: Axes3D = Figure(figsize=(COLUMN_WIDTH, 2.9)).add_axes((0.0, 0.05, 0.9, 0.95), projection="3d")
+        axes: Axes3D = Figure(figsize=(width, height or 2.9)).add_axes((0.0, 0.05, 0.9, 0.95), projection="3d")
         axes.set_box_aspect(None, zoom=0.85)
         return axes

@@ -1,7 +1,7 @@
 """Arrays that other programs saved, read without running anything: checkpoints as people save them, by bare names.
 
-Accepted: .safetensors, .npz, and torch's files (.pt, .pth, .ckpt, .bin) through its weights-only loader. Of a nested checkpoint the
-dictionary of weights is taken; what was passed over is said.
+Accepted: .safetensors, .npz, torch's files (.pt, .pth, .ckpt, .bin) through its weights-only loader, and .npy, an array that is
+known by the path of its file. Of a nested checkpoint the dictionary of weights is taken; what was passed over is said.
 """
 
 import os
@@ -60,12 +60,23 @@ class ForeignArrays:
         return {short: self.tensors[name] for name, short in named.items()}
 
 
-def read_arrays(path: Path) -> ForeignArrays:
-    """Returns the arrays of a file by name, on the CPU, without a gradient.
+def read_arrays(*paths: Path) -> ForeignArrays:
+    """Returns the arrays of files by name, on the CPU, without a gradient.
 
     Raises:
-        InputError: If the file is missing, damaged, of another kind, or holds anything but arrays with numbers in them.
+        InputError: If a file is missing, damaged, of another kind, or holds anything but arrays with numbers in them, or if two
+            arrays have one name.
     """
+    first, *others = [_file_of_arrays(path) for path in paths]
+    tensors = dict(first.tensors)
+    for other in others:
+        if shared := tensors.keys() & other.tensors.keys():
+            raise InputError(f"expected every array in one file, got {listed(sorted(shared))} in two")
+        tensors |= other.tensors
+    return ForeignArrays(tensors, first.entry, first.ignored)
+
+
+def _file_of_arrays(path: Path) -> ForeignArrays:
     try:
         with warnings.catch_warnings():  # torch warns about what it then refuses
             warnings.simplefilter("ignore")
@@ -103,10 +114,13 @@ def _read(path: Path) -> ForeignArrays:
     if path.suffix == ".npz":
         with _opened(path) as handle, np.load(handle, allow_pickle=False) as archive:
             return ForeignArrays({name: torch.from_numpy(archive[name]) for name in archive.files})
+    if path.suffix == ".npy":
+        with _opened(path) as handle:
+            return ForeignArrays({str(path): torch.from_numpy(np.load(handle, allow_pickle=False))})
     if path.suffix in _TORCH:
         with _opened(path) as handle:
             return _weights(torch.load(handle, map_location="cpu", weights_only=True), path)
-    raise InputError(f"expected a .safetensors, .npz, {', '.join(_TORCH[:-1])} or {_TORCH[-1]} file, got {path.name}")
+    raise InputError(f"expected a .safetensors, .npz, .npy, {', '.join(_TORCH[:-1])} or {_TORCH[-1]} file, got {path.name}")
 
 
 @contextmanager

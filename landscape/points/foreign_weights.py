@@ -7,7 +7,7 @@ caller. Which files are read says `foreign_arrays`.
 import io
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class WeightsLayout:
     """Names and sizes that a file of weights does not state: feature array, class sizes, labels.
 
     Attributes:
-        features: Name of the feature array; None looks for H_1.
+        features: Name of the feature array, or path to a .npy file; None looks for H_1.
         class_sizes: Number of samples per class in class order; None with no labels means those in the file, or else equal classes.
         labels: Name of an integer array in the file, or a path to a .npy or text file; the samples are then sorted by class.
         transpose: Whether the features are stored as samples x width; None takes what fits, and where both do the orientation of
@@ -131,7 +131,7 @@ class ImportedWeights:
 
 
 def import_weights(
-    path: Path | str,
+    path: Path | str | Sequence[Path | str],
     decay: float | tuple[float, ...],
     loss: LossName = "ce",
     activation: ActivationName = "linear",
@@ -140,8 +140,9 @@ def import_weights(
 ) -> CriticalPoint:
     """Returns weights trained elsewhere as a point, exactly as they are (float32 is widened to float64), on a device.
 
-    The file is .safetensors, .npz, .pt, .pth, .ckpt or .bin, with arrays H_1 and W_1 .. W_L, also inside a nested checkpoint.
-    Nothing in it is run. Such weights are rarely critical to rounding: `solve` goes on from the point.
+    The file is .safetensors, .npz, .pt, .pth, .ckpt or .bin, with arrays H_1 and W_1 .. W_L, also inside a nested checkpoint, or
+    a .npy file for each layer, from first to last, and one for the features that the layout names. Nothing in them is run. Such
+    weights are rarely critical to rounding: `solve` goes on from the point.
 
     Example:
         >>> import landscape as ls
@@ -162,7 +163,7 @@ def import_weights(
 
 
 def read_weights(
-    path: Path | str,
+    path: Path | str | Sequence[Path | str],
     decay: float | tuple[float, ...],
     loss: LossName = "ce",
     activation: ActivationName = "linear",
@@ -174,19 +175,23 @@ def read_weights(
     Raises:
         InputError: If the file cannot be read safely, or its arrays do not fit one model.
     """
-    path, layout = Path(path), layout or WeightsLayout()
-    file = read_arrays(path)
+    paths, layout = [Path(path)] if isinstance(path, Path | str) else [Path(each) for each in path], layout or WeightsLayout()
+    file, called = read_arrays(*paths), listed(each.name for each in paths)
     arrays = file.without_prefixes()
-    name, names = _chosen(arrays, layout.features, path)
+    wanted = layout.features
+    if wanted is not None and wanted not in arrays and wanted.endswith(".npy"):
+        wanted = str(Path(wanted))
+        arrays |= read_arrays(Path(wanted)).tensors
+    name, names = _chosen(arrays, wanted, called)
     layers = [arrays[each] for each in names]
     stored, classes = arrays[name], layers[-1].shape[0]
     ways = _ways(stored, layers, layout.transpose)
-    found = [_placed(arrays, stored.mT if way else stored, layers, layout, (decay, loss, activation), path) for way in ways]
+    found = [_placed(arrays, stored.mT if way else stored, layers, layout, (decay, loss, activation), called) for way in ways]
     norms = [float(Objective.of(problem, theta).gradient(theta).norm()) for problem, theta, _ in found] if len(found) > 1 else []
     best = int(bool(norms) and not norms[1] * _CLEAR > norms[0])
     problem, theta, labels = found[best]
     note = "" if labels is None else ", samples sorted by label"
-    start = f"imported from {path.name} ({stored.dtype}{note})".replace("torch.", "")
+    start = f"imported from {called} ({stored.dtype}{note})".replace("torch.", "")
     objective = Objective.of(problem, theta)
     return ImportedWeights(
         CriticalPoint.at(problem, theta.to(device), Origin(start)),
@@ -218,22 +223,22 @@ def _placed(
     layers: list[Tensor],
     layout: WeightsLayout,
     model: tuple[float | tuple[float, ...], LossName, ActivationName],
-    path: Path,
+    file: str,
 ) -> tuple[Problem, Float[Tensor, " p"], str | None]:
     """Returns the problem and the parameters of one orientation, and where its labels came from."""
     width, samples = features.shape
-    _check_chain(layers, width, path)
+    _check_chain(layers, width, file)
     classes = layers[-1].shape[0]
     labels = layout.labels
     if labels is None and layout.class_sizes is None:
-        labels = _found_labels(arrays, classes, samples, path)
-    sizes, order = _classes(arrays, layout.class_sizes, labels, classes, samples, path)
+        labels = _found_labels(arrays, classes, samples, file)
+    sizes, order = _classes(arrays, layout.class_sizes, labels, classes, samples, file)
     decay, loss, activation = model
     problem = Problem(sizes, width, len(layers), decay, loss, activation)
     return problem, torch.cat([part.flatten().to(torch.float64) for part in (features[:, order], *layers)]), labels
 
 
-def _found_labels(arrays: Mapping[str, Tensor], classes: int, samples: int, path: Path) -> str | None:
+def _found_labels(arrays: Mapping[str, Tensor], classes: int, samples: int, file: str) -> str | None:
     """Returns the name of the one integer array that can only be labels, if there is one.
 
     Raises:
@@ -242,9 +247,7 @@ def _found_labels(arrays: Mapping[str, Tensor], classes: int, samples: int, path
     able = [name for name, array in arrays.items() if _can_be_labels(array, classes, samples)]
     named = sorted((name for name in able if name.lower() in _LABELS), key=lambda name: _LABELS.index(name.lower()))
     if len(able) > 1 and not named:
-        raise InputError(
-            f"expected one array of labels in {path.name}, got {listed(able)}: say which with --labels or --class-sizes"
-        )
+        raise InputError(f"expected one array of labels in {file}, got {listed(able)}: say which with --labels or --class-sizes")
     return next(iter([*named, *able]), None)
 
 
@@ -254,50 +257,53 @@ def _can_be_labels(array: Tensor, classes: int, samples: int) -> bool:
     return samples > 0 and set(array.tolist()) == set(range(classes))
 
 
-def _chosen(arrays: Mapping[str, Tensor], features: str | None, path: Path) -> tuple[str, tuple[str, ...]]:
+def _chosen(arrays: Mapping[str, Tensor], features: str | None, file: str) -> tuple[str, tuple[str, ...]]:
     """Returns the names of the features and of the weight matrices from first to last."""
     named = {(match[1].lower(), int(match[2])): name for name in arrays if (match := _NAMED.fullmatch(name))}
     weights = sorted(index for kind, index in named if kind == "w")
     features = features or named.get(("h", 1))
     if features is None or features not in arrays:
         missing = f"{features!r}" if features else "an array H_1"
-        raise InputError(f"expected {missing} in {path.name}, got {listed(arrays)}: name the features with --features")
+        raise InputError(f"expected {missing} in {file}, got {listed(arrays)}: name the features with --features")
     if weights:
         if weights != list(range(1, len(weights) + 1)):
             got = listed(f"W_{index}" for index in weights)
-            raise InputError(f"expected W_1 .. W_{weights[-1]} in {path.name}, got {got}")
+            raise InputError(f"expected W_1 .. W_{weights[-1]} in {file}, got {got}")
         names = [named["w", index] for index in weights]
     else:
         names = [name for name, array in arrays.items() if array.ndim == 2 and name != features and array.is_floating_point()]
     used = set(names) | {features}
     biases = [name for name, array in arrays.items() if name not in used and array.is_floating_point() and bool((array != 0).any())]
     if biases:
-        raise InputError(f"expected weight matrices without biases, got {listed(biases)} in {path.name}")
+        raise InputError(f"expected weight matrices without biases, got {listed(biases)} in {file}")
     if not names:
-        raise InputError(f"expected weight matrices in {path.name}, got {listed(arrays)}")
+        raise InputError(f"expected weight matrices in {file}, got {listed(arrays)}")
     for name in used:
         if arrays[name].ndim != 2 or not arrays[name].is_floating_point():
-            raise InputError(f"expected a real matrix {name} in {path.name}, got {arrays[name].dtype} {tuple(arrays[name].shape)}")
+            raise InputError(f"expected a real matrix {name} in {file}, got {arrays[name].dtype} {tuple(arrays[name].shape)}")
     return features, tuple(names)
 
 
-def _check_chain(layers: list[Tensor], width: int, path: Path) -> None:
+def _check_chain(layers: list[Tensor], width: int, file: str) -> None:
     shapes = [tuple(layer.shape) for layer in layers]
     expected = [(width, width)] * (len(layers) - 1) + [(shapes[-1][0], width)]
     if shapes != expected:
-        raise InputError(f"expected matrices of shapes {expected} for features of width {width} in {path.name}, got {shapes}")
+        raise InputError(f"expected matrices of shapes {expected} for features of width {width} in {file}, got {shapes}")
 
 
 def _classes(
-    arrays: Mapping[str, Tensor], given: tuple[int, ...] | None, source: str | None, classes: int, samples: int, path: Path
+    arrays: Mapping[str, Tensor], given: tuple[int, ...] | None, source: str | None, classes: int, samples: int, file: str
 ) -> tuple[tuple[int, ...], Int[Tensor, " n"]]:
     """Returns the class sizes and the order that sorts the samples by class."""
     order = torch.arange(samples)
     if source is not None:
-        labels = _labels(arrays, source, path)
+        labels = _labels(arrays, source, file)
         if labels.shape != (samples,) or samples == 0 or int(labels.min()) < 0 or int(labels.max()) >= classes:
             raise InputError(f"expected {samples} labels between 0 and {classes - 1} in {source}, got {tuple(labels.shape)}")
         sizes = tuple(torch.bincount(labels, minlength=classes).tolist())
+        if 0 in sizes:
+            missing = f"none of class {sizes.index(0)}: are all layers given, in order?"
+            raise InputError(f"expected labels of all {classes} classes of the last layer in {source}, got {missing}")
         if given not in (None, sizes):
             raise InputError(f"expected class sizes {sizes} as in {source}, got {given}")
         return sizes, torch.argsort(labels, stable=True)
@@ -310,7 +316,7 @@ def _classes(
     return (samples // classes,) * classes, order
 
 
-def _labels(arrays: Mapping[str, Tensor], name: str, path: Path) -> Tensor:
+def _labels(arrays: Mapping[str, Tensor], name: str, file: str) -> Tensor:
     if name in arrays:
         labels = arrays[name]
     else:
@@ -321,7 +327,7 @@ def _labels(arrays: Mapping[str, Tensor], name: str, path: Path) -> Tensor:
                 loaded = np.load(data, allow_pickle=False) if name.endswith(".npy") else np.loadtxt(data, dtype=np.int64, ndmin=1)
             labels = torch.from_numpy(np.asarray(loaded))
         except Missing as error:
-            raise InputError(f"expected labels as an array of {path.name} or as a file, got {name!r}") from error
+            raise InputError(f"expected labels as an array of {file} or as a file, got {name!r}") from error
         except Exception as error:  # on damaged headers numpy fails with nearly every kind: tokenize.TokenError, SyntaxError, ..
             raise InputError(f"expected integer labels in {name}, got {first_line(error)}") from error
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:

@@ -20,6 +20,7 @@ from landscape.errors import InputError
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core, compress
+from landscape.model.wide_factor import shortened
 from landscape.solver.flow import loss_slack
 from landscape.solver.methods import Newton
 from landscape.solver.state import State
@@ -209,7 +210,7 @@ def _next(objective: Objective, here: _Place, rule: Rule, radius: float) -> _Pla
 
 
 def _singular_values(objective: Objective, theta: Tensor) -> list[Tensor]:
-    return [torch.linalg.svdvals(factor) for factor in objective.split(theta)]
+    return [torch.linalg.svdvals(shortened(factor)) for factor in objective.split(theta)]
 
 
 def _same_rank(before: list[Tensor], after: list[Tensor], tolerance: float) -> bool:

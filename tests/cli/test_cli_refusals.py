@@ -219,7 +219,7 @@ def test_reports_that_cannot_be_made(capsys: pytest.CaptureFixture[str], point: 
         (["spectrum", point, "--plot", "spectrum.gif"], ".png"),
         (["spectrum", point, "--out", "missing/spectrum.csv"], "cannot write"),
         (["spectrum", point, "--plot", "missing/spectrum.png"], "cannot write"),
-        (["spectrum", point, point, "--label", "one"], "expected --label once for each of 2 points, got 1"),
+        (["spectrum", point, point, "--label", "one", "--out", "both.csv"], "expected --label once for each of 2 points, got 1"),
         (["spectrum", point, "--plot", "spectrum.png", "--size", "300"], "expected --size in inches"),
         (["spectrum", point, "--plot", "spectrum.png", "--size", "wide"], "expected --size in inches"),
         (["show"], "point"),

@@ -96,6 +96,42 @@ def test_a_terminal_sees_that_work_goes_on(capsys: pytest.CaptureFixture[str], m
 
 
 @pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        (("--along", "stiffest", "--style", "column"), (975, 660)),
+        (("--along", "stiffest,gauge", "--size", "4x3"), (1200, 900)),
+        (("--along", "stiffest,gauge", "--surface", "--style", "dark"), (1600, 900)),
+        (("--other", "pairs.safetensors", "--style", "slide", "--label", "DNC", "--label", "low rank"), (1600, 900)),
+    ],
+)
+def test_the_picture_has_the_style_and_size(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    ask(capsys, "dnc.safetensors", "--steps", 5, "--plot", "slice.png", *arguments)
+    with Image.open("slice.png") as picture:
+        assert picture.size == size
+        corner = picture.convert("L").crop((2, 2, 3, 3)).tobytes()[0]
+    assert (corner < 90) == ("dark" in arguments)
+
+
+def test_the_title_is_the_name_of_the_point_or_what_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = {}
+    for title in ([], ["--title", "dnc"], ["--title", "DNC at decay 1e-3"]):
+        ask(capsys, "dnc.safetensors", "--along", "stiffest", "--steps", 5, "--plot", "slice.svg", *title)
+        drawn[tuple(title)] = Path("slice.svg").read_bytes()
+    assert drawn[()] == drawn["--title", "dnc"] != drawn["--title", "DNC at decay 1e-3"]
+
+
+def test_labels_name_the_ends_of_a_way(capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = []
+    for labels in ([], ["dnc", "pairs"], ["DNC", "low rank"]):
+        typed = [part for label in labels for part in ("--label", label)]
+        ask(capsys, "dnc.safetensors", "pairs.safetensors", "--steps", 5, "--plot", "slice.svg", *typed)
+        drawn.append(Path("slice.svg").read_bytes())
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("dnc.safetensors", "--along", "negative"), "its index is 0"),
@@ -105,7 +141,10 @@ def test_a_terminal_sees_that_work_goes_on(capsys: pytest.CaptureFixture[str], m
         (("dnc.safetensors", "--span", "0"), "expected"),
         (("dnc.safetensors", "--steps", "1"), "--steps: expected 3 to 501, got 1"),
         (("dnc.safetensors", "--plot", "slice.gif"), ".png or .pdf or .svg"),
-        (("dnc.safetensors", "pairs.safetensors", "--along", "gauge"), "expected two saved points alone"),
+        (("dnc.safetensors", "--surface", "--along", "gauge", "--plot", "slice.png"), "two directions for --surface"),
+        (("dnc.safetensors", "--plot", "slice.png", "--size", "300"), "expected --size in inches"),
+        (("dnc.safetensors", "pairs.safetensors", "--label", "a", "--plot", "slice.png"), "--label once for each of 2 points"),
+        ((*ANALYTIC, "dnc", "--other", "dnc.safetensors"), "expected two saved points, got one with a problem"),
         (("dnc.safetensors", "other.safetensors"), "expected two points of one problem"),
         (("dnc.safetensors", "missing.safetensors"), "no such file"),
         ((), "expected either a point file or --problem"),

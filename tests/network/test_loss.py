@@ -30,7 +30,7 @@ def mlp(*, seed: int = 0, outputs: int = 3) -> nn.Sequential:
 
 
 def same(problem: ModuleLoss, expected: torch.Tensor) -> None:
-    torch.testing.assert_close(dense(ModuleHessian(problem)), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(dense(ModuleHessian(problem)).cpu(), expected, rtol=0, atol=1e-12)
 
 
 def cut(*sizes: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -349,7 +349,7 @@ def test_wrappers_are_taken_off_or_refused():
     begin: Any = torch.compile(net[:2])
     inside = nn.Sequential(begin, net[2])
     same(ModuleLoss(inside, CE, cut(12)), expected)
-    refused("TorchScript", torch.jit.trace(net, X), CE, cut(12))
+    refused("TorchScript", torch.jit.trace(net.cpu(), X), CE, cut(12))
 
 
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")

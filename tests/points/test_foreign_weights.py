@@ -245,6 +245,15 @@ def test_label_texts_that_do_not_fit_are_refused(tmp_path: Path, text: str) -> N
         import_weights(write(tmp_path / "weights.npz", draw()), DECAY, layout=WeightsLayout(labels=str(tmp_path / "labels.txt")))
 
 
+def test_every_array_may_have_a_file_of_its_own(tmp_path: Path) -> None:
+    stored = draw()
+    for name, array in stored.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    layers = [tmp_path / f"{name}.npy" for name in stored if name != "H_1"]
+    point = import_weights(layers, DECAY, layout=WeightsLayout(features=str(tmp_path / "H_1.npy")))
+    assert torch.equal(point.theta, import_weights(write(tmp_path / "weights.npz", stored), DECAY).theta)
+
+
 def test_labels_that_are_nowhere_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected labels as an array of weights\.npz or as a file, got 'nowhere'"):
         import_weights(write(tmp_path / "weights.npz", draw()), DECAY, layout=WeightsLayout(labels="nowhere"))
@@ -349,10 +358,10 @@ def test_a_checkpoint_of_other_things_is_refused(tmp_path: Path, content: object
         read_arrays(tmp_path / "other.pt")
 
 
-@pytest.mark.parametrize("name", ["weights.txt", "weights", "weights.onnx", "weights.pkl", "weights.npy"])
+@pytest.mark.parametrize("name", ["weights.txt", "weights", "weights.onnx", "weights.pkl"])
 def test_other_suffixes_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"data")
-    with pytest.raises(InputError, match=r"expected a \.safetensors, \.npz, \.pt, \.pth, \.ckpt or \.bin file"):
+    with pytest.raises(InputError, match=r"expected a \.safetensors, \.npz, \.npy, \.pt, \.pth, \.ckpt or \.bin file"):
         read_arrays(tmp_path / name)
 
 

@@ -84,6 +84,23 @@ def require_feature_decay(decay: float | tuple[float, ...]) -> float | tuple[flo
     return decay
 
 
+def balanced_decay(module: nn.Module, layers: Sequence[str], inputs: Float[Tensor, "m ..."], decay: float) -> float:
+    """Returns the decay of the features that balances them with the head's first layer: lambda_H |H_1|^2 = lambda |W_1|^2.
+
+    Every critical point of the model is balanced so. For a network whose features have no decay of their own it is the model that
+    the head can be compared with. The loss of that model bounds nothing.
+
+    Args:
+        module: The network.
+        layers: Names of the head's layers, from first to last.
+        inputs: Data, one sample per row of the first axis.
+        decay: Weight decay of the first layer.
+    """
+    first = _linear(module, layers[0])
+    features, _ = _run(module, first, inputs, 1024)
+    return decay * float(first.weight.detach().double().square().sum() / features.double().square().sum())
+
+
 def _linear(module: nn.Module, name: str) -> nn.Linear:
     layer = dict(module.named_modules()).get(name)
     if not isinstance(layer, nn.Linear):

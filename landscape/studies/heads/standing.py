@@ -81,9 +81,9 @@ class Standing:
         """Returns the lines that a command prints, as name and value."""
         rows = [("problem", str(self.problem)), ("loss", f"{self.loss:.7f}"), ("rank", str(self.rank))]
         if self.best is not None:
-            rows.append(
-                ("best known", f"{self.best.structure}, loss {self.best.loss:.7f}; the head lies {self.best.above:.7f} above")
-            )
+            best = f"{self.best.structure}, loss {self.best.loss:.7f}; the head lies {abs(self.best.above):.7f} "
+            lower = "below: a lower critical point exists, which --search 100 or --flow may find"
+            rows.append(("best known", best + ("above" if self.best.above >= 0 else lower)))
         if self.nearest is not None:
             near = self.nearest
             rows.append(("nearest", f"{near.structure}, cosine {near.cosine:.4f}, loss {near.loss:.7f}, {near.above:+.7f} above"))

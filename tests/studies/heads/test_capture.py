@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from landscape.errors import InputError
-from landscape.studies.heads.capture import head_point
+from landscape.studies.heads.capture import balanced_decay, head_point
 
 DECAYS = (1e-3, 3e-3, 5e-3)
 
@@ -81,3 +81,11 @@ def test_features_of_a_sequence_are_refused() -> None:
     net = nn.Sequential(nn.Linear(5, 7), nn.Linear(7, 3, bias=False))
     with pytest.raises(InputError, match="expected one feature vector per sample at the head"):
         head_point(net, ["1"], torch.randn(6, 2, 5), torch.arange(6) % 3, 1e-3)
+
+
+def test_features_without_decay_have_the_one_that_balances_them() -> None:
+    net, (inputs, labels) = network(), data()
+    decay = balanced_decay(net, ["4", "5"], inputs, 3e-3)
+    point = head_point(net, ["4", "5"], inputs, labels, (decay, 3e-3, 3e-3))
+    features, first, _ = point.factors().values()
+    assert decay * features.square().sum() == pytest.approx(3e-3 * float(first.square().sum()), rel=1e-6)
