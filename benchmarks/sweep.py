@@ -18,8 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rerun import again
-
 from landscape.archive.experiment import Experiment
 from landscape.sweep.grid import parse_grid
 from landscape.sweep.run import run_sweep
@@ -49,7 +47,8 @@ def measured(count: int, workers: int, solved: bool, place: Path | None) -> dict
         assert (tally.done, tally.left) == (count, 0)
         found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
         assert found is not None
-        rerun = json.loads(again(fields, folder))
+        again = [sys.executable, str(Path(__file__).with_name("rerun.py")), "--once", json.dumps(fields), str(folder)]
+        rerun = json.loads(subprocess.run(again, capture_output=True, text=True, check=True).stdout)
         assert rerun.pop("found") == count
         shards = [list(shard.iterdir()) for shard in (folder / "records").iterdir()]
         files = [path.stat() for shard in shards for path in shard]

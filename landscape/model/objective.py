@@ -8,7 +8,8 @@ into one flat result that holds what the decays make of the direction.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import torch
@@ -97,7 +98,10 @@ class Objective:
 
     def logits(self, theta: Float[Tensor, "*b p"]) -> Float[Tensor, "*b k m"]:
         """Returns the logits of each column."""
-        return self.preactivations(theta)[-1] * self.scales
+        if self.activation != "linear":
+            return self.preactivations(theta)[-1] * self.scales
+        features, *layers = self.split(theta)
+        return reduce(torch.matmul, reversed(layers)) @ features * self.scales  # from the left, where the rows are few
 
     def loss(self, theta: Float[Tensor, "*b p"]) -> Float[Tensor, "*b"]:
         """Returns the loss, weight decay included."""
@@ -204,11 +208,8 @@ class Objective:
 
 
 def _rows(flat: Tensor) -> Tensor:
-    """Returns one contiguous vector, or contiguous rows where there are several."""
-    if flat.dim() == 1:
-        return flat.contiguous()
-    count, size = math.prod(flat.shape[:-1]), flat.shape[-1]
-    return flat.reshape(size if count == 1 else (count, size)).contiguous()
+    """Returns one contiguous vector, or contiguous rows, also one row: alone it is multiplied as among others, to the last bit."""
+    return flat.reshape(math.prod(flat.shape[:-1]), flat.shape[-1]).contiguous() if flat.dim() > 1 else flat.contiguous()
 
 
 def _common_shape(theta: Tensor, direction: Tensor) -> torch.Size:
@@ -240,6 +241,10 @@ class HessianProduct:
             return self.objective.linearize(self.theta.expand(shape))(direction)
         rows = _rows(direction.expand(shape))
         return self.write(rows, torch.empty_like(rows)).view(shape)
+
+    def shifted(self, shift: Float[Tensor, "*b"]) -> "HessianProduct":
+        """Returns the map of directions to their products with Hessian + shift, with a shift for each point."""
+        return replace(self, decay=self.decay + (shift.reshape(-1, 1) if self.theta.dim() > 1 else shift))
 
     def write(self, rows: Tensor, results: Tensor) -> Tensor:
         """Writes the products of contiguous rows, or of one vector, to contiguous results, and returns them."""

@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 
-from landscape.curvature.counting.deflation import Deflated, _converged, _ExcessSearch, absence
+from landscape.curvature.counting.deflation import Deflated, _converged, _ExcessSearch, absence, counted_with_products
 from landscape.curvature.counting.dense_and_inertia import Dense, Inertia, inertia
 from landscape.curvature.counting.quotient import QuotientCholesky
 from landscape.curvature.counting.zeros import Nullity
 from landscape.curvature.krylov import RitzRun
+from landscape.curvature.operators.counted import Counted
 from landscape.curvature.operators.operator import Matrix
 from landscape.curvature.projection import BasisProjector
 from landscape.errors import InputError
@@ -46,6 +47,18 @@ def test_the_gap_is_over_the_larger_of_zero_and_cutoff(cutoff: float, largest: f
     assert counted(cutoff=cutoff, largest=largest).gap == pytest.approx(gap)
 
 
+def test_a_product_that_is_no_number_is_refused_whatever_is_counted() -> None:
+    def careless(operator: Counted) -> Nullity:
+        operator @ torch.eye(5, dtype=torch.float64)
+        return counted()
+
+    matrix = torch.eye(5, dtype=torch.float64)
+    assert counted_with_products(Matrix(matrix), careless).products == 5
+    matrix[2, 2] = math.nan
+    with pytest.raises(InputError, match="finite"):
+        counted_with_products(Matrix(matrix), careless)
+
+
 @pytest.mark.parametrize("dimension", [0, 7])
 def test_nothing_is_absent_where_nothing_was_run(dimension: int) -> None:
     found = absence([], dimension, 1.0, 1e-16)
@@ -61,6 +74,7 @@ def test_nothing_is_absent_where_nothing_was_run(dimension: int) -> None:
         (1.0, 1.0, 2.0, 1),
         (-1.0, -1.0, -2.0, 1),
         (-2.0, -1.0, 1.0, 2),
+        (0.25, 0.25, 0.0, 0),
     ],
 )
 def test_the_inertia_of_a_block_is_that_of_its_eigenvalues(first: float, second: float, coupling: float, negative: int) -> None:
