@@ -1,7 +1,10 @@
 """CPU seconds of Hessian products when two processes share the data, beside one process.
 
-Run it by `python -m benchmarks.data_parallel`. Two ranks of one thread each meet at a file and talk by gloo over the loopback
-interface; each holds half of the batches. Under torchrun or SLURM only the making of the process group changes.
+    python -m benchmarks.data_parallel
+    torchrun --nproc-per-node 2 -m benchmarks.data_parallel --folder EMPTY_FOLDER
+
+Two ranks of one thread each, started by this script or by torchrun, meet at a file and talk by gloo over the loopback interface;
+each holds half of the batches. torchrun itself listens on all network interfaces while it runs.
 """
 
 import argparse
@@ -9,6 +12,7 @@ import os
 import statistics
 import tempfile
 import time
+from pathlib import Path
 
 import torch
 import torch.distributed
@@ -55,7 +59,8 @@ def rank_of(rank: int, folder: str, samples: int, products: int) -> None:
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=RANKS)
     try:
         seconds, result = measured(data(samples, 2 * RANKS)[rank::RANKS], products, torch.distributed.group.WORLD)
-        torch.save({"seconds": seconds, "result": result}, f"{folder}/{rank}.pt")
+        torch.save({"seconds": seconds, "result": result}, f"{folder}/{rank}.part")
+        os.replace(f"{folder}/{rank}.part", f"{folder}/{rank}.pt")
     finally:
         torch.distributed.destroy_process_group()
 
@@ -65,16 +70,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=4000)
     parser.add_argument("--products", type=int, default=15)
+    parser.add_argument("--folder", help="where the ranks of torchrun meet")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    alone, expected = measured(data(arguments.samples, 2 * RANKS), arguments.products, None)
-    print(f"one process: {1e3 * alone:.1f} ms of CPU per product, {expected.numel()} parameters, {arguments.samples} samples")
-    with tempfile.TemporaryDirectory() as folder:
-        spawn(rank_of, (folder, arguments.samples, arguments.products), nprocs=RANKS)
-        for rank in range(RANKS):
-            found = torch.load(f"{folder}/{rank}.pt", weights_only=True)
-            apart = float((found["result"] - expected).norm() / expected.norm())
-            print(f"rank {rank}: {1e3 * found['seconds']:.1f} ms, {found['seconds'] / alone:.3f} of one process, apart {apart:.1e}")
+    rank = os.environ.get("RANK") if arguments.folder else None
+    if rank in (None, "0"):
+        alone, expected = measured(data(arguments.samples, 2 * RANKS), arguments.products, None)
+        print(f"one process: {1e3 * alone:.1f} ms of CPU per product, {expected.numel()} parameters, {arguments.samples} samples")
+    with tempfile.TemporaryDirectory() as own:
+        folder = arguments.folder or own
+        if rank is None:
+            spawn(rank_of, (folder, arguments.samples, arguments.products), nprocs=RANKS)
+        else:
+            rank_of(int(rank), folder, arguments.samples, arguments.products)
+        if rank in (None, "0"):
+            for each in range(RANKS):
+                show(each, folder, alone, expected)
+
+
+def show(rank: int, folder: str, alone: float, expected: torch.Tensor) -> None:
+    """Prints what a rank has written, waiting for it to have done so."""
+    path = Path(folder) / f"{rank}.pt"
+    while not path.exists():
+        time.sleep(0.1)
+    found = torch.load(path, weights_only=True)
+    apart = float((found["result"] - expected).norm() / expected.norm())
+    print(f"rank {rank}: {1e3 * found['seconds']:.1f} ms, {found['seconds'] / alone:.3f} of one process, apart {apart:.1e}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
 """Which modules and losses `landscape.network` multiplies right: every module of the zoo times every loss of torch.nn.
 
 Each pair is compared with a Hessian by plain double backward, one column after the other, which shares no code with it. Every
-module runs in a process of its own: one that torch kills is a row of the table. `python -m benchmarks.supported` writes it.
+module runs in a process of its own: one that torch kills is a row of the table.
+
+    python -m benchmarks.supported                              all modules, in figures/data/supported-modules.csv
+    python -m benchmarks.supported --part 2/8 --out two.csv     every eighth module, from the second on
+    python -m benchmarks.supported --join one.csv two.csv ..    the table from all parts
 """
 
+import argparse
 import csv
 import subprocess
 import sys
@@ -127,27 +132,51 @@ def row(module: str, criterion: str) -> tuple[str, str, str, str, str, str]:
     return module, criterion, size, "right" if right else "wrong", f"{worst:.0e}", ""
 
 
+def rows_of(module: str) -> list[list[str]]:
+    """Returns the rows of one module, computed in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "benchmarks.supported", "--module", module],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    rows = list(csv.reader(done.stdout.splitlines()))
+    rows += [[module, criterion, "", "killed", "", str(done.returncode)] for criterion in list(CRITERIA)[len(rows) :]]
+    print(f"{module}: {', '.join(sorted({each[3] for each in rows}))}", file=sys.stderr)
+    return rows
+
+
+def joined(parts: list[Path]) -> list[list[str]]:
+    """Returns the rows of all parts in the order of the zoo; refuses parts that do not make up the whole."""
+    rows = [row for part in parts for row in list(csv.reader(part.open(newline="")))[1:]]
+    place = {name: index for index, name in enumerate(MODULES)}
+    rows.sort(key=lambda row: place[row[0]])
+    expected = [(module, criterion) for module in MODULES for criterion in CRITERIA]
+    if [(row[0], row[1]) for row in rows] != expected:
+        raise SystemExit(f"expected {len(expected)} pairs, each once, got {len(rows)}: are all parts there?")
+    return rows
+
+
 def main() -> None:
-    """Writes the table, one process per module, or the rows of one module to the standard output."""
+    """Writes the table or a part of it, one process per module, or the rows of one module to the standard output."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--module", choices=list(MODULES))
+    parser.add_argument("--part", default="1/1", help="i/n: every n-th module, from the i-th on")
+    parser.add_argument("--join", nargs="+", type=Path, metavar="PART")
+    parser.add_argument("--out", type=Path, default=TABLE)
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    if len(sys.argv) == 2:
+    if arguments.module:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
         for criterion in CRITERIA:
-            writer.writerow(row(sys.argv[1], criterion))
+            writer.writerow(row(arguments.module, criterion))
         return
-    lines = []
-    for module in MODULES:
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "benchmarks.supported", module],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        rows = list(csv.reader(done.stdout.splitlines()))
-        rows += [[module, criterion, "", "killed", "", str(done.returncode)] for criterion in list(CRITERIA)[len(rows) :]]
-        lines += rows
-        print(f"{module}: {', '.join(sorted({each[3] for each in rows}))}", file=sys.stderr)
-    with TABLE.open("w", newline="") as file:
+    first, parts = map(int, arguments.part.split("/"))
+    if parts > 1 and arguments.out == TABLE:
+        parser.error("expected --out for a part, which is no whole table")
+    chosen = list(MODULES)[first - 1 :: parts]
+    lines = joined(arguments.join) if arguments.join else [each for module in chosen for each in rows_of(module)]
+    with arguments.out.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *lines])
 
 
