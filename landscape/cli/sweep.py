@@ -91,11 +91,12 @@ def _on_this_machine(settings: "EngineSettings") -> "EngineSettings":
 
 
 def _dry_run(grid: "Grid", settings: "EngineSettings", out: Path, json: bool) -> int:
-    from landscape.sweep.planner import estimate
+    from landscape.sweep.planner import FACTOR, estimate
 
     jobs = list(grid.jobs())
     missing = _without_record(jobs, out)
     seconds, workers = sum(estimate(job) for job in missing), max(settings.workers or 1, 1)
+    said = f"about {_duration(seconds)} of one core, {_duration(seconds / workers)} on {workers}, within a factor of {FACTOR:g}"
     if json:
         facts = {"combinations": grid.combinations, "jobs": len(jobs), "missing": len(missing), "core_seconds": round(seconds, 1)}
         print_json({**facts, "digests": [job.digest for job in jobs]})
@@ -108,7 +109,7 @@ def _dry_run(grid: "Grid", settings: "EngineSettings", out: Path, json: bool) ->
         [
             ("combinations", str(grid.combinations)),
             ("jobs", f"{len(jobs)}, {len(jobs) - len(missing)} with a record"),
-            ("cost", f"about {_duration(seconds)} of one core, {_duration(seconds / workers)} on {workers}, within a factor of 5"),
+            ("cost", said),
         ]
     )
     return DONE
