@@ -75,7 +75,7 @@ def main() -> None:
         f"gradient {trained.gradient_norm:.1e} after {trained.gradients} gradients and {trained.products} products: "
         f"{trained.stopped.value}"
     )
-    report = analyse_network(trained, "short recurrence", progress=say)
+    report = analyse_network(trained, "recurrence", progress=say)
     say("done")
     print(report)
 

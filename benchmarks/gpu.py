@@ -36,7 +36,7 @@ from landscape.sweep.settings import EngineSettings
 Row = dict[str, float | int | str]
 PAPER = "K=10,n=5,d=70,L=2,decay=2**-10"
 PAPER_SECTION = {"classes": 10, "samples": 5, "width": 70, "depth": 2, "decay": "2**-10"}  # the same, for a grid
-WIDTHS = (70, 512, 1024, 4096)
+WIDTHS = (70, 512, 1024)
 
 
 def wait(device: str) -> None:
@@ -69,7 +69,6 @@ def products(device: str, widths: tuple[int, ...] = WIDTHS) -> Row:
     row: Row = {}
     for width in widths:
         operator, block = product_of(ls.Problem.balanced(10, 5, width, 3, 2**-10), device)
-        block = block[:, : CHUNK if width < 4096 else 8]
         row[f"d={width}, one, ms"] = 1e3 * seconds(partial(operator.__matmul__, block[:, :1]), device)
         row[f"d={width}, block, ms"] = 1e3 * seconds(partial(operator.__matmul__, block), device, 3) / block.shape[1]
         if torch.device(device).type == "cuda" and width in (70, 512):

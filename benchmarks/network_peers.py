@@ -6,9 +6,10 @@ One run, one batch, float64, one thread: a ResNet-8 with batch normalisation and
 Products take turns and are timed in seconds of the processor, so that whatever else runs meets all of them. The error is
 that of a product against two plain backward passes of the network itself, and for the transformer, which is smooth, against a
 difference quotient of its gradients, right to about 1e-8. Attention has the MATH kernel for all, since no other has a
-second derivative. A peer that is not installed is left out; `benchmarks/peers.py` says how to install them. landscaper
-asks for numpy 1, and what is used of it here runs with numpy 2: pip install --no-deps landscaper gudhi topopy nglpy treelib drawsvg
-coloraide. Ours and curvlinops find eigenvalues by ARPACK, the others by their own methods.
+second derivative. A peer that is not installed is left out; `benchmarks/peers.py` says how to install them. landscaper wants
+numpy 1, and what is used of it here runs with numpy 2: pip install --no-deps landscaper gudhi topopy nglpy treelib drawsvg
+coloraide. Eigenvalues are found by `ls.extremes`, for curvlinops by ARPACK, and by the methods of the others; all are asked
+for nine digits.
 """
 
 import argparse
@@ -28,8 +29,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.peers import medians
-from landscape.curvature.operators.algebra import to_scipy
 from landscape.curvature.pyhessian import PyHessian
+from landscape.curvature.spectra.extremes import Extremes, extremes
 from landscape.network.loss import ModuleLoss
 from landscape.network.operators import ModuleHessian
 
@@ -161,7 +162,7 @@ def libraries(net: nn.Module, batch: Batch) -> dict[str, tuple[dict[int, Callabl
     found: dict[str, Any] = {
         "landscape-dufm": (
             {1: lambda v: hessian @ v, BLOCK: lambda v: hessian @ v},
-            lambda: by_arpack(to_scipy(hessian)),
+            lambda: extremes(hessian, Extremes(TOP, block=1, end="top", tolerance=1e-9)).top.values.tolist(),
         )
     }
     if importlib.util.find_spec("curvlinops"):

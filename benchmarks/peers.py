@@ -16,7 +16,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,32 @@ class Scalar(nn.Module):
         return self.function(self.theta)
 
 
+@contextmanager
+def peer_products(
+    objective: Objective, theta: Tensor, vector: Tensor, block: Tensor | None
+) -> Iterator[dict[str, tuple[Callable[[], Any], int]]]:
+    """Gives the product of every installed peer with a vector, and with a block where the peer takes one and it is given."""
+    actions: dict[str, tuple[Callable[[], Any], int]] = {}
+    if importlib.util.find_spec("curvlinops"):
+        from curvlinops import HessianLinearOperator
+
+        nothing = [(torch.zeros(1, 1, dtype=theta.dtype), torch.zeros(1, 1, dtype=theta.dtype))]
+        module = Scalar(objective.loss, theta)
+        peer = HessianLinearOperator(module, _Identity(), [module.theta], nothing, check_deterministic=False)
+        actions["curvlinops, single"] = (lambda: peer @ vector, 1)
+        if block is not None:
+            actions["curvlinops, blocked"] = (lambda: peer @ block, block.shape[1])
+    if importlib.util.find_spec("hessian_eigenthings"):
+        from hessian_eigenthings.operators.hessian import HessianOperator
+
+        other = HessianOperator(Scalar(objective.loss, theta), [torch.zeros(1)], lambda module, batch: module(batch))
+        actions["hessian-eigenthings, single"] = (lambda: other.matvec(vector), 1)
+    with PyHessian.of_loss(objective.loss, theta)._session() as (session, library):
+        cached = library.hessian_vector_product
+        actions["PyHessian, cached"] = (lambda: cached(session.gradsH, session.params, [vector]), 1)
+        yield actions
+
+
 def products(problem: Problem, theta: Tensor, compile_too: bool) -> dict[str, float]:
     """Returns the median seconds per vector of every way to multiply; prints what compiling took."""
     objective = Objective.of(problem, theta)
@@ -95,22 +122,8 @@ def products(problem: Problem, theta: Tensor, compile_too: bool) -> dict[str, fl
             program = compiled(operator)
             print(f"{name}: compiled for {BLOCK} columns in {program.seconds:.1f} s, relative difference {program.difference:.1e}")
             actions[f"{name}, compiled"] = (partial(program.__matmul__, block), BLOCK)
-    if importlib.util.find_spec("curvlinops"):
-        from curvlinops import HessianLinearOperator
-
-        nothing = [(torch.zeros(1, 1, dtype=theta.dtype), torch.zeros(1, 1, dtype=theta.dtype))]
-        module = Scalar(objective.loss, theta)
-        peer = HessianLinearOperator(module, _Identity(), [module.theta], nothing, check_deterministic=False)
-        actions["curvlinops, single"] = (lambda: peer @ vector, 1)
-        actions["curvlinops, blocked"] = (lambda: peer @ block, BLOCK)
-    if importlib.util.find_spec("hessian_eigenthings"):
-        from hessian_eigenthings.operators.hessian import HessianOperator
-
-        other = HessianOperator(Scalar(objective.loss, theta), [torch.zeros(1)], lambda module, batch: module(batch))
-        actions["hessian-eigenthings, single"] = (lambda: other.matvec(vector), 1)
-    with PyHessian.of_loss(objective.loss, theta)._session() as (session, library):
-        cached = library.hessian_vector_product
-        actions["PyHessian, cached"] = (lambda: cached(session.gradsH, session.params, [vector]), 1)
+    with peer_products(objective, theta, vector, block) as others:
+        actions |= others
         for name, (action, vectors) in actions.items():
             if vectors == 1:
                 result = action()
@@ -187,7 +200,7 @@ def main() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     problem = Problem.balanced(10, 5, arguments.width, arguments.depth, 2**-10)
     theta = write_parameters(problem, logit_form(problem, Collapse()))
-    versions = {name: _version(name) for name in PEERS}
+    versions = {name: version(name) for name in PEERS}
     seconds = products(problem, theta, arguments.compile)
     fastest = seconds["hand-derived, blocked"]
     print(f"{problem}\n{versions}")
@@ -199,7 +212,8 @@ def main() -> None:
     arguments.out.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def _version(name: str) -> str | None:
+def version(name: str) -> str | None:
+    """Returns the version of a distribution, None if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -8,32 +8,34 @@ was an index, which makes one, and three times with it. Prints wall and CPU seco
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
-
-from safetensors.torch import save
 
 from landscape.archive.records import Archive
 from landscape.seal import METADATA_KEY, sealed
 from landscape.sweep.grid import parse_grid
-
-AGAIN = """
-import json, re, sys, time
-begin, cpu = time.perf_counter(), time.process_time()
-from pathlib import Path
-from landscape.sweep.grid import parse_grid
 from landscape.sweep.run import run_sweep
-done = run_sweep(parse_grid(json.loads(sys.argv[1])), Path(sys.argv[2]))
-peak = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
-print(json.dumps({"found": done.found, "wall": time.perf_counter() - begin, "cpu": time.process_time(), "MiB": peak}))
-"""
+
+
+def once(fields: dict[str, Any], folder: Path) -> str:
+    """Runs the sweep again in this process, and returns what that took, the start of Python with it."""
+    begin = time.perf_counter()
+    done = run_sweep(parse_grid(fields), folder)
+    peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert peak is not None
+    took = {"found": done.found, "wall": time.perf_counter() - begin, "cpu": time.process_time(), "MiB": int(peak[1]) / 1024}
+    return json.dumps(took)
 
 
 def fill(fields: dict[str, Any], folder: Path) -> None:
     """Writes a sound record for every job, as a worker would, but without syncs: only their number and size matter."""
+    from safetensors.torch import save
+
     from landscape.studies.ends import EndPoint, packed
 
     archive = Archive.create(folder)
@@ -46,8 +48,8 @@ def fill(fields: dict[str, Any], folder: Path) -> None:
 
 
 def again(fields: dict[str, Any], folder: Path) -> str:
-    """Runs the sweep again in a process of its own, and returns what that took."""
-    command = [sys.executable, "-c", AGAIN, json.dumps(fields), str(folder)]
+    """Does so in a process of its own."""
+    command = [sys.executable, __file__, "--once", json.dumps(fields), str(folder)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -56,7 +58,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--once", nargs=2, metavar=("GRID", "DIR"), help="run one sweep again, the grid as JSON")
     options = parser.parse_args()
+    if options.once:
+        print(once(json.loads(options.once[0]), Path(options.once[1])))
+        return
     problem = {"classes": 4, "samples": 1, "width": [4, 5, 6, 7, 8], "depth": [1, 2], "decay": 3e-2}
     fields: dict[str, Any] = {"problem": problem, "start": {"seed": {"from": 0, "to": options.jobs // 10 - 1}}}
     with tempfile.TemporaryDirectory(dir=options.folder) as name:

@@ -8,20 +8,19 @@ from pathlib import Path
 
 from landscape.errors import InputError
 
-PARTIAL = ".partial-"  # in the name of a file that is not finished
+PARTIAL = ".partial-"  # in the name of a file that is not finished, or only tries whether one can be written
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yields a temporary name in the folder of `path`; what is written there takes the place of `path` on success.
 
-    The data and the folder are synced before and after the rename, so a crash leaves the old file or the new one. The temporary
-    name keeps the suffix, from which writers guess the format.
+    The data and the folder are synced before and after the rename, so a crash leaves the old file or the new one.
 
     Raises:
         InputError: If the folder is missing or cannot be written to.
     """
-    temporary = path.with_name(f"{path.stem}{PARTIAL}{uuid.uuid4().hex}{path.suffix}")  # processes of two hosts may share a number
+    temporary = _temporary(path)
     try:
         _refuse_special(path)
         temporary.touch(exist_ok=False)
@@ -41,12 +40,20 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def check_writable(path: Path) -> None:
     """Raises an InputError now if `path` cannot be written, before hours of work are spent on what should go there."""
     _refuse_special(path)
-    probe = path.with_name(f"{path.stem}.probe-{uuid.uuid4().hex}{path.suffix}")
+    probe = _temporary(path)  # a process killed now leaves a name that every reader of folders passes by
     try:
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _temporary(path: Path) -> Path:
+    """Returns a name that no other process has: those of two hosts may share a number.
+
+    It keeps the suffix, from which writers guess the format, and begins with a dot, so that the patterns of a shell pass it by.
+    """
+    return path.with_name(f".{path.stem}{PARTIAL}{uuid.uuid4().hex}{path.suffix}")
 
 
 def _refuse_special(path: Path) -> None:

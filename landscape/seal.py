@@ -5,6 +5,7 @@ A seal tells damage from what was written, not who wrote it: whoever can change 
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 METADATA_KEY = "landscape"  # of a safetensors file: under it stands the sealed header of a point or a record
@@ -32,6 +33,15 @@ def digest_of(value: Any) -> str:
 def text_digest(text: str) -> str:
     """Returns the sha256 of a canonical text, in hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def text_digests(before: str, middles: Iterable[str], after: str) -> Iterator[str]:
+    """Yields the `text_digest` of texts that differ in the middle; what stands before it is read once."""
+    begun, end = hashlib.sha256(before.encode()), after.encode()
+    for middle in middles:
+        whole = begun.copy()
+        whole.update(middle.encode() + end)
+        yield whole.hexdigest()
 
 
 def sealed(header: dict[str, Any]) -> str:

@@ -11,21 +11,22 @@ from dataclasses import asdict, astuple, dataclass, replace
 from functools import cache
 from pathlib import Path
 from time import process_time
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from landscape.atomic_files import atomic_write
 from landscape.degeneracy.analysis import analyse
+from landscape.model.objective import Objective
 from landscape.model.problem import ActivationName, Problem
 from landscape.points.point import CriticalPoint
 from landscape.solver.run import solve
 from landscape.structures.names import name
-from landscape.studies.heads.capture import head_point
+from landscape.studies.heads.capture import balanced_decay, head_point
 from landscape.studies.heads.images import Images, fashion_mnist, mnist_sample
 from landscape.studies.heads.standing import Lines, standing
-from landscape.studies.heads.tables import HeadCurve, HeadGram, HeadLine, HeadRow
+from landscape.studies.heads.tables import HeadCurve, HeadEnd, HeadGram, HeadLine, HeadRow
 from landscape.studies.tables import write_table
 
 DATA = Path(__file__).resolve().parent.parent / "figures" / "data"
@@ -34,6 +35,7 @@ STEPS = 2_000
 SETTLING = 1_000  # iterations of L-BFGS that follow
 RATE = 3e-3  # the largest of the one-cycle schedule
 RECORDS = 40  # rows of a training curve
+AT_KINK = 1e-3  # of the root mean square of a layer's pre-activations: what is closer to zero is next to a kink
 SEARCHED = 100  # starts of the search for critical points without a closed form
 
 
@@ -49,11 +51,17 @@ class Run:
     width: int = 64
     init: float = 1.0
     seed: int = 0
+    decayed: Literal["features", "network"] = "features"
+    feature_init: float = 1.0
+    head_init: float = 1.0
 
     @property
     def name(self) -> str:
         """The stem of the record."""
-        return "-".join(map(str, astuple(self)))
+        *main, decayed, features, head = map(str, astuple(self))
+        changed = [] if decayed == "features" else [decayed]
+        changed += [] if self.feature_init == self.head_init == 1 else [features, head]
+        return "-".join([*main, *changed])
 
 
 def runs() -> Iterator[Run]:
@@ -64,6 +72,8 @@ def runs() -> Iterator[Run]:
     changed += [replace(deep, data="mnist")]
     changed += [replace(setting, **change) for setting in (shallow, deep) for change in ({"backbone": "cnn"}, {"init": 3.0})]
     changed += [Run(activation="relu", depth=4, decay=2e-3)]
+    changed += [replace(setting, decayed="network") for setting in (shallow, deep)]
+    changed += [replace(shallow, data=data, width=200, feature_init=0.1, head_init=6.0) for data in ("fashion", "mnist")]
     for seed in range(5):
         yield from (replace(setting, seed=seed) for setting in (*main, *(changed if seed < 3 else ())))
 
@@ -88,6 +98,13 @@ def network(run: Run, side: int) -> tuple[nn.Sequential, list[str]]:
         for part in net:
             if isinstance(part, nn.Linear | nn.Conv2d):
                 part.weight *= run.init
+        last = net[len(body) - 1]
+        assert isinstance(last, nn.Linear)
+        last.weight.mul_(run.feature_init)
+        last.bias.mul_(run.feature_init)
+        for part in head:
+            if isinstance(part, nn.Linear):
+                part.weight.mul_(run.head_init)
     places = range(len(body), len(net))
     return net, [str(place) for place in places if isinstance(net[place], nn.Linear)]
 
@@ -97,8 +114,16 @@ def decays(run: Run) -> tuple[float, ...]:
     return (run.decay / PER_CLASS, *(run.decay,) * run.depth)
 
 
+def model(run: Run) -> Problem:
+    """Returns the model of a run's head, with decay on the features."""
+    return Problem.balanced(10, PER_CLASS, run.width, run.depth, decays(run), "ce", run.activation)
+
+
 def loss_of(run: Run, net: nn.Sequential, head: list[str], images: Images) -> Tensor:
-    """Returns the mean cross-entropy with the decays of the features and of the head."""
+    """Returns the mean cross-entropy with the decays of the features and of the head, or of all parameters."""
+    if run.decayed == "network":
+        squares = torch.cat([part.flatten() for part in net.parameters()]).square().sum()
+        return nn.functional.cross_entropy(net(images.pixels), images.labels) + run.decay / 2 * squares
     lambdas, first = decays(run), int(head[0])
     features = net[:first](images.pixels)
     loss = nn.functional.cross_entropy(net[first:](features), images.labels) + lambdas[0] / 2 * features.square().sum()
@@ -142,15 +167,19 @@ def settled(run: Run, net: nn.Sequential, head: list[str], images: Images) -> li
 
 
 def at(run: Run, net: nn.Sequential, head: list[str], images: Images) -> CriticalPoint:
-    """Returns the head of the network with its features."""
-    return head_point(net, head, images.pixels, images.labels, decays(run), run.activation)
+    """Returns the head with its features; where these have no decay, with the one that balances them with the first layer."""
+    lambdas = decays(run)
+    if run.decayed == "network":
+        lambdas = (balanced_decay(net, head, images.pixels, run.decay), *lambdas[1:])
+    return head_point(net, head, images.pixels, images.labels, lambdas, run.activation)
 
 
 def recorded(run: Run, net: nn.Sequential, head: list[str], images: Images, step: int) -> dict[str, Any]:
     """Returns a row of the curve."""
     point = at(run, net, head, images)
     values = [torch.linalg.svdvals(matrix)[:10].tolist() for matrix in (point.class_logits, point.factors()["W_1"])]
-    return {"step": step, "loss": point.loss, "logits": values[0], "first_layer": values[1]}
+    loss = point.loss if run.decayed == "features" else loss_of(run, net, head, images).item()
+    return {"step": step, "loss": loss, "logits": values[0], "first_layer": values[1]}
 
 
 def moved(start: CriticalPoint, end: CriticalPoint) -> float:
@@ -158,29 +187,51 @@ def moved(start: CriticalPoint, end: CriticalPoint) -> float:
     return float((end.theta - start.theta).norm() / start.theta.norm())
 
 
-def followed(run: Run, images: Images, lines: Lines, saved: Path) -> dict[str, Any]:
-    """Trains one network, follows the flow of its head from both stages, and saves the head as a point."""
+def flowed(point: CriticalPoint) -> CriticalPoint:
+    """Returns where the flow of a head leads: the model's own way on from there."""
+    return solve(point.problem, point)
+
+
+def kinks(point: CriticalPoint) -> int | None:
+    """Returns how many hidden pre-activations are next to zero, where a rectifier has no derivative; None for linear heads."""
+    if point.problem.is_linear:
+        return None
+    hidden = Objective.of(point.problem, point.theta).preactivations(point.theta)[:-1]
+    return sum(int((signal.abs() <= AT_KINK * signal.square().mean().sqrt()).sum()) for signal in hidden)
+
+
+def own_prediction(run: Run, images: Images) -> str:
+    """Returns the structure that the model reaches from the features and the head of the network before it is trained."""
+    if run.decayed == "network" or run.activation == "relu":
+        return ""
+    return analyse(flowed(at(run, *network(run, images.pixels.shape[-1]), images))).structure
+
+
+def followed(run: Run, images: Images, saved: Path) -> dict[str, Any]:
+    """Trains one network, follows the flow of its head from three stages, and saves the head as a point."""
     start = process_time()
+    predicted = own_prediction(run, images)
     net, head = network(run, images.pixels.shape[-1])
     curve = trained(run, net, head, images)
     halfway = at(run, net, head, images)
-    rank, early = standing(halfway, lines).rank, solve(halfway.problem, halfway)
+    early = flowed(halfway)
     curve += settled(run, net, head, images)
     point = at(run, net, head, images)
     point.save(saved)
-    stands, end = standing(point, lines), solve(point.problem, point)
-    report = analyse(end)
+    stands, end = standing(point, searched(point.problem)), flowed(point)
+    report, bound = analyse(end), stands.best if run.decayed == "features" else None
     row = HeadRow(
         **asdict(run),
-        adam_loss=halfway.loss,
-        adam_rank=rank,
+        start_flow=predicted,
+        adam_loss=curve[RECORDS]["loss"],
+        adam_rank=standing(halfway, Lines(halfway.problem, ())).rank,
         adam_flow=analyse(early).structure,
         adam_moved=moved(halfway, early),
-        loss=point.loss,
+        loss=curve[-1]["loss"],
         gradient_norm=point.gradient_norm,
         rank=stands.rank,
-        best_known=stands.best.structure if stands.best else "",
-        best_loss=stands.best.loss if stands.best else None,
+        best_known=bound.structure if bound else "",
+        best_loss=bound.loss if bound else None,
         nearest=stands.nearest.structure if stands.nearest else "",
         cosine=stands.nearest.cosine if stands.nearest else None,
         end=report.structure,
@@ -188,7 +239,7 @@ def followed(run: Run, images: Images, lines: Lines, saved: Path) -> dict[str, A
         end_cosine=next((line.cosine for line in stands.lines if abs(line.loss - end.loss) <= 1e-7 * end.loss), None),
         index=report.index,
         nullity=report.nullity,
-        kinks=report.kinks.count if report.kinks else None,
+        kinks=kinks(point),
         moved=moved(point, end),
         core_seconds=round(process_time() - start, 1),
     )
@@ -196,14 +247,9 @@ def followed(run: Run, images: Images, lines: Lines, saved: Path) -> dict[str, A
 
 
 @cache
-def _searched(width: int, activation: ActivationName, lambdas: tuple[float, ...]) -> Lines:
-    problem = Problem.balanced(10, PER_CLASS, width, len(lambdas) - 1, lambdas, "ce", activation)
+def searched(problem: Problem) -> Lines:
+    """Returns the known critical points of the model of a head, those of a search too."""
     return Lines.of(problem, starts=SEARCHED)
-
-
-def searched(run: Run) -> Lines:
-    """Returns the known critical points of the model of a run's head, those of a search too."""
-    return _searched(run.width, run.activation, decays(run))
 
 
 def gram(point: CriticalPoint) -> Tensor:
@@ -215,8 +261,18 @@ def gram(point: CriticalPoint) -> Tensor:
     return unit.mT @ unit
 
 
-def tables(records: list[dict[str, Any]]) -> None:
-    """Writes the rows of all runs, and the curves and HeadGram matrices of the first seeds."""
+def ends(folder: Path) -> Iterator[HeadEnd]:
+    """Yields the logits of the critical points that the figure of spectra shows, as far as their runs are done."""
+    for run in (Run(depth=2, decay=1e-3), Run(depth=3, decay=5e-3)):
+        path = folder / f"{run.name}.safetensors"
+        if path.exists():
+            logits = flowed(CriticalPoint.load(path)).class_logits.tolist()
+            yield from (HeadEnd(run.name, i, j, value) for i, line in enumerate(logits) for j, value in enumerate(line))
+
+
+def tables(records: list[dict[str, Any]], folder: Path) -> None:
+    """Writes the rows of all runs, the curves and cosines of the first seeds, and the ends that are drawn."""
+    write_table(list(ends(folder)), DATA / "real-networks-ends.csv")
     write_table([HeadRow(**record["row"]) for record in records], DATA / "real-networks.csv")
     first = [
         (Run(**{key: record["row"][key] for key in asdict(Run())}), record) for record in records if record["row"]["seed"] == 0
@@ -239,9 +295,16 @@ def tables(records: list[dict[str, Any]]) -> None:
         for j, value in enumerate(line)
     ]
     write_table(grams, DATA / "real-networks-gram.csv")
-    settings = {(run.depth, run.decay): searched(replace(run, width=64)) for run, _ in first if run.activation == "linear"}
+    settings = {(run.depth, run.decay): searched(model(replace(run, width=64))) for run, _ in first if run.activation == "linear"}
     lines = [HeadLine(*setting, name(point.kind), point.loss) for setting, known in settings.items() for point in known.known]
     write_table(lines, DATA / "real-networks-lines.csv")
+
+
+def images_of(data: str, folder: str | None = None) -> Images:
+    """Returns the images of a data set that all runs share, at half their size, with mean 0 and variance 1."""
+    found = mnist_sample() if data == "mnist" else fashion_mnist(folder) if folder else fashion_mnist()
+    chosen = found.balanced(PER_CLASS).halved()
+    return Images((chosen.pixels - chosen.pixels.mean()) / chosen.pixels.std(), chosen.labels)
 
 
 def main() -> None:
@@ -252,7 +315,6 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     given.folder.mkdir(parents=True, exist_ok=True)
-    sources = {"fashion": lambda: fashion_mnist(given.images) if given.images else fashion_mnist(), "mnist": mnist_sample}
     images: dict[str, Images] = {}
     records: list[dict[str, Any]] = []
     todo = list(runs())
@@ -261,9 +323,8 @@ def main() -> None:
             path = given.folder / f"{run.name}.json"
             if not path.exists():
                 if run.data not in images:
-                    chosen = sources[run.data]().balanced(PER_CLASS).halved()
-                    images[run.data] = Images((chosen.pixels - chosen.pixels.mean()) / chosen.pixels.std(), chosen.labels)
-                record = followed(run, images[run.data], searched(run), path.with_suffix(".safetensors"))
+                    images[run.data] = images_of(run.data, given.images)
+                record = followed(run, images[run.data], path.with_suffix(".safetensors"))
                 with atomic_write(path) as temporary:
                     temporary.write_text(json.dumps(record))
             records.append(json.loads(path.read_text()))
@@ -274,7 +335,7 @@ def main() -> None:
             )
     finally:  # a run that was stopped leaves the tables of what is done
         if records:
-            tables(records)
+            tables(records, given.folder)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from landscape.proof.checker import LONGEST_TEXT, check
 from landscape.seal import METADATA_KEY, sealed
 from landscape.structures.notation import parse_range, parse_scales, parse_steps, parse_structure
 from landscape.studies.old_prevalence import old_header
+from landscape.studies.starts.swap import parse_swap
 from landscape.sweep.files import saved_files
 from landscape.sweep.filter import rows_where
 from landscape.sweep.grid import read_grid
@@ -46,6 +47,7 @@ from landscape.sweep.results import read_results
 
 LONGEST = 20.0  # seconds that a reader may take
 SMALL = ls.Problem.balanced(classes=3, samples=1, width=3, depth=1, decay=0.02)
+SWAPPED = ls.Problem.balanced(classes=3, samples=1, width=4, depth=2, decay=0.02)
 GRID = """points = true
 zip = [["problem.width", "problem.decay"]]
 [problem]
@@ -250,6 +252,8 @@ def corpus(folder: Path) -> dict[str, Reader]:
     state = locking.LockingState(square, square, square, square, torch.Generator().get_state(), 1, 2, False)
     locking.save(state, folder / "state.safetensors", {"size": 3})
 
+    readers = networks_and_images(folder)
+
     def labelled(path: Path) -> object:
         return import_weights(folder / "weights.npz", 0.02, layout=WeightsLayout(labels=str(path)))
 
@@ -269,6 +273,36 @@ def corpus(folder: Path) -> dict[str, Reader]:
         "old study": Reader(folder / "old" / "study.json", lambda path: old_header(path.parent)),
         "checkpoint": Reader(folder / "state.safetensors", lambda path: locking.load_state(path, {"size": 3}, torch.device("cpu"))),
         "words": Reader(folder / "words", read_words),
+        **readers,
+    }
+
+
+def networks_and_images(folder: Path) -> dict[str, Reader]:
+    """Writes right files of networks, images and replaced features, and returns who reads them."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Softplus(), torch.nn.Linear(4, 2)).double()
+    batch = (torch.eye(3, dtype=torch.float64), torch.tensor([0, 1, 1]))
+    ls.save_network_point(
+        folder / "network.safetensors", ls.ModuleLoss(module, torch.nn.functional.cross_entropy, [batch], decay=0.1)
+    )
+    torch.save({"state_dict": {f"module.{name}": value for name, value in module.state_dict().items()}}, folder / "module.ckpt")
+    (folder / "t10k-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 1, *range(4)]))
+    (folder / "t10k-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 3]))
+    (folder / "test_batch.bin").write_bytes(bytes([6] + 3072 * [255]))
+    np.save(folder / "gram.npy", np.eye(3))
+    np.savetxt(folder / "gram.csv", np.eye(3), delimiter=",")
+
+    def read_swap(path: Path) -> None:
+        parse_swap(f"features:{path}").check(SWAPPED)
+
+    return {
+        "network point": Reader(folder / "network.safetensors", ls.load_network_point, METADATA_KEY),
+        "network checkpoint": Reader(folder / "module.ckpt", lambda path: ls.load_checkpoint(copy.deepcopy(module), path)),
+        "images": Reader(folder / "t10k-images-idx3-ubyte", lambda path: ls.idx_images(path.parent, "test")),
+        "labels of images": Reader(folder / "t10k-labels-idx1-ubyte", lambda path: ls.idx_images(path.parent, "test")),
+        "colour images": Reader(folder / "test_batch.bin", lambda path: ls.cifar10(path.parent, "test")),
+        "features npy": Reader(folder / "gram.npy", read_swap),
+        "features csv": Reader(folder / "gram.csv", read_swap),
     }
 
 

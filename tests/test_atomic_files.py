@@ -1,6 +1,7 @@
 """Files are whole or not there."""
 
 import errno
+import glob
 import os
 import signal
 import stat
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from landscape.atomic_files import atomic_write, check_writable
+from landscape.atomic_files import PARTIAL, atomic_write, check_writable
 from landscape.errors import InputError
 
 
@@ -83,6 +84,32 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     process.stdout.close()
     time.sleep(0.05)
     assert path.read_text() == "old"
+
+
+def _written(path) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text("half")
+
+
+@pytest.mark.parametrize("work", [check_writable, _written])
+def test_what_a_killed_process_leaves_is_passed_by_and_hidden_from_a_shell(tmp_path, monkeypatch, work):
+    """A process that is killed while it tries whether it can write, or while it writes, cleans nothing up."""
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object, **__: object) -> None:
+        monkeypatch.setattr(type(tmp_path), "unlink", lambda path, missing_ok=False: None)
+        raise Killed
+
+    monkeypatch.setattr(type(tmp_path), "unlink", die)
+    monkeypatch.setattr(os, "replace", die)
+    with pytest.raises(Killed):
+        work(tmp_path / "a.csv")
+    (left,) = os.listdir(tmp_path)
+    assert PARTIAL in left
+    assert left.endswith(".csv")
+    assert glob.glob("*.csv", root_dir=tmp_path) == []
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 import landscape as ls
 from landscape.cli import run
+from landscape.curvature.counting.quotient import null_evidence
 from landscape.curvature.operators.operator import Product
+from landscape.decomposition import singular_vectors
 from landscape.model.objective import Objective
 from landscape.solver.starts import random_start
 from landscape.sweep.grid import parse_grid
@@ -45,6 +47,24 @@ def test_loss_gradient_and_products(loss: str, activation: str) -> None:
 
     for near, far in zip(found("cpu"), found(DEVICE), strict=True):
         assert_equal(near, far)
+
+
+def test_singular_vectors_are_orthonormal_to_rounding() -> None:
+    """At collapse the values come in groups of equal ones, where Jacobi's method, the default of torch here, ends early."""
+    problem = ls.Problem.parse("K=10,n=5,d=512,L=3,decay=2**-10")
+    theta = ls.place(problem, ls.Collapse(), gauge=1).theta.to(DEVICE)
+    _, below, above, _ = Objective.of(problem, theta).split(theta)
+    left, values, right = singular_vectors(torch.cat([below, above.mT], dim=1))
+    identity = torch.eye(problem.width, dtype=theta.dtype, device=DEVICE)
+    assert float((left.mT @ left - identity).abs().max()) < 1e-13
+    assert float((left * values @ right - torch.cat([below, above.mT], dim=1)).norm()) < 1e-13 * float(values.norm())
+
+
+def test_the_tangent_space_of_a_wide_model_is_null_to_rounding() -> None:
+    problem = ls.Problem.parse("K=10,n=5,d=512,L=3,decay=2**-10")
+    theta = ls.place(problem, ls.Collapse(), gauge=1).theta.to(DEVICE)
+    operator = Product(Objective.of(problem, theta).linearize(theta), theta)
+    assert null_evidence(operator, ls.orbit_projector(problem, theta, 1e-9), seed=0).radius < 1e-14
 
 
 @pytest.mark.parametrize("method", ["auto", "reduction", "dense", "inertia", "quotient", "deflated", "lowrank", "lanczos"])

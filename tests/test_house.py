@@ -171,6 +171,12 @@ def banned_calls(tree: ast.AST) -> Iterator[str]:
                     yield f"{node.lineno}: {arg} is not literally {ONLY_LITERAL[arg]}"
 
 
+def test_singular_vectors_are_computed_in_one_place() -> None:
+    """The default of torch on CUDA devices leaves them orthonormal to 1e-12 only."""
+    places = [path for path in sources("landscape") if re.search(r"linalg\.svd\(|torch\.svd\(|svd_lowrank", path.read_text())]
+    assert [named(path) for path in places] == ["landscape/decomposition.py"]
+
+
 def test_nothing_banned_is_called() -> None:
     places = sources(*CODE, "tests")
     report([f"{named(path)}:{found}" for path in places for found in banned_calls(ast.parse(path.read_text()))], "banned")

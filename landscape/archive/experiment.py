@@ -1,11 +1,12 @@
 """One experiment as a value, and its identity: the digest of everything that its result depends on. Imports no torch."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from landscape.model.problem import Problem
-from landscape.seal import canonical_json, digest_of, text_digest
+from landscape.seal import canonical_json, digest_of, text_digest, text_digests
 from landscape.solver.methods import BatchMethod, GradientDescent, PseudoTransient, Random
 from landscape.structures.blocks import label
 from landscape.structures.kinds import Apex, Blocks, Collapse, Pairs, Partition, Structure, Zero
@@ -169,6 +170,15 @@ class Experiment:
         # the same text, of which a grid changes only the start: what stands around it is made once
         before, after = _around(self.problem, self.method, self.analysis, (NUMERICS, repr(self.method)))
         return text_digest(f"{before}{canonical_json(_start_identity(self.start))}{after}")
+
+    def digests(self, seeds: Iterable[int]) -> Iterator[str]:
+        """Yields the digest that the experiment has with each seed: their texts differ in the seed alone.
+
+        Raises:
+            TypeError: If its start is not random.
+        """
+        before, seed, after = canonical_json(self.with_seed(0).identity).partition('"seed":0')
+        yield from text_digests(before + seed[:-1], map(str, seeds), after)
 
     def __str__(self) -> str:
         problem, seed = self.problem, "" if self.seed is None else f" seed={self.seed}"

@@ -67,5 +67,5 @@ def _holder(path: Path) -> str:
     try:
         said = json.loads(read_ordinary(path, _LONGEST, follow=False))
         return f"process {int(said['process'])} of {said['host']!s:.60} since {said['since']!s:.20}"
-    except (Damaged, ValueError, KeyError, TypeError, RecursionError):
+    except (Damaged, ValueError, KeyError, TypeError, OverflowError, RecursionError):  # 1e999 is infinite
         return "another one"

@@ -178,7 +178,16 @@ class Archive:
     def done(
         self, wanted: Iterable[str], check: Callable[[Record], object] = lambda record: None
     ) -> tuple[set[str], dict[str, str]]:
-        """Returns which of the jobs have a sound record, and what is wrong with the records that are none.
+        """Returns which of the jobs have a sound record, and what is wrong with the records that are none: see `examined`."""
+        asked = wanted if isinstance(wanted, set | frozenset) else set(wanted)
+        found = dict(self.examined(asked, check))
+        damaged = {digest: fault for digest, fault in found.items() if fault}
+        return found.keys() - damaged.keys(), damaged
+
+    def examined(
+        self, wanted: Container[str], check: Callable[[Record], object] = lambda record: None
+    ) -> Iterator[tuple[str, str]]:
+        """Yields the jobs that have a record, folder by folder, each with what is wrong with the record, or nothing.
 
         What is wrong is removed: its job is computed again. Records that have been verified, and whose files are still of that
         size and time, are not read.
@@ -187,34 +196,30 @@ class Archive:
             wanted: Digests of the jobs.
             check: Sees every record that is read and whose checksums are right; what it raises as `Damaged` is wrong too.
         """
-        asked = wanted if isinstance(wanted, set | frozenset) else set(wanted)
-        done: set[str] = set()
-        damaged: dict[str, str] = {}
         large = self._is_large()
         for shard in self._shards():
             known, fresh = known_stamps(self.folder, shard.name), dict[str, Stamp]()
             for digest, entry in _named(shard):
-                if digest not in asked:
+                if digest not in wanted:
                     continue
                 if digest not in known or stamp_of(entry) != known[digest]:
                     try:
                         check(self.read(digest))
                     except Damaged as error:
-                        damaged[digest] = str(error)
                         _remove(self.path(digest))
+                        yield digest, str(error)
                         continue
                     if large and (stamp := stamp_of(entry)) is not None:
                         fresh[digest] = stamp
-                done.add(digest)
+                yield digest, ""
             if fresh:
                 keep_stamps(self.folder, shard.name, {**known, **fresh})
-        return done, damaged
 
     def index(self, sound: Container[str]) -> None:
         """Remembers which records are sound, so that the next run need not read them; a small folder is read faster."""
-        shards = [(shard, list(_named(shard))) for shard in self._shards()] if self._is_large() else []
-        for shard, entries in shards:
-            stamps = {digest: stamp for digest, entry in entries if digest in sound and (stamp := stamp_of(entry)) is not None}
+        for shard in self._shards() if self._is_large() else ():
+            found = {digest: stamp_of(entry) for digest, entry in _named(shard) if digest in sound}
+            stamps = {digest: stamp for digest, stamp in found.items() if stamp is not None}
             if stamps != known_stamps(self.folder, shard.name):
                 keep_stamps(self.folder, shard.name, stamps)
 
@@ -329,11 +334,15 @@ def _require_folder(path: Path) -> None:
 
 def _sweep_away(folder: Path) -> None:
     """Removes what is half-written, and signs to stop, once whoever made them must be dead."""
-    for pattern in (f"*{PARTIAL}*", "stop-*", f"failures/*{PARTIAL}*", f"verified/*{PARTIAL}*", f"records/*/*{PARTIAL}*"):
-        for path in folder.glob(pattern):
+    for place in (folder, folder / "failures", folder / "verified", *(folder / "records").glob("*")):
+        if not place.is_dir() or place.is_symlink():
+            continue
+        with os.scandir(place) as entries:
+            left = [entry for entry in entries if PARTIAL in entry.name or (place == folder and entry.name.startswith("stop-"))]
+        for entry in left:
             with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.lstat().st_mtime > _STALE:
-                    path.unlink()
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE:
+                    os.unlink(entry.path)
 
 
 def _remove(path: Path) -> None:

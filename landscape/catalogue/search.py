@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.decomposition import singular_vectors
 from landscape.errors import InputError
 from landscape.model.logit_form import LogitForm
 from landscape.model.problem import Problem
@@ -128,7 +129,7 @@ def _critical(problem: Problem, theta: Tensor) -> Core | None:
     """Returns the polished core next to the end of a descent, or None if it is not critical or its rank cannot be accepted."""
     wide = Core(problem, problem.classes, theta)
     logits = wide.objective.logits(theta) / wide.objective.scales  # class means times sqrt(class size)
-    left, values, right = torch.linalg.svd(logits)
+    left, values, right = singular_vectors(logits, full=True)
     rank = int((values > _GAP * max(1.0, float(values[0]))).sum())
     core = polish_core(Core.from_form(problem, LogitForm(left[:, :rank], values[:rank], right[:rank].mT)), Newton())
     norm = float(core.objective.gradient(core.theta).norm())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from landscape.network.loss import ModuleLoss
     from landscape.network.polishing import Polished, PolishStep
 
-NetworkMethodChoice = Literal["auto", "dense", "inertia", "quotient", "short recurrence"]
+NetworkMethodChoice = Literal["auto", "dense", "inertia", "quotient", "recurrence"]
 
 
 def inspect(

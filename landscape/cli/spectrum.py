@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from landscape.atomic_files import PARTIAL
 from landscape.cli import DONE, NOT_AS_ASKED
 from landscape.cli.applies import Needs
 from landscape.cli.network_points import RunSourcesFlag, analysed_network, is_network_point
@@ -169,7 +170,7 @@ def _expanded(points: tuple[Path, ...]) -> tuple[Path, ...]:
         if not point.is_dir():
             files.append(point)
             continue
-        found = [path for path in point.iterdir() if path.suffix == ".safetensors"]
+        found = [path for path in point.iterdir() if path.suffix == ".safetensors" and PARTIAL not in path.name]
         if not found:
             raise InputError(f"expected a folder with points (*.safetensors), got none in {point}")
         files += sorted(

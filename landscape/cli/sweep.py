@@ -5,8 +5,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,7 +19,6 @@ from landscape.cli.output import print_json, print_lines, warn
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from landscape.archive.experiment import Experiment
     from landscape.sweep.grid import Grid
     from landscape.sweep.run import SweepProgress
     from landscape.sweep.settings import EngineSettings
@@ -91,50 +91,42 @@ def _on_this_machine(settings: "EngineSettings") -> "EngineSettings":
 
 
 def _dry_run(grid: "Grid", settings: "EngineSettings", out: Path, json: bool) -> int:
-    from landscape.sweep.planner import FACTOR, estimate
+    from landscape.archive.records import Archive
+    from landscape.plain_file import Damaged
+    from landscape.sweep.census import Census
+    from landscape.sweep.planner import FACTOR
 
-    jobs = list(grid.jobs())
-    missing = _without_record(jobs, out)
-    seconds, workers = sum(estimate(job) for job in missing), max(settings.workers or 1, 1)
-    said = f"about {_duration(seconds)} of one core, {_duration(seconds / workers)} on {workers}, within a factor of {FACTOR:g}"
+    census = Census(grid)
+    if (archive := Archive.planned(out.absolute())) is not None:
+        for digest in filter(census.__contains__, archive.names()):
+            with suppress(Damaged):
+                archive.read(digest)
+                census.find(digest)
+        if census.missing:
+            archive.require_writable()
+    seconds, workers = census.work(), max(settings.workers or 1, 1)
+    cost = f"about {_duration(seconds)} of one core, {_duration(seconds / workers)} on {workers}, within a factor of {FACTOR:g}"
     if json:
-        facts = {"combinations": grid.combinations, "jobs": len(jobs), "missing": len(missing), "core_seconds": round(seconds, 1)}
-        print_json({**facts, "digests": [job.digest for job in jobs]})
+        facts = {
+            "combinations": grid.combinations,
+            "jobs": census.jobs,
+            "missing": census.missing,
+            "core_seconds": round(seconds, 1),
+        }
+        print_json({**facts, "digests": [job.digest for job in grid.jobs()]})
         return DONE
-    for job in jobs[:_SHOWN]:
+    for job in islice(grid.jobs(), _SHOWN):
         print(f"{job.digest[:12]}  {job}")
-    if len(jobs) > _SHOWN:
-        print(f".. {len(jobs) - _SHOWN} more")
+    if census.jobs > _SHOWN:
+        print(f".. {census.jobs - _SHOWN} more")
     print_lines(
         [
             ("combinations", str(grid.combinations)),
-            ("jobs", f"{len(jobs)}, {len(jobs) - len(missing)} with a record"),
-            ("cost", said),
+            ("jobs", f"{census.jobs}, {census.jobs - census.missing} with a record"),
+            ("cost", cost),
         ]
     )
     return DONE
-
-
-def _without_record(jobs: "list[Experiment]", out: Path) -> "list[Experiment]":
-    """Returns the jobs that have no sound record, and changes nothing on the disk.
-
-    Raises:
-        InputError: If the folder is one that the sweep itself would refuse.
-    """
-    from landscape.archive.records import Archive
-    from landscape.plain_file import Damaged
-
-    archive, missing = Archive.planned(out.absolute()), []
-    if archive is None:
-        return jobs
-    for job in jobs:
-        try:
-            archive.read(job.digest)
-        except Damaged:
-            missing.append(job)
-    if missing:
-        archive.require_writable()
-    return missing
 
 
 def _report(tally: "SweepProgress", out: Path, json: bool) -> int:

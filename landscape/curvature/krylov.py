@@ -15,6 +15,7 @@ from torch import Tensor
 
 from landscape.curvature.operators.counted import Counted
 from landscape.curvature.operators.operator import SymmetricOperator, require_finite
+from landscape.decomposition import singular_vectors
 from landscape.display import brief
 from landscape.errors import InputError
 
@@ -65,7 +66,7 @@ def orthonormal(block: Float[Tensor, "p k"], floor: float = 0.0) -> Float[Tensor
     """
     rotation, triangle = torch.linalg.qr(block)
     require_finite(triangle)
-    left, sizes, _ = torch.linalg.svd(triangle)
+    left, sizes, _ = singular_vectors(triangle, full=True)
     rank = int((sizes > floor).sum())
     return rotation @ left[:, :rank]
 

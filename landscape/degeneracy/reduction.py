@@ -14,6 +14,7 @@ from torch import Tensor
 
 from landscape.curvature.operators.operator import Product, dense
 from landscape.curvature.spectra.spectrum import Spectrum, rounding_radius
+from landscape.decomposition import singular_vectors
 from landscape.display import brief
 from landscape.memory import require_memory
 from landscape.model.reduced_point import Core
@@ -125,8 +126,8 @@ def _complement(core: Core, c: int) -> list[EigenvalueFamily]:
     objective = core.objective
     features, layer = objective.split(core.theta)
     pull = objective.fit_gradient(objective.logits(core.theta)) * objective.scales
-    left = torch.linalg.svd(layer)[0][:, r:]
-    right = torch.linalg.svd(features.mT)[0][:, r:]
+    left = singular_vectors(layer, full=True)[0][:, r:]
+    right = singular_vectors(features.mT, full=True)[0][:, r:]
     pull = left.mT @ pull @ right
     eye = torch.eye(K - r, dtype=pull.dtype, device=pull.device)
     coupled = torch.cat([torch.cat([decays[1] * eye, pull], 1), torch.cat([pull.mT, decays[0] * eye], 1)])

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from landscape.curvature.operators.operator import Hessian, Matrix, dense
 from landscape.curvature.spectra.spectrum import eigenvalues
+from landscape.decomposition import singular_vectors
 from landscape.degeneracy.judgement import Verdict, judge_spectrum
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
@@ -165,7 +166,7 @@ def _along(problem: Problem, theta: Tensor, gates: list[Tensor], normals: Tensor
     With the masks of the shortest gradient the gated loss equals the loss on the manifold and is stationary off it too, up to the
     residual, so that the manifold's own curvature adds no more than the residual.
     """
-    _, sizes, frame = torch.linalg.svd(normals, full_matrices=True)
+    _, sizes, frame = singular_vectors(normals, full=True)
     if float(sizes.min()) <= 1e-9 * float(sizes.max()) or len(sizes) < normals.shape[0]:
         return None
     tangent = frame[normals.shape[0] :].mT

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.decomposition import singular_vectors
 from landscape.model.dimensions import equal_classes
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
@@ -114,7 +115,7 @@ def orbit(problem: Problem, factors: list[Float[Tensor, "_ _"]], tolerance: floa
     ends = []  # an orthonormal basis of the used directions of each interface
     for index in range(count):
         around = torch.cat([factors[index], factors[index + 1].mT], dim=1)
-        left, values = left_singular(shortened(around))
+        left, values, _ = singular_vectors(shortened(around))
         used = int((values > tolerance).sum())
         ends.append(left[:, :used])
         inside = torch.cat([ends[index].mT @ factors[index], (factors[index + 1] @ ends[index]).mT], dim=1)
@@ -145,18 +146,9 @@ def class_frame(problem: Problem, features: Float[Tensor, "q m"], tolerance: flo
     return torch.cat([basis, span((features - features @ basis @ basis.mT).mT, tolerance)], dim=1)
 
 
-def left_singular(matrix: Float[Tensor, "n m"]) -> tuple[Float[Tensor, "n k"], Float[Tensor, " k"]]:
-    """Returns the left singular vectors of a matrix, as columns, and its singular values, the largest first.
-
-    On CUDA devices by QR iteration: Jacobi's method, the default of torch there, leaves spans off by hundreds of roundings.
-    """
-    left, values, _ = torch.linalg.svd(matrix, full_matrices=False, driver="gesvd" if matrix.is_cuda else None)
-    return left, values
-
-
 def span(matrix: Float[Tensor, "n m"], tolerance: float) -> Float[Tensor, "n r"]:
     """Returns an orthonormal basis of the column space, singular values up to the tolerance dropped."""
-    left, values = left_singular(matrix)
+    left, values, _ = singular_vectors(matrix)
     return left[:, : int((values > tolerance).sum())].contiguous()
 
 

@@ -1,13 +1,15 @@
 """The loss of a product of factors on ONE flat vector, with its hand-derived gradient and Hessian product.
 
 Every kernel takes any number of leading batch dimensions (one matrix product per factor), follows the device and dtype of
-its input and never waits for the device. Linear models with more columns than classes are differentiated by `thin_product`.
+its input and never waits for the device. Linear models are differentiated by `thin_product`, others by `column_pass`; both write
+into one flat result that holds what the decays make of the direction.
 `Objective.loss` is plain differentiable torch, so `torch.func` gives independent derivatives of the same function.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import torch
@@ -15,8 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.display import brief
+from landscape.model.column_pass import Activation, ColumnPass, softplus
 from landscape.model.problem import ActivationName, LossName, Problem
-from landscape.model.thin_product import ThinProduct
+from landscape.model.thin_product import AddProducts, ThinProduct
 
 
 @dataclass(frozen=True)
@@ -75,18 +78,30 @@ class Objective:
         parts = theta.split([math.prod(shape) for shape in self.shapes], dim=-1)
         return [part.unflatten(-1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
+    def views(self, flat: Float[Tensor, "*b p"]) -> list[Float[Tensor, "*b _ _"]]:
+        """Returns the factors as views of a contiguous vector or of rows of them: `split` in half the time, not differentiable."""
+        start, row = flat.storage_offset(), (flat.stride(0),) if flat.dim() == 2 else ()
+        found = []
+        for rows, columns in self.shapes:
+            found.append(flat.as_strided((*flat.shape[:-1], rows, columns), (*row, columns, 1), start))
+            start += rows * columns
+        return found
+
     def preactivations(self, theta: Float[Tensor, "*b p"]) -> list[Float[Tensor, "*b _ m"]]:
         """Returns W_1 H_1, W_2 a(W_1 H_1), .., Z, before any activation."""
         signal, *layers = self.split(theta)
         outputs: list[Tensor] = []
         for layer in layers:
-            signal = layer @ (self._activate(outputs[-1]) if outputs else signal)
+            signal = layer @ (self._activation.of(outputs[-1]) if outputs else signal)
             outputs.append(signal)
         return outputs
 
     def logits(self, theta: Float[Tensor, "*b p"]) -> Float[Tensor, "*b k m"]:
         """Returns the logits of each column."""
-        return self.preactivations(theta)[-1] * self.scales
+        if self.activation != "linear":
+            return self.preactivations(theta)[-1] * self.scales
+        features, *layers = self.split(theta)
+        return reduce(torch.matmul, reversed(layers)) @ features * self.scales  # from the left, where the rows are few
 
     def loss(self, theta: Float[Tensor, "*b p"]) -> Float[Tensor, "*b"]:
         """Returns the loss, weight decay included."""
@@ -98,7 +113,7 @@ class Objective:
             # Relative to the true class and without it, so that nothing cancels where the class is certain, here or in derivatives.
             relative = logits - (logits * self.targets).sum(-2, keepdim=True)
             others = torch.logsumexp(relative.masked_fill(self.targets > 0, -math.inf), dim=-2)
-            columns = _softplus(others)
+            columns = softplus(others)
         else:
             columns = (logits - self.targets).square().sum(-2) / 2
         return (columns * self.weights).sum(-1)  # not @, whose order of summation depends on the batch
@@ -110,24 +125,26 @@ class Objective:
         others = torch.softmax(logits, dim=-2) * (1 - self.targets)
         return (others - self.targets * others.sum(-2, keepdim=True)) * self.weights
 
-    def fit_curvature(self, logits: Float[Tensor, "*b k m"]) -> Callable[[Float[Tensor, "*c k m"]], Float[Tensor, "*c k m"]]:
-        """Returns the map of a change of the logits to the change of `fit_gradient`."""
+    def fit_curvature(
+        self, logits: Float[Tensor, "*b k m"], scales: Float[Tensor, " m"] | None = None
+    ) -> Callable[[Float[Tensor, "*c k m"]], Float[Tensor, "*c k m"]]:
+        """Returns the map of a change of the logits to the change of `fit_gradient`; with scales, both are scaled."""
+        weights = self.weights if scales is None else self.weights * scales * scales
         if self.loss_kind == "mse":
-            return lambda change: change * self.weights
-        probabilities = torch.softmax(logits, dim=-2)
+            return lambda change: change * weights
+        probabilities, true = torch.softmax(logits, dim=-2), self.targets.argmax(dim=0, keepdim=True)
+        weighted = probabilities * weights
 
         def apply(change: Tensor) -> Tensor:
             # Equal changes of all logits do nothing; relative to the true class, a certain one loses no digits.
-            relative = change - (change * self.targets).sum(-2, keepdim=True)
-            mean = (probabilities * relative).sum(-2, keepdim=True)
-            return probabilities * (relative - mean) * self.weights
+            relative = change - change.gather(-2, true.expand(*change.shape[:-2], -1, -1))
+            return (relative - (probabilities * relative).sum(-2, keepdim=True)) * weighted
 
         return apply
 
     @property
-    def _is_thin(self) -> bool:
-        """Whether K rows are less work to pass through the layers than the columns are."""
-        return self.activation == "linear" and self.targets.shape[0] < self.targets.shape[1]
+    def _activation(self) -> Activation:
+        return Activation(self.activation == "relu", self.sharpness)
 
     def gradient(self, theta: Float[Tensor, "*b p"]) -> Float[Tensor, "*b p"]:
         """Returns the gradient of `loss`, without the loss."""
@@ -138,108 +155,43 @@ class Objective:
         logits, gradient = self._differentiated(theta)
         return self.fit(logits) + self._penalty(theta), gradient
 
+    def _passed(self, rows: Tensor) -> ThinProduct | ColumnPass:
+        """Returns the forward pass of one vector, or of rows."""
+        factors = self.views(rows)
+        return ThinProduct.of(factors) if self.activation == "linear" else ColumnPass.of(factors, self._activation)
+
     def _differentiated(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the logits and the gradient."""
-        if self._is_thin:
-            chain = ThinProduct.of(self.split(theta))
-            logits = chain.product() * self.scales
-            return logits, self._assembled(chain.gradient(self.fit_gradient(logits) * self.scales), theta)
-        trace = self._forward(theta)
-        logits = trace.outputs[-1] * self.scales
-        parts: list[Tensor] = []
-        error = self.fit_gradient(logits) * self.scales
-        for index in range(len(trace.layers) - 1, -1, -1):
-            parts.append(error @ trace.inputs[index].mT)
-            error = self._gate(trace.layers[index].mT @ error, trace, index)
-        return logits, self._assembled([error, *reversed(parts)], theta)
+        rows = _rows(theta)
+        passed, gradient = self._passed(rows), rows * self._decay_vector(rows)
+        logits = passed.product() * self.scales
+        passed.add_gradient(self.fit_gradient(logits) * self.scales, self.views(gradient))
+        return logits.reshape(*theta.shape[:-1], *self.targets.shape), gradient.view(theta.shape)
 
-    def _assembled(self, parts: list[Tensor], direction: Tensor) -> Tensor:
-        """Returns the derivatives of the data part as one vector, with what the decays make of the direction."""
-        data = torch.cat([part.flatten(-2) for part in parts], dim=-1)
-        decay = self._decay_vector(direction)
-        return data.add_(direction, alpha=decay) if isinstance(decay, float) else data.add_(decay * direction)
-
-    def linearize(self, theta: Float[Tensor, "*b p"]) -> Callable[[Float[Tensor, "*c p"]], Float[Tensor, "*c p"]]:
+    def linearize(self, theta: Float[Tensor, "*b p"]) -> "HessianProduct":
         """Returns the map v -> Hessian(theta) v; the forward and backward pass at theta are done once.
 
         `v` may carry batch dimensions of its own that broadcast against those of `theta`. For ReLU the activation pattern is
         held fixed, which is the Hessian wherever no pre-activation is 0.
         """
-        if self._is_thin:
-            chain = ThinProduct.of(self.split(theta))
-            logits = chain.product() * self.scales
-            curve = self.fit_curvature(logits)
-            bend = chain.linearize(self.fit_gradient(logits) * self.scales, lambda swing: curve(swing * self.scales) * self.scales)
-            return lambda direction: self._assembled(bend(self.split(direction)), direction)
-        return self._linearized(self._forward(theta))
+        rows = _rows(theta)
+        passed = self._passed(rows)
+        logits = passed.product() * self.scales
+        add_products = passed.linearize(self.fit_gradient(logits) * self.scales, self.fit_curvature(logits, self.scales))
+        return HessianProduct(self, theta, self._decay_vector(rows), add_products)
 
-    def _linearized(self, trace: "_Trace") -> Callable[[Tensor], Tensor]:
-        """Returns the Hessian product by a pass of every column through the layers and back."""
-        logits = trace.outputs[-1] * self.scales
-        curve = self.fit_curvature(logits)
-        errors = [self.fit_gradient(logits) * self.scales]
-        bends: list[Tensor | None] = [None]
-        for index in range(len(trace.layers) - 1, 0, -1):
-            arriving = trace.layers[index].mT @ errors[0]
-            errors.insert(0, self._gate(arriving, trace, index))
-            bends.insert(1, self._bend(arriving, trace, index))
-
-        def product(direction: Tensor) -> Tensor:
-            _, *turns = self.split(direction)
-            *tangents, output = self._push(trace, direction)
-            swing = curve(output * self.scales) * self.scales
-            parts = []
-            for index in range(len(turns) - 1, -1, -1):
-                # Sums in place: with a block of directions a fresh result costs as much as the product that fills it.
-                parts.append((swing @ trace.inputs[index].mT).add_(errors[index] @ tangents[index].mT))
-                swing = (trace.layers[index].mT @ swing).add_(turns[index].mT @ errors[index])
-                swing = self._gate(swing, trace, index)
-                if (bend := bends[index]) is not None:
-                    swing = swing + bend * tangents[index]
-            return self._assembled([swing, *reversed(parts)], direction)
-
-        return product
-
-    def pushforward(self, theta: Float[Tensor, "*b p"]) -> Callable[[Float[Tensor, "*c p"]], Float[Tensor, "*c k m"]]:
+    def pushforward(self, theta: Float[Tensor, "*b p"]) -> Callable[[Float[Tensor, "*c p"]], Float[Tensor, "*d k m"]]:
         """Returns the map of a change of the parameters to the first-order change of the logits."""
-        trace = self._forward(theta)
-        return lambda direction: self._push(trace, direction)[-1] * self.scales
+        passed = ColumnPass.of(self.views(_rows(theta)), self._activation)
 
-    def _push(self, trace: "_Trace", direction: Tensor) -> list[Tensor]:
-        """Returns the change of what enters each layer, and of Z."""
-        tangent, *turns = self.split(direction)
-        tangents = [tangent]
-        for index, (layer, turn) in enumerate(zip(trace.layers, turns, strict=True)):
-            change = (turn @ trace.inputs[index]).add_(layer @ tangents[-1])
-            tangents.append(self._gate(change, trace, index + 1))
-        return tangents
+        def push(direction: Tensor) -> Tensor:
+            shape = _common_shape(theta, direction)
+            if theta.dim() > 1 and shape != theta.shape:
+                return self.pushforward(theta.expand(shape))(direction)
+            change = passed.push(self.views(_rows(direction.expand(shape))))[-1].mT * self.scales
+            return change.view(*shape[:-1], *self.targets.shape)
 
-    def _forward(self, theta: Tensor) -> "_Trace":
-        features, *layers = self.split(theta)
-        outputs = self.preactivations(theta)
-        inputs = [features, *(self._activate(output) for output in outputs[:-1])]
-        return _Trace(layers, inputs, outputs)
-
-    def _activate(self, signal: Tensor) -> Tensor:
-        if self.activation == "linear":
-            return signal
-        return torch.relu(signal) if math.isinf(self.sharpness) else _softplus(self.sharpness * signal) / self.sharpness
-
-    def _gate(self, signal: Tensor, trace: "_Trace", index: int) -> Tensor:
-        """Stops what flows through the activation that feeds layer `index` (0: the features; depth: the logits)."""
-        if self.activation == "linear" or index in (0, len(trace.layers)):
-            return signal
-        output = trace.outputs[index - 1]
-        return signal * ((output > 0) if math.isinf(self.sharpness) else torch.sigmoid(self.sharpness * output))
-
-    def _bend(self, signal: Tensor, trace: "_Trace", index: int) -> Tensor | None:
-        """Returns what a change of the input of layer `index` adds to a gated signal, per unit: the softplus is curved.
-
-        Its first derivative a' = sigmoid(bx) has the derivative b a' (1 - a'), and a' is in the change of the input already.
-        """
-        if self.activation == "linear" or math.isinf(self.sharpness):
-            return None
-        return signal * self.sharpness * torch.sigmoid(-self.sharpness * trace.outputs[index - 1])
+        return push
 
     def _penalty(self, theta: Tensor) -> Tensor:
         return (theta.square() * self._decay_vector(theta)).sum(-1) / 2
@@ -255,20 +207,50 @@ class Objective:
         )
 
 
-def _softplus(value: Tensor) -> Tensor:
-    """log(1 + e^x) whose derivatives of every order stay accurate and finite; torch's own is linear beyond 20."""
-    below = torch.log1p(torch.exp(value.clamp(max=0.0)))
-    above = value + torch.log1p(torch.exp(-value.clamp(min=0.0)))
-    return torch.where(value > 0, above, below)
+def _rows(flat: Tensor) -> Tensor:
+    """Returns one contiguous vector, or contiguous rows, also one row: alone it is multiplied as among others, to the last bit."""
+    return flat.reshape(math.prod(flat.shape[:-1]), flat.shape[-1]).contiguous() if flat.dim() > 1 else flat.contiguous()
+
+
+def _common_shape(theta: Tensor, direction: Tensor) -> torch.Size:
+    return direction.shape if theta.dim() == 1 else torch.broadcast_shapes(theta.shape, direction.shape)
 
 
 @dataclass(frozen=True)
-class _Trace:
-    """One forward pass: layers W_1..W_L, what enters each, what leaves each before the activation."""
+class HessianProduct:
+    """The map of directions to their products with the Hessian at one point, or at a batch of points.
 
-    layers: list[Tensor]
-    inputs: list[Tensor]
-    outputs: list[Tensor]
+    Attributes:
+        objective: The loss that is differentiated.
+        theta: Parameters of the point, or of one point per row.
+        decay: Decay of every parameter, or the one of all.
+        add_products: Adds the products of the data part to the factors of a result.
+    """
+
+    objective: Objective
+    theta: Float[Tensor, "*b p"]
+    decay: Tensor | float
+    add_products: AddProducts
+
+    __repr__ = brief
+
+    def __call__(self, direction: Float[Tensor, "*c p"]) -> Float[Tensor, "*d p"]:
+        """Returns the products, row by row; the batch dimensions of directions and points are broadcast."""
+        shape = _common_shape(self.theta, direction)
+        if self.theta.dim() > 1 and shape != self.theta.shape:
+            return self.objective.linearize(self.theta.expand(shape))(direction)
+        rows = _rows(direction.expand(shape))
+        return self.write(rows, torch.empty_like(rows)).view(shape)
+
+    def shifted(self, shift: Float[Tensor, "*b"]) -> "HessianProduct":
+        """Returns the map of directions to their products with Hessian + shift, with a shift for each point."""
+        return replace(self, decay=self.decay + (shift.reshape(-1, 1) if self.theta.dim() > 1 else shift))
+
+    def write(self, rows: Tensor, results: Tensor) -> Tensor:
+        """Writes the products of contiguous rows, or of one vector, to contiguous results, and returns them."""
+        torch.mul(rows, self.decay, out=results)
+        self.add_products(self.objective.views(rows), self.objective.views(results))
+        return results
 
 
 def objective(problem: Problem, like: Tensor | None = None) -> Objective:

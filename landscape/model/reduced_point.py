@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.decomposition import singular_vectors
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.model.logit_form import LogitForm, factor_singular_values
@@ -179,7 +180,7 @@ def compress(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> 
         raise InputError(f"expected linear layers for the reduction, got {problem.activation}: use the dense method")
     objective = Objective.of(problem, theta)
     factors, rank = objective.split(theta), accepted_rank(objective, theta, tolerance)
-    frames = [torch.linalg.svd(shortened(factor), full_matrices=False)[0][:, :rank] for factor in factors[:-1]]
+    frames = [singular_vectors(shortened(factor))[0][:, :rank] for factor in factors[:-1]]
     sizes = torch.tensor(problem.class_sizes, dtype=theta.dtype, device=theta.device)
     small = [frames[0].mT @ class_means(problem, factors[0]) * sizes.sqrt()]
     small += [frames[i].mT @ factors[i] @ frames[i - 1] for i in range(1, problem.depth)]

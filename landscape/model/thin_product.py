@@ -8,17 +8,20 @@ the columns of H through every layer takes, for the gradient and for the Hessian
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from landscape.display import brief
+from landscape.model.thin_matmul import add_times, times
 
 Map = Callable[[Tensor], Tensor]
+AddProducts = Callable[[list[Tensor], list[Tensor]], None]  # adds the products of changes of the factors to results, in place
 
 
 @dataclass(frozen=True)
 class ThinProduct:
-    """The factors of a product without activations; all of them may carry batch dimensions.
+    """The factors of a product without activations; all of them may carry one batch dimension.
 
     Attributes:
         features: The feature matrix H, first factor of the product.
@@ -38,48 +41,62 @@ class ThinProduct:
         features, *layers = factors
         suffixes = [layers[-1]]
         for layer in reversed(layers[:-1]):
-            suffixes.insert(0, suffixes[0] @ layer)
+            suffixes.insert(0, times(suffixes[0], layer))
         return cls(features, layers, suffixes)
 
     def product(self) -> Float[Tensor, "*b k m"]:
         """Returns Z."""
-        return self.suffixes[0] @ self.features
+        return times(self.suffixes[0], self.features)
 
     def pulled(self, error: Float[Tensor, "*b k m"]) -> list[Tensor]:
         """Returns C_0, .., C_{L-1}."""
-        results = [error @ self.features.mT]
+        results = [times(error, self.features.mT)]
         for layer in self.layers[:-1]:
-            results.append(results[-1] @ layer.mT)
+            results.append(times(results[-1], layer.mT))
         return results
 
-    def gradient(self, error: Float[Tensor, "*b k m"]) -> list[Tensor]:
-        """Returns the derivatives with respect to H, W_1, .., W_L, given that with respect to Z."""
+    def add_gradient(self, error: Float[Tensor, "*b k m"], results: list[Tensor]) -> None:
+        """Adds the derivatives with respect to H, W_1, .., W_L to `results` in place, given that with respect to Z."""
         *inner, last = self.pulled(error)
-        hidden = [suffix.mT @ part for suffix, part in zip(self.suffixes[1:], inner, strict=True)]
-        return [self.suffixes[0].mT @ error, *hidden, last]
+        for result, suffix, part in zip(results, self.suffixes, [error, *inner], strict=False):
+            add_times(result, suffix.mT, part)
+        results[-1].add_(last)
 
-    def linearize(self, error: Float[Tensor, "*b k m"], curve: Map) -> Callable[[list[Tensor]], list[Tensor]]:
-        """Returns the map of a change of the factors to the change of `gradient`.
+    def linearize(self, error: Float[Tensor, "*b k m"], curve: Map) -> AddProducts:
+        """Returns the map that adds the change of the gradient, for a change of the factors, to results in place.
 
         Args:
             error: The derivative with respect to Z.
             curve: The map of a change of Z to the change of `error`.
         """
-        pulled = self.pulled(error)
+        pulled, upwards = self.pulled(error), [layer.mT for layer in self.layers]
+        features, flipped, widest = self.features, self.features.mT, self.suffixes[0].mT
         hidden = range(len(self.layers) - 1)
 
-        def product(turns: list[Tensor]) -> list[Tensor]:
-            # Sums in place: with a block of directions a fresh result costs as much as the product that fills it.
-            tangent, *swings = turns
-            bent = [swings[-1]]  # the changes of the suffixes
+        def add_products(changes: list[Tensor], results: list[Tensor]) -> None:
+            tangent, *turns = changes
+            bent = [turns[-1]]  # the changes of the suffixes, the last first
             for i in reversed(hidden):
-                bent.insert(0, (bent[0] @ self.layers[i]).add_(self.suffixes[i + 1] @ swings[i]))
-            change = curve((bent[0] @ self.features).add_(self.suffixes[0] @ tangent))
-            parts = [(bent[0].mT @ error).add_(self.suffixes[0].mT @ change)]
-            moved = (change @ self.features.mT).add_(error @ tangent.mT)  # the change of `pulled`
+                bent.append(times(bent[-1], self.layers[i]))
+                add_times(bent[-1], self.suffixes[i + 1], turns[i])
+            change = times(bent[-1], features)
+            add_times(change, self.suffixes[0], tangent)
+            change = curve(change)
+            add_times(results[0], bent.pop().mT, error)
+            add_times(results[0], widest, change)
+            moved = times(change, flipped)  # the change of `pulled`
+            add_times(moved, error, tangent.mT)
             for i in hidden:
-                parts.append((bent[i + 1].mT @ pulled[i]).add_(self.suffixes[i + 1].mT @ moved))
-                moved = (moved @ self.layers[i].mT).add_(pulled[i] @ swings[i].mT)
-            return [*parts, moved]
+                # One product of both, since the result is wide and each pass over it costs as much as a product.
+                add_times(results[i + 1], _stacked(bent.pop(), self.suffixes[i + 1]).mT, _stacked(moved, pulled[i], first=False))
+                moved = times(moved, upwards[i])
+                add_times(moved, pulled[i], turns[i].mT)
+            results[-1].add_(moved)
 
-        return product
+        return add_products
+
+
+def _stacked(change: Tensor, at: Tensor, first: bool = True) -> Tensor:
+    """Returns the rows of both, those of `change` first or last."""
+    rows = at.expand_as(change)
+    return torch.cat([change, rows] if first else [rows, change], dim=-2)

@@ -40,8 +40,8 @@ from landscape.network.smoothness import kinks
 from landscape.network.symmetries import Symmetries, symmetries
 from landscape.points.point import CriticalPoint
 
-NetworkMethod = Literal["auto", "dense", "inertia", "quotient", "short recurrence"]
-METHODS: tuple[NetworkMethod, ...] = ("auto", "dense", "inertia", "quotient", "short recurrence")
+NetworkMethod = Literal["auto", "dense", "inertia", "quotient", "recurrence"]
+METHODS: tuple[NetworkMethod, ...] = ("auto", "dense", "inertia", "quotient", "recurrence")
 LARGEST_DENSE = 10_000  # parameters up to which all eigenvalues are computed unasked
 _NAMED = 3e7  # numbers of a basis of inert directions, beyond which their union is not measured
 _DENSITY = 4e7  # numbers of the Krylov basis of a density
@@ -178,7 +178,7 @@ def _measured(hessian: Counted, method: NetworkMethod, known: Projector, radius:
     size = hessian.size
     fits = 3.0 * size**2 * hessian.like.element_size() <= memory
     if method == "auto":
-        method = "dense" if size <= LARGEST_DENSE and fits else "quotient" if fits else "short recurrence"
+        method = "dense" if size <= LARGEST_DENSE and fits else "quotient" if fits else "recurrence"
         if method == "quotient":
             first = nullity(hessian, QuotientCholesky(known, memory), radius)
             return _Measured(first, "quotient") if first.resolved else _measured(hessian, "inertia", known, radius, memory)
@@ -189,7 +189,7 @@ def _measured(hessian: Counted, method: NetworkMethod, known: Projector, radius:
             # its evidence are shifts: the outer one stands where the judge trusts an eigenvalue to be none
             wide = 1.01 * FAINT / UNDECIDED_FACTOR * estimate_norm(hessian)
             return _Measured(nullity(hessian, Inertia(memory), max(radius, wide)), method)
-        case "short recurrence":
+        case "recurrence":
             return _Measured(nullity(hessian, ShortRecurrence(known), radius), method)
         case _:
             if not fits:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.curvature.krylov import seeded, without
+from landscape.decomposition import singular_vectors
 from landscape.errors import InputError
 from landscape.network.operators import ModuleGaussNewton
 from landscape.network.orbit import NetworkOrbit
@@ -86,7 +87,7 @@ def explanation(found: Symmetries, count: int, null: Float[Tensor, "p m"] | None
 def beyond_known(null: Float[Tensor, "p m"], known: NetworkOrbit) -> Float[Tensor, "p k"]:
     """Returns an orthonormal basis of the part of a null space that is orthogonal to the known tangents."""
     outside = null - known.apply(null)
-    left, sizes, _ = torch.linalg.svd(outside, full_matrices=False)
+    left, sizes, _ = singular_vectors(outside)
     return without(left[:, sizes > _OUTSIDE])
 
 

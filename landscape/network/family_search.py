@@ -10,7 +10,7 @@ Weight decay leaves rotations alone, whatever the decay of each tensor: they kee
 looked for among the tensors without decay alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.curvature.krylov import seeded
+from landscape.decomposition import singular_vectors
 from landscape.display import brief
 from landscape.network.families import Member, Slot, SymmetryFamily, SymmetryKind, algebra_dimension, coordinates_of, matrix_of
 from landscape.network.probes import Probes, Slope
@@ -193,26 +194,25 @@ def moments(slope: Slope, axes: set[tuple[str, int]]) -> dict[tuple[str, int], T
 def families(probes: Probes, searches: list[FamilySearch]) -> tuple[list[SymmetryFamily], list[Gap], int]:
     """Returns the families, those inside larger ones left out, the gaps of all searches, and the gradients that were spent."""
     axes = {(grid.tensor, grid.mode) for search in searches for grid in search.grids}
-    most = max((len(search.unknowns) for search in searches), default=0)
     if not searches:
         return [], [], 0
-    rows: list[list[Tensor]] = [[] for _ in searches]
-    needed = [len(search.unknowns) + SPARE for search in searches]
-    for count in range(most + SPARE):
-        seen = moments(probes.slope(), axes)
-        for own, search, enough in zip(rows, searches, needed, strict=True):
-            if count < enough:
-                own.append(search.equation(seen))
+    needed = {place: len(search.unknowns) + SPARE for place, search in enumerate(searches)}
+
+    def asked(slope: Slope) -> Callable[[int], Tensor]:
+        seen = moments(slope, axes)
+        return lambda place: searches[place].equation(seen)
+
+    rows, spent = probes.equations(needed, asked)
     checks = [probes.slope() for _ in range(_CHECKS)]
     found: list[SymmetryFamily] = []
     gaps = []
-    for search, own in zip(searches, rows, strict=True):
-        members, gap = _solved(search, torch.stack(own))
+    for place, search in enumerate(searches):
+        members, gap = _solved(search, rows.pop(place))
         gaps.append(gap)
         for family in _verified(checks, members):
             if not _contained(family, found):
                 found.append(family)
-    return found, gaps, most + SPARE + _CHECKS
+    return found, gaps, spent + _CHECKS
 
 
 def _solved(search: FamilySearch, equations: Float[Tensor, "e u"]) -> tuple[list[SymmetryFamily], Gap]:
@@ -259,7 +259,7 @@ def null_vectors(equations: Float[Tensor, "e u"], silent: float) -> tuple[Float[
     if not len(heard):
         return equations.new_zeros(0, equations.shape[1]), equations.shape[1], equations.new_zeros(0), 0
     scaled = equations[:, heard] / lengths[heard]
-    _, singular, right = torch.linalg.svd(scaled, full_matrices=False)
+    _, singular, right = singular_vectors(scaled)
     singular = singular / singular[0]
     null = int((singular <= NULL).sum())
     between = int((singular <= OTHER).sum()) - null

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.decomposition import singular_vectors
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.network.loss import ModuleLoss
@@ -121,7 +122,7 @@ class SharedFamilies:
         """Singular vectors and values of T, descending: left vectors where a basis is kept, right ones where not."""
         unit = torch.eye(self.dimension).to(next(iter(self.values.values())))
         if self.keeps_basis:
-            left, sizes, _ = torch.linalg.svd(self.push(unit), full_matrices=False)
+            left, sizes, _ = singular_vectors(self.push(unit))
             return left, sizes
         gram = torch.cat([self.pull(self.push(part)) for part in unit.split(16, dim=1)], dim=1)
         squares, right = torch.linalg.eigh((gram + gram.mT) / 2)

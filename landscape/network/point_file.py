@@ -4,6 +4,7 @@ The module, its loss and its data are the user's code: the header names them by 
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,9 +157,9 @@ def load_network_point(path: Path | str) -> NetworkPoint:
     return NetworkPoint(
         parameters={name: arrays[_PARAMETER + name] for name in names},
         buffers={name.removeprefix(_BUFFER): value for name, value in arrays.items() if name.startswith(_BUFFER)},
-        decays=header["decays"],
-        loss=header["loss"],
-        gradient_norm=header["gradient_norm"],
+        decays={name: float(decay) for name, decay in header["decays"].items()},
+        loss=float(header["loss"]),
+        gradient_norm=float(header["gradient_norm"]),
         sources=header["sources"],
         versions=header["versions"],
     )
@@ -195,7 +196,7 @@ def _header(text: str | None, path: Path) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _decays(problem: ModuleLoss) -> dict[str, float]:

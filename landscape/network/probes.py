@@ -123,17 +123,25 @@ class Probes:
         )
 
     def equations(
-        self, needed: dict[Key, int], equation: Callable[[Key, Slope], Float[Tensor, " u"]]
+        self, needed: dict[Key, int], asked: Callable[[Slope], Callable[[Key], Float[Tensor, " u"]]]
     ) -> tuple[dict[Key, Float[Tensor, "e u"]], int]:
-        """Returns as many equations as are needed for every group of unknowns, and the gradients spent; one exists at a time."""
-        rows: dict[Key, list[Tensor]] = {key: [] for key in needed}
+        """Returns as many equations as are needed for every group of unknowns, and the gradients spent; one exists at a time.
+
+        Args:
+            needed: Equations by group.
+            asked: Maps a gradient to the function that gives its equation for a group.
+        """
+        rows: dict[Key, Tensor] = {}
         most = max(needed.values(), default=0)
         for count in range(most):
-            slope = self.slope()
-            for key, own in rows.items():
-                if count < needed[key]:
-                    own.append(equation(key, slope))
-        return {key: torch.stack(own) for key, own in rows.items()}, most
+            equation = asked(self.slope())
+            for key, enough in needed.items():
+                if count < enough:
+                    row = equation(key)
+                    if key not in rows:  # small tensors that stay among large ones that go would leave holes in the memory
+                        rows[key] = row.new_empty(enough, len(row))
+                    rows[key][count] = row
+        return rows, most
 
     def _of_data(self, theta: Tensor) -> Tensor:
         result = torch.zeros_like(theta)

@@ -52,7 +52,7 @@ class NetworkReport:
         loss: Value at the point, decay included.
         gradient_norm: Norm of the gradient at the point.
         verdict: Nullity and index, or the doubt that forbids them.
-        method: What counted: dense, inertia, quotient or short recurrence.
+        method: What counted: dense, inertia, quotient or recurrence.
         kinks: How near the module is to where it is not smooth.
         symmetries: What leaves the loss unchanged; None where nothing could be counted.
         zeros: The count in double precision with its evidence; None where nothing was counted.

@@ -125,7 +125,7 @@ def shears(probes: Probes, free: set[str], limit: int) -> tuple[list[Shear], int
         return [], 0
     draws = {size: torch.randn(size, generator=seeded(0, f"shear of {size}"), dtype=torch.float64) for size in groups}
     needed = {size: len(reads) + SPARE for size, reads in groups.items()}
-    rows, spent = probes.equations(needed, lambda size, slope: _equation(slope, groups[size], draws[size]))
+    rows, spent = probes.equations(needed, lambda slope: lambda size: _equation(slope, groups[size], draws[size]))
     checks = [probes.slope() for _ in range(_CHECKS)]
     found = []
     for size, reads in groups.items():

@@ -155,7 +155,7 @@ def shifts(problem: ModuleLoss, on_data: Probes, anywhere: Probes, limit: int) -
         found.append(Shift(((whole, 1.0),), tuple(shape), _decay(problem, name)))
     used = {key: [place for place in slices if place.tensor not in unused] for key, slices in groups.items()}
     needed = {key: len(slices) + SPARE for key, slices in used.items() if slices}
-    rows, spent = on_data.equations(needed, lambda key, slope: _equation(slope, used[key], key[0]))
+    rows, spent = on_data.equations(needed, lambda slope: lambda key: _equation(slope, used[key], key[0]))
     for (rest, decay), equations in rows.items():
         vectors, near = _null(equations)
         between += near

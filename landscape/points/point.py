@@ -7,6 +7,7 @@ key, `landscape`, with canonical JSON (format, problem, evidence, origin, versio
 import math
 from dataclasses import asdict, dataclass, field
 from enum import Enum
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,12 @@ class Outcome(Enum):
     GIVEN = "not solved here: imported or analytic, judged by the gradient norm alone"
 
 
+@cache
+def _version(name: str) -> str:
+    """Read once from the package's files: every record of a sweep says it."""
+    return version(name)
+
+
 @dataclass(frozen=True)
 class Origin:
     """Provenance of a point: its start, the methods that moved it, seed and software.
@@ -62,7 +69,7 @@ class Origin:
     methods: tuple[str, ...] = ()
     seed: int | None = None
     versions: dict[str, str] = field(
-        default_factory=lambda: {"landscape": __version__, "torch": version("torch"), "numpy": version("numpy")}
+        default_factory=lambda: {"landscape": __version__, "torch": _version("torch"), "numpy": _version("numpy")}
     )
 
 

@@ -17,8 +17,8 @@ def take(batch: B, rows: Int[Tensor, " r"]) -> B:
 
 
 def put(batch: B, rows: Int[Tensor, " r"], new: B) -> B:
-    """Returns the batch with these rows replaced."""
-    return _by_field(lambda tensor, part: tensor.index_copy(0, rows, part), batch, new)
+    """Returns the batch with these rows, in order and once each, replaced in place; if they are all there are, `new` itself."""
+    return _by_field(lambda tensor, part: part if len(part) == len(tensor) else tensor.index_copy_(0, rows, part), batch, new)
 
 
 def join(batch: B, other: B) -> B:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.decomposition import singular_vectors
 from landscape.degeneracy.analysis import analyse
 from landscape.degeneracy.methods import MethodName
 from landscape.display import brief
@@ -131,7 +132,7 @@ def gauge_aligned(
         before = list(factors)
         for index in range(interfaces(problem)):
             overlap = goal[index + 1].mT @ factors[index + 1] + goal[index] @ factors[index].mT
-            left, _, right = torch.linalg.svd(overlap)
+            left, _, right = singular_vectors(overlap, full=True)
             rotation = left @ right
             factors[index] = rotation @ factors[index]
             factors[index + 1] = factors[index + 1] @ rotation.mT

@@ -298,6 +298,7 @@ def open_engine(settings: Settings, folder: Path) -> Engine:
                 "DASK_DISTRIBUTED__LOGGING": _QUIET,
             },
             "distributed.comm.timeouts.connect": "30s",
+            "distributed.admin.low-level-log-length": 1,  # kept messages; a thousand of them are a million jobs
         }
     )
     for name in _LOGGERS:

@@ -29,6 +29,7 @@ from landscape.sweep.files import SavedFile, saved_files
 from landscape.sweep.sections import Analyses, FlagOrPoints, Methods, Points, Problems, Starts
 from landscape.sweep.settings import PATTERNS, EngineSettings
 
+SEED = "start.seed"
 _LARGEST_FILE = 1_000_000  # bytes
 # of a job that does not fit
 _SHOWN = (
@@ -99,7 +100,23 @@ class Grid:
 
     def candidates(self) -> Iterator[Experiment]:
         """Yields the job of every combination, those that are the same more than once; starts of one family follow each other."""
-        yield from itertools.chain(map(_job, _combined(self._groups())) if self.problem else (), self._saved_jobs())
+        for job, seeds in self.families():
+            yield from map(job.with_seed, seeds) if seeds else (job,)
+
+    def families(self) -> Iterator[tuple[Experiment, tuple[int, ...]]]:
+        """Yields one job of every family with all the seeds that it has, none where that is its only one.
+
+        A million jobs that differ in their seeds alone are so named without being made.
+        """
+        *others, (names, rows) = self._groups() or [((), [])]
+        if self.problem and names == (SEED,):
+            seeds = tuple(seed for (seed,) in rows)
+            for values in _combined(others):
+                job = _job({**values, SEED: seeds[0]})
+                yield job, () if job.random is None else seeds
+        elif self.problem:
+            yield from ((_job(values), ()) for values in _combined(self._groups()))
+        yield from ((job, ()) for job in self._saved_jobs())
 
     def _saved_jobs(self) -> Iterator[Experiment]:
         if isinstance(self.points, Points):
@@ -125,7 +142,7 @@ class Grid:
         axes = self.axes
         grouped = {name for group in self.zip for name in group}
         groups = [*self.zip, *((name,) for name in axes if name not in grouped)]
-        groups.sort(key=lambda group: "start.seed" in group)
+        groups.sort(key=lambda group: SEED in group)
         return [(group, list(zip(*(axes[name] for name in group), strict=True))) for group in groups]
 
 

@@ -10,7 +10,7 @@ from landscape.solver.methods import GradientDescent, Random
 from landscape.sweep.worker import HUNG_IN_BATCH, JobEnd, RunSettings, Task
 
 _MOST = 1_000  # jobs of one task, whatever they are thought to cost
-_WINDOW = 4_096  # jobs that are held at once
+_WINDOW = 4_096  # jobs that are held at once, and families whose times are remembered
 _LEAST = 0.2  # seconds of the last tasks, which are cut small so that no worker idles while another ends
 FACTOR = 5.0  # within which `estimate` holds for a grid, either way: benchmarks/estimates.py
 _FORGET = 0.3  # weight of the newest task in the mean
@@ -127,3 +127,5 @@ class Planner:
             mean = sum(seconds) / len(seconds)
             self._means[family] = mean + (1 - _FORGET) * (self._means.get(family, mean) - mean)
             self._ratio += _FORGET * (mean / estimate(family) - self._ratio)
+        for family in list(self._means)[:-_WINDOW]:  # a grid may have as many families as jobs
+            del self._means[family]

@@ -33,6 +33,7 @@ _TEXTS = {
     *("class_sizes", "decays", "loss_kind", "activation", "start", "root", "swap", "method", "analysis", "structure", "outcome"),
     *("singular", "statement", "file", "digest", "host", "finished"),
 }
+_DIFFERENT = {"singular", "digest"}  # texts of every row; of the others one is held for all rows that have it
 _REALS = {"decay", "weight_scale", "feature_scale", "learning_rate", "handover", "loss", "gradient_norm", "seconds"}
 _MARKS = ("structure", "rank", "loss", "singular")  # what tells one structure from another
 _LARGEST = 2**63  # what a column of whole numbers holds is smaller
@@ -70,15 +71,20 @@ def read_results(folder: Path | str, provenance: bool = False, failures: bool = 
     import pandas
 
     archive = Archive.existing(Path(folder))
-    rows, damaged = [], {}
+    names = [*COLUMNS, *(_TIMES if provenance else ())]
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    texts, damaged = dict[Any, Any](), {}
     for digest, read in _readers(archive, failures):
         try:
-            rows.append(_checked(read()))
+            row = _checked(read())
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
             damaged[digest] = str(error) if isinstance(error, Damaged) else f"it is not what a job gives: {error}"
-    names = [*COLUMNS, *(_TIMES if provenance else ())]
-    table = pandas.DataFrame(rows, columns=names)
-    table = table.astype({name: "string" if name in _TEXTS else "float64" if name in _REALS else "Int64" for name in names})
+            continue
+        for name, values in columns.items():
+            value = row.get(name)
+            values.append(texts.setdefault(value, value) if name in _TEXTS - _DIFFERENT else value)
+    kinds = {name: "string" if name in _TEXTS else "float64" if name in _REALS else "Int64" for name in names}
+    table = pandas.DataFrame({name: pandas.Series(columns.pop(name), dtype=kinds[name]) for name in names})
     order = ["classes", "total_samples", "class_sizes", "width", "depth", "decay", "start", "seed", "digest"]
     return table.sort_values(order, ignore_index=True), damaged
 

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from landscape.archive.experiment import Experiment
 from landscape.archive.lease import leased
 from landscape.archive.records import Archive
 from landscape.atomic_files import check_writable
 from landscape.errors import InputError
+from landscape.sweep.census import Census
 from landscape.sweep.engine import Engine, Finished, open_engine
 from landscape.sweep.grid import Grid
-from landscape.sweep.planner import Planner, estimate
+from landscape.sweep.planner import Planner
 from landscape.sweep.settings import EngineSettings as Settings
 from landscape.sweep.worker import Compute, JobEnd, RunSettings, failed
 
@@ -124,55 +124,38 @@ def run_sweep(
         InputError: If the folder or the engine cannot be used, or another process computes into the folder.
     """
     begun, settings = time.monotonic(), settings or grid.engine
-    wanted, work = _census(grid)
+    census = Census(grid)
     archive = Archive.create(Path(folder).absolute())
-    done, damaged = archive.done(wanted)
-    tally = SweepProgress(len(wanted), len(done), damaged=damaged, begun=begun)
-    if len(done) < len(wanted):
+    damaged: dict[str, str] = {}
+    for digest, fault in archive.examined(census):
+        if fault:
+            damaged[digest] = fault
+        else:
+            census.find(digest)
+    tally = SweepProgress(census.jobs, census.jobs - census.missing, damaged=damaged, begun=begun)
+    if census.missing:
         check_writable(archive.folder / "probe")
         with leased(archive.folder):
-            missing = {digest for digest in wanted - done if not archive.has(digest)}
-            tally.found = len(wanted) - len(missing)
-            share = work * len(missing) / len(wanted)
-            del wanted
-            if missing:
-                _compute(grid, settings, archive, tally, _Missing(missing, share), watch, compute)
-            archive.index(_Sound(done, missing))
+            unread = {digest for digest in archive.names() if census.lacks(digest)}  # since then, by another driver
+            for digest in unread:
+                census.find(digest)
+            tally.found = census.jobs - census.missing
+            if census.missing:
+                _compute(grid, settings, archive, tally, census, watch, compute)
+            archive.index(_Sound(census, unread))
     watch(tally)
     return tally
 
 
 @dataclass(frozen=True)
-class _Missing:
-    """The jobs of a grid that have no record: their digests, and the seconds that they are thought to take."""
-
-    digests: set[str]
-    work: float
-
-
-@dataclass(frozen=True)
 class _Sound:
-    """The records that were read before, and those that have been written since."""
+    """The records of a grid that were read before, and those that have been written since."""
 
-    before: set[str]
-    since: set[str]
+    census: Census
+    unread: set[str]
 
     def __contains__(self, digest: object) -> bool:
-        return digest in self.before or digest in self.since
-
-
-def _census(grid: Grid) -> tuple[set[str], float]:
-    """Returns the digests of all jobs, and the seconds that they are thought to take; no job is kept."""
-    wanted: set[str] = set()
-    last, cost, work = None, 0.0, 0.0
-    for job in grid.candidates():
-        if job.digest in wanted:
-            continue
-        wanted.add(job.digest)
-        if last is None or job.problem is not last.problem or type(job.start) is not type(last.start):
-            last, cost = job, estimate(job)
-        work += cost
-    return wanted, work
+        return digest in self.census and digest not in self.unread
 
 
 def _compute(
@@ -180,22 +163,14 @@ def _compute(
     settings: Settings,
     archive: Archive,
     tally: SweepProgress,
-    missing: _Missing,
+    census: Census,
     watch: SweepWatch,
     compute: Compute | None,
 ) -> None:
     """Computes the jobs that are missing; they are made again from the grid as they are needed."""
-    pending = set(missing.digests)
-
-    def jobs() -> Iterator[Experiment]:
-        for job in grid.candidates():
-            if job.digest in pending:
-                pending.remove(job.digest)
-                yield job
-
     order = _order(grid, settings, archive.folder, compute)
     failed = {failure.digest: failure.kind for failure in archive.failures()}
-    planner = Planner(jobs(), order, settings.seconds, failed, missing.work)
+    planner = Planner(census.missing_jobs(), order, settings.seconds, failed, census.work())
     engine = open_engine(settings, archive.folder)
     try:
         tally.dashboard = engine.dashboard
@@ -206,7 +181,7 @@ def _compute(
         order.stop.unlink(missing_ok=True)
     if tally.left or tally.failed:  # workers may have written more than could be heard of
         tally.failed = {digest: reason for digest, reason in tally.failed.items() if not archive.has(digest)}
-        tally.done = sum(map(archive.has, missing.digests))
+        tally.done = sum(census.lacks(digest) and archive.has(digest) for digest in archive.names())
 
 
 def _order(grid: Grid, settings: Settings, folder: Path, compute: Compute | None) -> RunSettings:

@@ -168,3 +168,17 @@ PROBLEM = {"classes": 3, "samples": 2, "width": 5, "depth": 2, "decay": 1e-3}
 def test_ordinary_jobs_keep_their_identity(fields: dict[str, object], digest: str) -> None:
     """Folders of users hold records under these names."""
     assert [job.digest for job in parse_grid(fields).jobs()] == [digest]
+
+
+@pytest.mark.parametrize("swap", ["none", "features:identity+weights:anew"])
+def test_digests_of_many_seeds_are_those_of_the_jobs(swap: str) -> None:
+    problem = {"classes": 3, "samples": 2, "width": 6, "depth": 2, "decay": 1e-3}
+    (job,) = parse_grid({"problem": problem, "start": {"swap": swap, "seed": 7}}).jobs()
+    seeds = (0, 7, 10, 2**62)
+    assert list(job.digests(seeds)) == [job.with_seed(seed).digest for seed in seeds]
+
+
+def test_a_structure_has_no_digests_of_seeds() -> None:
+    (job,) = parse_grid({"problem": PROBLEM, "start": {"kind": "dnc"}}).jobs()
+    with pytest.raises(TypeError, match="random"):
+        list(job.digests((0,)))

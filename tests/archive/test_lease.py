@@ -75,9 +75,10 @@ def test_a_lease_ends_with_its_block_or_its_last_item(tmp_path: Path) -> None:
             pass
 
 
-def test_a_holder_that_says_nothing_is_another_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["[", '{"host": "a", "process": 1e999, "since": ""}'])
+def test_a_holder_that_says_nothing_is_another_one(tmp_path: Path, text: str) -> None:
     with leased(tmp_path):
-        (tmp_path / NAME).write_text("[")
+        (tmp_path / NAME).write_text(text)
         with pytest.raises(InputError, match="got another one at work in it"), leased(tmp_path):
             pass
 

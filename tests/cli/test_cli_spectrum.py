@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from landscape.atomic_files import PARTIAL
 from landscape.cli import run
 
 SMALL = ["--classes", "4", "--samples", "2", "--width", "6", "--depth", "2", "--decay", "1e-2"]
@@ -31,6 +32,7 @@ def test_several_points_are_one_table(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_is_its_points_by_number_and_can_be_ordered(folder: Path, tmp_path: Path) -> None:
+    (folder / f".b1{PARTIAL}1.safetensors").touch()  # of a process that was killed
     named = tmp_path / "named.csv"
     labels = [part for name in ("one", "nine", "ten") for part in ("--label", name)]
     assert run(["spectrum", str(folder), *labels, "--out", str(named)]) == 0

@@ -1,7 +1,11 @@
 """The equations that the Krylov spaces must satisfy, checked as they are written."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from landscape.curvature.krylov import (
     Factorization,
@@ -90,6 +94,28 @@ def test_a_multiple_eigenvalue_is_seen_as_the_projection_of_the_start(plant):
         assert end.converged
     assert found.products < 50
     assert not seen_from(plant([float(i) for i in range(300)], 1), torch.ones(300, dtype=torch.float64), 12, 1e-11).top.converged
+
+
+@pytest.mark.parametrize("end", ["top", "bottom"])
+def test_one_end_takes_the_products_of_arpack(plant, end):
+    """A dense lower end, as networks have it, costs nothing where the upper one is asked for."""
+    size, count = 400, 5
+    values = [1e-3 * math.sin(i) for i in range(size - 8)] + [2.0, 2.5, 3.1, 3.3, 4.0, 4.4, 5.0, 6.0]
+    matrix = plant(values if end == "top" else [-value for value in values], 2)
+    products = []
+
+    def product(vector):
+        products.append(1)
+        return matrix.entries.numpy() @ vector
+
+    operator = LinearOperator((size, size), product, dtype=float)
+    expected = eigsh(operator, count, which={"top": "LA", "bottom": "SA"}[end], tol=1e-9, v0=np.ones(size))[0]
+    found = extremes(matrix, Extremes(count, block=1, end=end, tolerance=1e-9))
+    ours, other = (found.top, found.bottom) if end == "top" else (found.bottom, found.top)
+    assert ours.values.tolist() == pytest.approx(sorted(expected, reverse=end == "top"), abs=1e-10)
+    assert ours.converged
+    assert other.values.shape == (0,)
+    assert found.products <= len(products) + count
 
 
 def test_extremes_that_run_out_of_restarts_say_so(plant):

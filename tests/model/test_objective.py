@@ -1,6 +1,7 @@
 """The hand-derived kernels against torch's own loss functions, autograd, finite differences and exact arithmetic."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import mpmath
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from landscape.curvature.operators import operator
 from landscape.model.objective import Objective, class_means
 from landscape.model.problem import Problem
 
@@ -114,6 +116,43 @@ def test_many_directions_at_one_point():
         torch.testing.assert_close(together[i, j], apply(block[i, j]), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize(("loss", "activation"), KINDS)
+@pytest.mark.parametrize(("points", "directions"), [((2, 3), (3,)), ((2, 3), ()), ((3,), (4, 2, 3)), ((1,), (5,)), ((), (1,))])
+def test_batches_of_points_and_of_directions_are_broadcast(loss, activation, points, directions):
+    problem = Problem((2, 1), 3, 3, (0.1, 0.2, 0.3, 0.4), loss, activation)
+    objective = Objective.of(problem)
+    theta, direction = draw((*points, problem.parameters), 1), draw((*directions, problem.parameters), 2)
+    products, changes = objective.linearize(theta)(direction), objective.pushforward(theta)(direction)
+    shape = torch.broadcast_shapes(theta.shape, direction.shape)
+    assert products.shape == shape
+    assert changes.shape == (*shape[:-1], 2, 3)
+    for place in product(*map(range, shape[:-1])):
+        at, along = theta.expand(shape)[place], direction.expand(shape)[place]
+        turned = torch.func.jvp(torch.func.grad(partial(naive_loss, problem)), (at,), (along,))[1]
+        torch.testing.assert_close(products[place], turned, rtol=1e-12, atol=1e-13)
+        moved = torch.func.jvp(objective.logits, (at,), (along,))[1]
+        torch.testing.assert_close(changes[place], moved, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(("loss", "activation"), KINDS)
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("columns", [1, 2, 5])
+@pytest.mark.parametrize("large", [False, True])
+def test_blocks_of_the_operator_are_double_backward(loss, activation, depth, columns, large, monkeypatch):
+    """Parts of two columns and one, written to memory of torch or of numpy, from either layout of the block."""
+    monkeypatch.setattr(operator, "_CACHED", 2)
+    monkeypatch.setattr(operator, "_FEWEST", 2)
+    monkeypatch.setattr(operator, "_LARGE", 0 if large else 1 << 22)
+    problem = Problem((2, 1, 3), 4, depth, 0.02, loss, activation)
+    theta, rows = draw((problem.parameters,), SMOOTH_SEED), draw((columns, problem.parameters), 3)
+    product_with = operator.Product(Objective.of(problem).linearize(theta), theta)
+    hessian = torch.func.jacfwd(torch.func.grad(partial(naive_loss, problem)))(theta)
+    for block in (rows.mT, rows.mT.contiguous(), draw((columns, 2, problem.parameters), 4)[:, 1].mT):
+        image = product_with @ block
+        torch.testing.assert_close(image, hessian @ block, rtol=1e-12, atol=1e-12 * float(hessian.abs().max()))
+        torch.testing.assert_close(product_with @ block, image, rtol=0, atol=0)
+
+
 def exact_softmax(logits: list[int]) -> list[mpmath.mpf]:
     with mpmath.workdps(60):
         weights = [mpmath.exp(z) for z in logits]
@@ -193,6 +232,8 @@ def test_softplus_against_double_backward(depth: int) -> None:
     turned = torch.func.jvp(gradient, (theta,), (direction,))[1]
     torch.testing.assert_close(smooth.gradient(theta), gradient(theta), rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(smooth.linearize(theta)(direction), turned, rtol=1e-12, atol=1e-14)
+    both = smooth.linearize(torch.stack([theta, direction]))(torch.stack([direction, theta]))
+    torch.testing.assert_close(both[0], turned, rtol=1e-12, atol=1e-14)
 
 
 def test_class_means_against_a_loop() -> None:

@@ -33,9 +33,9 @@ class Attention(nn.Module):
 
     def __init__(self, by_hand):
         super().__init__()
-        self.e, self.pos, self.h = bare(8, 8), nn.Parameter(0.3 * torch.randn(8, 8)), nn.Linear(8, 10)
-        self.att = None if by_hand else nn.MultiheadAttention(8, 2, bias=False, batch_first=True)
-        maps: list[Any] = [bare(8, 8) for _ in range(4)] if by_hand else [None] * 4
+        self.e, self.pos, self.h = nn.Linear(8, 8), nn.Parameter(0.3 * torch.randn(8, 8)), nn.Linear(8, 10)
+        self.att = None if by_hand else nn.MultiheadAttention(8, 2, batch_first=True)
+        maps: list[Any] = [nn.Linear(8, 8) for _ in range(4)] if by_hand else [None] * 4
         self.q, self.k, self.v, self.o = maps
 
     def forward(self, x):
@@ -45,7 +45,7 @@ class Attention(nn.Module):
         else:
             q, k, v = (f(x).view(-1, 8, 2, 4).transpose(1, 2) for f in (self.q, self.k, self.v))
             mixed = self.o((torch.softmax(q @ k.mT / 2, -1) @ v).transpose(1, 2).reshape(-1, 8, 8))
-        return self.h(torch.tanh(x + mixed).mean(1))
+        return self.h((x + mixed).mean(1))
 
 
 class ResidualMLP(nn.Module):
@@ -94,7 +94,9 @@ def image():
 NETWORKS = {
     "linear head": lambda: nn.Sequential(nn.Linear(64, 8), nn.Softplus(), bare(8, 8), bare(8, 10)),
     "linear with skip": Skip,
-    "two linear maps with biases": lambda: nn.Sequential(nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 16), nn.Linear(16, 10)),
+    "two linear maps with biases": lambda: nn.Sequential(
+        nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 12), nn.Linear(12, 12), nn.Linear(12, 10)
+    ),
     "attention by hand": lambda: Attention(True),
     "attention of torch": lambda: Attention(False),
     "two convolutions": lambda: nn.Sequential(
@@ -107,14 +109,33 @@ NETWORKS = {
         nn.Linear(16, 10),
     ),
     "batch normalisation": lambda: nn.Sequential(
-        image(), nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Tanh(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(36, 10)
+        image(),
+        nn.Conv2d(1, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.Tanh(),
+        nn.Conv2d(4, 6, 3),
+        nn.BatchNorm2d(6),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(24, 10),
     ),
     "tanh": lambda: nn.Sequential(nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, 10)),
     "residual MLP": ResidualMLP,
     "low-rank head": LowRankHead,
     "bilinear gate": Gated,
 }
-WITHOUT = {"batch normalisation", "tanh"}  # no continuous symmetry is left by weight decay
+# what earlier studies measured, and the zeros of the others; the ranks that decide them depend on the decay
+ZEROS = {
+    "linear head": 27,
+    "linear with skip": 27,
+    "two linear maps with biases": 90,
+    "attention by hand": 16,
+    "two convolutions": 12,
+    "batch normalisation": 0,
+    "tanh": 0,
+}
+STRONGER = {"attention by hand": 2e-2, "attention of torch": 2e-2}
 
 
 @pytest.mark.slow
@@ -124,9 +145,10 @@ def test_predicted_is_measured(name):
     data = [(torch.tensor(digits.data[:200] / 16), torch.tensor(digits.target[:200]))]
     torch.manual_seed(0)
     network = NETWORKS[name]().double().eval()
-    trained = ls.polish(ls.ModuleLoss(network, nn.functional.cross_entropy, data, decay=2e-3))
+    trained = ls.polish(ls.ModuleLoss(network, nn.functional.cross_entropy, data, decay=STRONGER.get(name, 5e-3)))
     report = ls.analyse(trained)
     assert report.resolved, report.reason
     assert (report.nullity, report.index) == (report.predicted, 0)
-    assert (report.nullity == 0) is (name in WITHOUT)
+    assert report.nullity == ZEROS.get(name, report.nullity)
+    assert report.nullity > 0 or name in ("batch normalisation", "tanh")
     assert report.exact_learning_coefficient

@@ -349,7 +349,7 @@ def test_wrappers_are_taken_off_or_refused():
     begin: Any = torch.compile(net[:2])
     inside = nn.Sequential(begin, net[2])
     same(ModuleLoss(inside, CE, cut(12)), expected)
-    refused("TorchScript", torch.jit.trace(net, X), CE, cut(12))
+    refused("TorchScript", torch.jit.trace(net.cpu(), X), CE, cut(12))
 
 
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")

@@ -59,7 +59,7 @@ def test_predicted_is_measured_and_equals_plain_double_backward(module, shape):
 def test_methods_agree():
     trained = polish(loss_of(TwoMaps, normal(12, 6), decay=3e-3))
     found = symmetries(trained.problem)
-    reports = [analyse_network(trained, method, found) for method in ("dense", "inertia", "quotient", "short recurrence")]
+    reports = [analyse_network(trained, method, found) for method in ("dense", "inertia", "quotient", "recurrence")]
     assert {(r.nullity, r.index, r.resolved) for r in reports} == {(reports[0].nullity, 0, True)}
     assert reports[0].nullity > 0
     assert [r.spectrum is None for r in reports] == [False, True, True, True]

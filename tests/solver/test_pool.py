@@ -133,10 +133,11 @@ def test_conjugate_gradients_solve_each_row_and_see_negative_curvature() -> None
     matrices[3] = -matrices[3]
     right = torch.randn(4, 6, dtype=torch.float64, generator=generator)
     shift = torch.tensor([1.0, 0.1, 2.0, 0.5], dtype=torch.float64)
+    shifted = matrices + shift[:, None, None] * torch.eye(6, dtype=torch.float64)
     systems = Systems.begin(right, shift, torch.tensor([1e-12, 1e-12, 0.5, 1e-12], dtype=torch.float64))
     while bool((rows := systems.unsolved(50)).any()):
-        systems = systems.iterate(lambda v: (matrices @ v[..., None])[..., 0], rows)
-    exact = torch.linalg.solve(matrices + shift[:, None, None] * torch.eye(6, dtype=torch.float64), right)
+        systems = systems.iterate(lambda v: (shifted @ v[..., None])[..., 0], rows)
+    exact = torch.linalg.solve(shifted, right)
     torch.testing.assert_close(systems.solution[:2], exact[:2], rtol=1e-9, atol=1e-9)
     assert systems.products[2] < systems.products[0]  # a loose goal is reached early and the row then stands still
     assert systems.broken.tolist() == [False, False, False, True]
@@ -156,11 +157,14 @@ class Outer:
 
 
 def test_rows() -> None:
-    batch = Outer(torch.arange(4), Inner(10 * torch.arange(4)[:, None].expand(4, 2)))
+    batch = Outer(torch.arange(4), Inner(10 * torch.arange(4)[:, None].repeat(1, 2)))
     part = take(batch, torch.tensor([3, 1]))
     assert part.numbers.tolist() == [3, 1]
     assert part.inner.values.tolist() == [[30, 30], [10, 10]]
     back = put(batch, torch.tensor([0, 2]), part)
-    assert back.numbers.tolist() == [3, 1, 1, 3]
-    assert batch.numbers.tolist() == [0, 1, 2, 3]
+    assert back.numbers.tolist() == batch.numbers.tolist() == [3, 1, 1, 3]
+    assert back.inner.values[:, 1].tolist() == [30, 10, 10, 30]
+    assert put(part, torch.tensor([0, 1]), take(batch, torch.tensor([1, 2]))).numbers.tolist() == [1, 1]
+    assert part.numbers.tolist() == [3, 1]  # all rows are new: the old ones are left alone
+    batch = Outer(torch.arange(4), Inner(10 * torch.arange(4)[:, None].repeat(1, 2)))
     assert join(part, batch).inner.values[:, 0].tolist() == [30, 10, 0, 10, 20, 30]

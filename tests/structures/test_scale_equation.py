@@ -2,6 +2,8 @@
 
 import math
 import re
+import sys
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -12,7 +14,7 @@ from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.solver.starts import place
 from landscape.structures.notation import parse_structure
-from landscape.structures.scale_equation import mode_equation, simplex_equation
+from landscape.structures.scale_equation import ScaleEquation, mode_equation, simplex_equation
 
 PAPER = Problem.balanced(10, 5, 70, 2, 2**-10)
 
@@ -128,3 +130,19 @@ def test_the_scale_of_a_block_makes_a_critical_point(text: str, root: Literal["l
     classes = sum(int(digits) for digits in re.findall(r"\d+", text))
     problem = Problem.balanced(classes, 2, classes, 2, 2.0**-10)
     assert place(problem, parse_structure(text, root)).gradient_norm < 1e-12
+
+
+@pytest.mark.parametrize("sharper", [1e-3, 1.0, 1e3])
+def test_the_fold_is_as_wide_as_the_rounding_of_its_logarithms(sharper: float) -> None:
+    """The right side is log_pull + x/3 with its peak at 1/3; a weak pull makes the logarithm of the decay there large."""
+    equation = ScaleEquation(lambda scale: math.log(sharper) - scale, 1, 2, 1.0)
+    fold = equation.largest_decay
+    width = 8 * sys.float_info.epsilon * max(1.0, abs(math.log(fold)))
+    for inside in (-0.7, 0.7):
+        assert replace(equation, decay=fold * math.exp(-inside * width)).root("large") == pytest.approx(1 / 3, rel=1e-6)
+    assert replace(equation, decay=fold * math.exp(1.4 * width)).root("large") is None
+    below = replace(equation, decay=fold * math.exp(-4 * width))
+    large, small = below.root("large"), below.root("small")
+    assert large is not None
+    assert small is not None
+    assert small < 1 / 3 < large

@@ -1,5 +1,6 @@
 """Dask for real: killed workers, killed drivers, crashes, hangs, Ctrl-C, resources; a scheduler of somebody else."""
 
+import gc
 import os
 import random
 import signal
@@ -13,11 +14,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from landscape.archive.experiment import Experiment
 from landscape.archive.records import Archive
 from landscape.errors import InputError
-from landscape.sweep import engine
+from landscape.sweep import engine, planner
+from landscape.sweep.grid import parse_grid
+from landscape.sweep.run import SweepProgress, run_sweep
 from landscape.sweep.settings import EngineSettings
 from landscape.sweep.watchdog import HUNG
+from tests.sweep import faults
 from tests.sweep.drivers import (
     SCHEDULER,
     WORKER,
@@ -228,3 +233,22 @@ def test_local_workers_each_see_a_device_of_their_own(tmp_path: Path) -> None:
     assert (tally["failed"], tally["left"]) == ({}, 0)
     archive = Archive.existing(tmp_path / "out")
     assert {archive.read(digest).result["structure"] for digest in archive.names()} == {"devices 0,1", "devices 2,3"}
+
+
+@pytest.mark.slow
+def test_the_driver_holds_few_jobs_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask logs the last thousand messages with the jobs in them, unless it is told not to."""
+    monkeypatch.setattr(planner, "_WINDOW", 100)
+    monkeypatch.setattr(planner, "_MOST", 50)
+    problem = {"classes": 3, "samples": 1, "width": 3, "depth": 1, "decay": 1e-2}
+    grid = parse_grid({"problem": problem, "start": {"seed": {"from": 0, "to": 1999}}})
+    held: list[int] = []
+
+    def watch(tally: SweepProgress) -> None:
+        held.append(sum(type(each) is Experiment for each in gc.get_objects()))
+
+    watch(SweepProgress(0, 0))
+    tally = run_sweep(grid, tmp_path / "out", EngineSettings(workers=1), watch, faults.nothing)
+    assert tally.done == 2000
+    assert len(held) > 40
+    assert max(held) < held[0] + 600

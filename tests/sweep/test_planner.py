@@ -3,7 +3,10 @@
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from landscape.archive.experiment import Experiment
+from landscape.sweep import planner as planning
 from landscape.sweep.grid import parse_grid
 from landscape.sweep.planner import Planner
 from landscape.sweep.worker import JobEnd, RunSettings, Task
@@ -49,3 +52,16 @@ def test_what_killed_its_worker_comes_last_and_with_nothing_beside_it() -> None:
         seen += task.jobs
     assert seen == list(suspect.jobs[1:])
     assert suspect.apart(()) == together.apart(()) == []
+
+
+def test_the_times_of_a_few_families_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A grid may have as many families as jobs."""
+    monkeypatch.setattr(planning, "_WINDOW", 1)
+    plan = planner()
+    first = plan.take(2)
+    plan.learn(first, [JobEnd(job.digest, "done", seconds=1e-5) for job in first.jobs])
+    assert len(plan.take(2).jobs) > len(first.jobs)
+    other = JOBS[-1]
+    assert other.family != first.jobs[0].family
+    plan.learn(Task((other,), first.order), [JobEnd(other.digest, "done", seconds=1e-5)])
+    assert list(plan._means) == [other.family]

@@ -13,8 +13,14 @@ If mu is below all eigenvalues of T, T - mu is positive definite, and the first 
 T - mu has negative off-diagonal entries after a change of signs, so the entries of its inverse are positive in size and grow with
 mu: the right-hand side at h bounds every eigenvalue mu <= h, negative ones too. Neither orthogonality nor convergence is used; Ritz
 values that repeat do no harm. For q_1 uniform on the sphere of the quotient P(|u'q_1| <= x) <= sqrt(2n/pi) x, so an eigenvalue at
-or below h was missed with probability at most sqrt(2n/pi) times the right-hand side. Independent starts multiply their chances. The
-only assumption is the size of f: `ROUNDING` roundings of the norm, plus what the projector misses P^2 = P by.
+or below h was missed with probability at most sqrt(2n/pi) times the right-hand side. Independent starts multiply their chances.
+
+The size of f. The step after the product (two subtractions, one division) rounds each entry six times: at most 6 eps |B| in norm.
+What the product computes is, for stored activations, a fixed matrix, up to errors that depend on the vector. Its symmetric part is
+the operator whose zeros are counted, to the rounding radius. The rest of it is measured on random vectors and multiplied by
+`_MARGIN`: how far the product of rotated vectors is from the rotated products, what the two sides of u'Bv = v'Bu differ by (by
+sqrt(n) more, as u and v see one of n directions each), and what the projector misses P^2 = P by. `benchmarks/rounding.py` compares
+f with the true errors, in extended precision.
 """
 
 import math
@@ -36,7 +42,9 @@ from landscape.curvature.projection import Projector
 from landscape.display import brief
 from landscape.tolerances import MISSED
 
-ROUNDING = 64  # roundings of the norm assumed in one step of the recurrence: what this certificate rests on
+_ROUNDINGS = 6  # of an entry in a step after its product, each of at most eps |B|
+_MARGIN = 4  # times the measured error of a product: it is measured on random vectors, not on those of the recurrence
+_PROBES = 4
 _LOOK = 25  # steps between two evaluations of the bound, or a tenth of those made
 _BELOW = 0.5  # of the smallest Ritz value: eigenvalues up to here are excluded
 
@@ -82,7 +90,7 @@ class ShortRecurrence:
         return counted_with_products(operator, lambda counted: self._count(counted, gradient_radius))
 
     def _count(self, operator: Counted, gradient_radius: float) -> Nullity:
-        start = unsettled(operator, gradient_radius, self.seed, "short recurrence")
+        start = unsettled(operator, gradient_radius, self.seed, "recurrence")
         start = replace(start, count=self.projector.rank if self.projector else 0, sharp=False)
         if start.norm == 0:
             return replace(start, count=operator.size, negative=0)
@@ -105,7 +113,7 @@ class ShortRecurrence:
         zone = UNDECIDED_FACTOR * start.cutoff
         generator = seeded(self.seed, "short recurrence")
         runs = Recurrence.begin(quotient, min(self.probes, quotient.dimension), generator)
-        rounding = ROUNDING * torch.finfo(operator.like.dtype).eps * start.norm + start.norm * _defect(quotient, generator)
+        rounding = rounding_of_step(quotient, start.norm, generator)
         while True:
             runs = runs.continued(quotient, min(max(_LOOK, runs.steps // 10), self.steps - runs.steps), generator)
             smallest = runs.smallest
@@ -205,8 +213,22 @@ def _first_column(alpha: Float[Tensor, " k"], beta: Float[Tensor, " j"], shift: 
     return torch.from_numpy(solveh_banded(bands.numpy(), unit.numpy()))
 
 
-def _defect(quotient: Quotient, generator: torch.Generator) -> float:
-    """Returns by how much cleaning a clean unit vector twice differs from cleaning it once, times a margin of four."""
-    probe = quotient.clean(random_block(quotient, 4, generator))
+def rounding_of_step(quotient: Quotient, norm: float, generator: torch.Generator) -> float:
+    """Returns a bound on the rounding error of a step of the recurrence, the f of the module's docstring.
+
+    Args:
+        quotient: Operator that is multiplied with.
+        norm: Its spectral norm.
+        generator: Draws the vectors on which the errors of products are measured.
+    """
+    probe = quotient.clean(random_block(quotient, _PROBES, generator))
     probe = probe / probe.norm(dim=0)
-    return 4 * float((quotient.clean(probe, passes=1) - probe).norm(dim=0).max())
+    image = quotient @ probe
+    rotation = torch.linalg.qr(torch.randn(_PROBES, _PROBES, generator=generator, dtype=torch.float64)).Q.to(probe)
+    form = probe.mT @ image
+    parts = (
+        (quotient @ (probe @ rotation) - image @ rotation).norm(dim=0).max(),
+        (form - form.mT).abs().max() * math.sqrt(quotient.size),
+        (quotient.clean(probe, passes=1) - probe).norm(dim=0).max() * norm,
+    )
+    return _ROUNDINGS * torch.finfo(probe.dtype).eps * norm + _MARGIN * sum(float(part) for part in parts)

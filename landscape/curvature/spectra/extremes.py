@@ -6,6 +6,7 @@ that no other lies beyond.
 """
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -30,12 +31,19 @@ from landscape.display import brief
 from landscape.errors import InputError
 
 _STRIDE = 10  # steps between two looks
+_SPACE = 8  # blocks in the Krylov space before a restart
 _COPIES = 100  # Ritz values closer than so many residuals are one eigenvalue
+
+
+End = Literal["both", "top", "bottom"]
 
 
 @dataclass(frozen=True)
 class Extremes:
-    """Settings of the search for eigenpairs at both ends, by restarted block Lanczos.
+    """Settings of the search for eigenpairs at the ends of the spectrum, by restarted block Lanczos.
+
+    Networks have many eigenvalues next to zero, so that the lower end takes many times the products of the upper one: ask for the
+    end that matters. One column (`block=1`) takes the fewest products and sees every multiple eigenvalue once.
 
     Attributes:
         count: Number of eigenpairs at either end.
@@ -43,6 +51,7 @@ class Extremes:
         restarts: Most restarts of the Krylov space.
         tolerance: Residual at which a pair has converged, relative to the norm of the operator.
         seed: Seed of the start block.
+        end: Which end of the spectrum is sought; of the other, nothing is returned.
 
     Example:
         >>> import landscape as ls
@@ -58,6 +67,7 @@ class Extremes:
     restarts: int = 60
     tolerance: float = 1e-12
     seed: int = 0
+    end: End = "both"
 
 
 _DEFAULT = Extremes()
@@ -98,7 +108,7 @@ class BothEnds:
 
 
 def extremes(operator: SymmetricOperator, settings: Extremes = _DEFAULT) -> BothEnds:
-    """Returns the extreme eigenpairs at both ends. Memory: about 8 blocks of vectors.
+    """Returns the extreme eigenpairs at the ends that are asked for. Memory: about 8 blocks of vectors, or 6 for each pair.
 
     Example:
         >>> import landscape as ls
@@ -116,33 +126,55 @@ def extremes(operator: SymmetricOperator, settings: Extremes = _DEFAULT) -> Both
     if not 1 <= count <= size:
         raise InputError(f"expected 1 to {size} eigenpairs at an end (the size of the operator), got {count}")
     require_positive(block=settings.block, restarts=settings.restarts)
+    if settings.end not in get_args(End):
+        raise InputError(f"expected an end among {', '.join(get_args(End))}, got {settings.end!r}")
     operator = counted = Counted.of(operator)
     before = counted.products
     require_symmetric(counted, settings.seed)
+    basis, values, coordinates, limit = _converged(counted, settings)
+    ends = {"top": slice(len(values) - count, None), "bottom": slice(0, count)}
+    nothing = slice(0, 0)
+    pairs = {
+        name: _pairs(operator, basis @ coordinates[:, place if settings.end in ("both", name) else nothing], limit)
+        for name, place in ends.items()
+    }
+    counted.require_finite()
+    return BothEnds(_reversed(pairs["top"]), pairs["bottom"], counted.products - before)
+
+
+def _converged(operator: SymmetricOperator, settings: Extremes) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Returns a basis, the Ritz values and coordinates of its space, and the residual that converged pairs have."""
+    size, count = operator.size, settings.count
     generator = seeded(settings.seed, "extremes")
     width = min(settings.block or count + 4, size)
-    limit = min(8 * width, size)
+    space = min(_SPACE * max(width, count), size)
     block = orthonormal(random_block(operator, width, generator))
     basis, projected, residual = block[:, :0], block.new_zeros(0, 0), block
-    norm = 0.0
-    for restart in range(settings.restarts):
-        while basis.shape[1] < limit:
-            block = _next_block(operator, basis, residual, noise_floor(norm, basis.dtype), generator)[:, : limit - basis.shape[1]]
+    norm, restarts = 0.0, 0
+    while True:
+        look = min(basis.shape[1] + max(width, _STRIDE // 2), space)
+        while basis.shape[1] < look:
+            block = _next_block(operator, basis, residual, noise_floor(norm, basis.dtype), generator)[:, : space - basis.shape[1]]
             basis, projected, residual = extend(operator, basis, projected, block)
             require_finite(projected)
             norm = max(norm, float(torch.linalg.matrix_norm(projected, 2)))
         values, coordinates = eigenpairs(projected)
+        limit = settings.tolerance * norm
         errors = (residual @ coordinates[len(values) - residual.shape[1] :]).norm(dim=0)
-        outer = torch.cat([errors[:count], errors[-count:]])
-        if basis.shape[1] >= size or restart + 1 == settings.restarts or bool((outer <= settings.tolerance * norm).all()):
-            break
-        half = min(2 * width, len(values) // 2)
-        keep = torch.cat([torch.arange(half), torch.arange(len(values) - half, len(values))]).to(values.device)
-        basis, projected = basis @ coordinates[:, keep], values[keep].diag()
-    ends = [slice(len(values) - count, None), slice(0, count)]
-    pairs = [_pairs(operator, basis @ coordinates[:, end], settings.tolerance * norm) for end in ends]
-    counted.require_finite()
-    return BothEnds(_reversed(pairs[0]), pairs[1], counted.products - before)
+        if len(values) == size or (len(values) > 2 * count and bool((_at(errors, settings.end, count) <= limit).all())):
+            return basis, values, coordinates, limit
+        if basis.shape[1] == space:
+            restarts += 1
+            if restarts == settings.restarts:
+                return basis, values, coordinates, limit
+            keep = _at(torch.arange(space), settings.end, space // (4 if settings.end == "both" else 2)).to(values.device)
+            basis, projected = basis @ coordinates[:, keep], values[keep].diag()
+
+
+def _at(row: Tensor, end: End, count: int) -> Tensor:
+    """Returns the entries of a row at one end, or at both."""
+    parts = {"bottom": row[:count], "top": row[len(row) - count :]}
+    return torch.cat(list(parts.values())) if end == "both" else parts[end]
 
 
 def seen_from(operator: SymmetricOperator, start: Float[Tensor, " p"], steps: int, tolerance: float) -> BothEnds:

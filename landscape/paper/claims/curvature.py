@@ -8,6 +8,7 @@ import torch
 
 from landscape.curvature.operators.operator import Hessian
 from landscape.curvature.spectra.spectrum import Spectrum, eigenvalues
+from landscape.decomposition import singular_vectors
 from landscape.degeneracy.judgement import judge_spectrum
 from landscape.degeneracy.partition_spectrum import ScaledGroup, partition_reduction
 from landscape.degeneracy.proved import judge_partition, partition_group
@@ -99,7 +100,7 @@ def _cross_changes(problem: Problem, theta: torch.Tensor) -> tuple[torch.Tensor,
     """Returns unit changes of W_L's unused columns and of W_{L-1}'s unused rows, a row for each (direction, unused coordinate)."""
     rank, width = problem.classes - 1, problem.width
     factors = Objective.of(problem).split(theta)
-    left = torch.linalg.svd(factors[-1])[0][:, :rank]
+    left = singular_vectors(factors[-1], full=True)[0][:, :rank]
     upper, lower = [], []
     for direction in range(rank):
         # the right singular vector that belongs to this left one: W_L' u / s

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import torch
 
+from landscape.decomposition import singular_vectors
 from landscape.model.logit_form import LogitForm
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
@@ -117,7 +118,7 @@ def _continued(classes: int, ratio: int, share: float, depth: int, decay: float)
     for more in range(_PARTS * (ratio - 1) + 1):
         sizes = (_PARTS + more,) * (classes - few) + (_PARTS,) * few
         problem = Problem(sizes, classes, depth, decay * _PARTS ** (-1 / (depth + 1)))
-        left, values, right = torch.linalg.svd(logits * torch.tensor(problem.class_sizes).double().sqrt())
+        left, values, right = singular_vectors(logits * torch.tensor(problem.class_sizes).double().sqrt(), full=True)
         rank = classes - 1
         core = polish_core(Core.from_form(problem, LogitForm(left[:, :rank], values[:rank], right[:rank].mT)), Newton())
         logits = core.class_logits

@@ -12,18 +12,23 @@ class HeadRow:
         backbone: Layers below the head, "mlp" or "cnn".
         activation: Activation between the layers of the head.
         depth: Number of layers of the head.
-        decay: Decay of each layer of the head; that of the features is divided by the images of a class.
+        decay: Decay of each layer of the head; that of the features is divided by the images of a class, or balances them.
         width: Width of the features and of the head.
         init: Factor on the initial weights of all layers.
         seed: Seed of the initial weights.
+        decayed: What decays, "features" for the features and the head, "network" for all parameters.
+        feature_init: Factor on the initial weights and bias of the layer that gives the features.
+        head_init: Factor on the initial weights of the head.
+        start_flow: Structure that the flow of the head leads to from before training, which is what the model predicts from
+            the network's own features and head; empty where they have no decay, and for ReLU heads.
         adam_loss: Loss with weight decay, at the end of Adam.
         adam_rank: Singular values of the class-mean logits above 1 % of the largest, at the end of Adam.
         adam_flow: Structure that the flow of the head leads to from there.
         adam_moved: Distance to it over the norm of the parameters.
-        loss: Loss with weight decay, at the end of training.
+        loss: Loss of the network with weight decay, at the end of training.
         gradient_norm: Euclidean norm of the gradient of the head and features, at the end of training.
         rank: Singular values of the class-mean logits above 1 % of the largest, at the end of training.
-        best_known: Structure of the lowest known critical point of the model.
+        best_known: Structure of the lowest known critical point of the model; empty where no loss of it is a bound.
         best_loss: Loss of that critical point.
         nearest: Structure whose class-mean logits are most like those at the end of training.
         cosine: Largest cosine with it, over relabellings of the classes.
@@ -32,7 +37,7 @@ class HeadRow:
         end_cosine: Largest cosine of the logits at the end of training with those of that structure.
         index: Negative eigenvalues at that end; None where that is not certain.
         nullity: Zero eigenvalues at that end; None where that is not certain.
-        kinks: Hidden pre-activations at zero there; None for linear heads.
+        kinks: Hidden pre-activations within 1e-3 of their root mean square, at the end of training; None for linear heads.
         moved: Distance to that end over the norm of the parameters.
         core_seconds: Processor time of the run, in seconds.
     """
@@ -45,6 +50,10 @@ class HeadRow:
     width: int
     init: float
     seed: int
+    decayed: str
+    feature_init: float
+    head_init: float
+    start_flow: str
     adam_loss: float
     adam_rank: int
     adam_flow: str
@@ -103,6 +112,23 @@ class HeadGram:
 
 
 @dataclass(frozen=True)
+class HeadEnd:
+    """One entry of the class-mean logits of the critical point that the flow of a trained head leads to.
+
+    Attributes:
+        run: Name of the run, its settings joined by hyphens.
+        row: Class of the logit.
+        column: Class of the samples.
+        logit: Mean logit of these samples, to the last digit.
+    """
+
+    run: str
+    row: int
+    column: int
+    logit: float
+
+
+@dataclass(frozen=True)
 class HeadLine:
     """One known critical point of the model of a linear head, at the widths of the runs.
 
@@ -117,3 +143,32 @@ class HeadLine:
     decay: float
     structure: str
     loss: float
+
+
+@dataclass(frozen=True)
+class HeadPrediction:
+    """How often starts of the model with the features of untrained networks end at one structure.
+
+    Attributes:
+        data: Images that the features are of.
+        width: Width of the features and of the head.
+        feature_init: Factor on the initial weights and bias of the layer that gives the features.
+        head_init: Factor on the initial weights of the head.
+        features: Features of the starts, "own" for class means of the network, "none" for random ones of their size.
+        structure: Name of the structure.
+        count: Starts that end there.
+        starts: Starts that were followed.
+        low: Lower end of the 95 % interval of the share.
+        high: Upper end of that interval.
+    """
+
+    data: str
+    width: int
+    feature_init: float
+    head_init: float
+    features: str
+    structure: str
+    count: int
+    starts: int
+    low: float
+    high: float

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.decomposition import singular_vectors
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.model.objective import Objective
@@ -154,7 +155,7 @@ def _extended(basis: Tensor, directions: Tensor) -> Tensor:
     rest = directions
     for _ in range(2):
         rest = rest - basis @ (basis.mT @ rest)
-    left, values, _ = torch.linalg.svd(rest, full_matrices=False)
+    left, values, _ = singular_vectors(rest)
     scale = float(directions.norm())
     kept = left[:, : min(room, int((values > 1e-10 * scale).sum()))]
     if kept.shape[1] == 0:

@@ -26,7 +26,7 @@ from landscape.errors import InputError
 DECAY = 1e-3
 MINIMUM = [0.0] * 6 + [DECAY] * 9 + [2e-3] * 4 + [0.7, 0.3]
 SADDLE = [0.0] * 6 + [DECAY] * 9 + [-2e-3] * 4 + [0.7, -0.3]
-METHODS = ["dense", "inertia", "quotient", "deflated", "projected", "lowrank", "lanczos", "short recurrence"]
+METHODS = ["dense", "inertia", "quotient", "deflated", "projected", "lowrank", "lanczos", "recurrence"]
 
 
 @dataclass
@@ -87,7 +87,7 @@ def method_of(name: str, entries: Tensor, zeros: int, decay: float = DECAY, seed
         "projected": lambda: Deflated(Claimed(null_columns(entries, max(zeros - 1, 0))), seed=seed),
         "lowrank": lambda: LowRank(decay, block=5, seed=seed),
         "lanczos": lambda: BlockLanczos(block=4, basis=16, seed=seed),
-        "short recurrence": lambda: ShortRecurrence(Claimed(null_columns(entries, zeros)), steps=4000, seed=seed),
+        "recurrence": lambda: ShortRecurrence(Claimed(null_columns(entries, zeros)), steps=4000, seed=seed),
     }
     return made[name]()
 

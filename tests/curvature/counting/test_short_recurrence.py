@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.rounding import errors, operators
 from landscape.curvature.counting.deflation import Deflated
 from landscape.curvature.counting.interface import nullity
 from landscape.curvature.counting.quotient import Quotient
-from landscape.curvature.counting.short_recurrence import Recurrence, ShortRecurrence
+from landscape.curvature.counting.short_recurrence import Recurrence, ShortRecurrence, rounding_of_step
 from landscape.curvature.krylov import seeded
 from landscape.curvature.operators.operator import Matrix, Product
 from landscape.curvature.projection import BasisProjector
@@ -70,6 +71,15 @@ def test_the_bound_holds_for_the_smallest_eigenvalue_itself():
     runs = runs.continued(quotient, 1000, generator)  # long after orthogonality is lost
     assert runs.steps > 3 * len(values)
     assert runs.missed(runs.smallest / 2, 300, 1e-14) < 1e-6
+
+
+@pytest.mark.parametrize("name", ["diagonal, 100, condition 1e+08", "dense, 100", "convolutions, 829"])
+def test_the_rounding_of_a_step_is_below_its_bound_in_extended_precision(name):
+    operator, matrix = next((operator, matrix) for found, operator, matrix in operators() if found == name)
+    quotient = Quotient(operator, None, operator.like.new_zeros(operator.size, 0), 0.0)
+    bound = rounding_of_step(quotient, float(torch.linalg.matrix_norm(matrix, 2)), seeded(0, "short recurrence"))
+    worst = float(errors(operator, matrix, 50).max())
+    assert 0.01 * bound < worst < bound / 2
 
 
 def test_few_distinct_eigenvalues_and_an_exact_end():

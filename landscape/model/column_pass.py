@@ -1,0 +1,148 @@
+"""Derivatives of a loss of Z = W_L a(W_{L-1} .. a(W_1 H)) by passing every column through the layers, and back.
+
+All signals are kept transposed, one row per column of H, so that each product has its thin side first.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from landscape.display import brief
+from landscape.model.thin_matmul import add_times, times
+from landscape.model.thin_product import AddProducts, Map
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The function between two layers: the identity, the rectifier, or the softplus that stands for it.
+
+    Attributes:
+        rectified: Whether it is the rectifier or its softplus; else the identity.
+        sharpness: Sharpness b of the softplus log(1 + e^(bx)) / b; infinite for the rectifier itself.
+    """
+
+    rectified: bool
+    sharpness: float = math.inf
+
+    def of(self, signal: Tensor) -> Tensor:
+        """Returns the activated signal."""
+        if not self.rectified:
+            return signal
+        return torch.relu(signal) if math.isinf(self.sharpness) else softplus(self.sharpness * signal) / self.sharpness
+
+    def slope(self, signal: Tensor) -> Tensor | None:
+        """Returns the first derivative, 0 at the kink of the rectifier; None for the identity."""
+        if not self.rectified:
+            return None
+        return (signal > 0).to(signal) if math.isinf(self.sharpness) else torch.sigmoid(self.sharpness * signal)
+
+    def bend(self, signal: Tensor) -> Tensor | None:
+        """Returns the second derivative over the first, b (1 - a') for the softplus; None where it is 0."""
+        if not self.rectified or math.isinf(self.sharpness):
+            return None
+        return self.sharpness * torch.sigmoid(-self.sharpness * signal)
+
+
+def softplus(value: Tensor) -> Tensor:
+    """log(1 + e^x) whose derivatives of every order stay accurate and finite; torch's own is linear beyond 20."""
+    below = torch.log1p(torch.exp(value.clamp(max=0.0)))
+    above = value + torch.log1p(torch.exp(-value.clamp(min=0.0)))
+    return torch.where(value > 0, above, below)
+
+
+@dataclass(frozen=True)
+class ColumnPass:
+    """One forward pass; everything may carry one batch dimension.
+
+    Attributes:
+        layers: The weight matrices W_1, .., W_L.
+        inputs: What enters each layer.
+        slopes: Derivatives of the activation after each layer; None where there is none.
+        bends: Second derivatives over the first, likewise.
+        outputs: The logits Z, one row per column.
+    """
+
+    layers: list[Tensor]
+    inputs: list[Tensor]
+    slopes: list[Tensor | None]
+    bends: list[Tensor | None]
+    outputs: Float[Tensor, "*b m k"]
+
+    __repr__ = brief
+
+    @classmethod
+    def of(cls, factors: list[Tensor], activation: Activation) -> "ColumnPass":
+        """Passes the columns of H through W_1, .., W_L."""
+        features, *layers = factors
+        inputs, slopes, bends = [features.mT], [], []
+        for layer in layers[:-1]:
+            output = times(inputs[-1], layer.mT)
+            inputs.append(activation.of(output))
+            slopes.append(activation.slope(output))
+            bends.append(activation.bend(output))
+        return cls(layers, inputs, [*slopes, None], [*bends, None], times(inputs[-1], layers[-1].mT))
+
+    def product(self) -> Float[Tensor, "*b k m"]:
+        """Returns Z."""
+        return self.outputs.mT
+
+    def add_gradient(self, error: Float[Tensor, "*b k m"], results: list[Tensor]) -> None:
+        """Adds the derivatives with respect to H, W_1, .., W_L to `results` in place, given that with respect to Z."""
+        error = error.mT
+        for index, layer, slope in self._backwards():
+            add_times(results[index + 1], error.mT, self.inputs[index])
+            error = _gated(times(error, layer), slope)
+        results[0].add_(error.mT)
+
+    def push(self, changes: list[Tensor]) -> list[Tensor]:
+        """Returns the first-order changes of what enters each layer and of the outputs, for changes of the factors."""
+        tangent, *turns = changes
+        tangents = [tangent.mT]
+        for index, (layer, turn) in enumerate(zip(self.layers, turns, strict=True)):
+            change = times(tangents[-1], layer.mT)
+            add_times(change, self.inputs[index], turn.mT)
+            tangents.append(_gated(change, self.slopes[index]))
+        return tangents
+
+    def linearize(self, error: Float[Tensor, "*b k m"], curve: Map) -> AddProducts:
+        """Returns the map that adds the change of the gradient, for a change of the factors, to results in place.
+
+        Args:
+            error: The derivative with respect to Z.
+            curve: The map of a change of Z to the change of `error`.
+        """
+        errors, bends = [error.mT], []
+        for index, layer, slope in self._backwards():
+            arriving = times(errors[-1], layer)
+            bend = self.bends[index - 1] if index else None
+            bends.append(None if bend is None else bend * arriving)
+            errors.append(_gated(arriving, slope))
+
+        def add_products(changes: list[Tensor], results: list[Tensor]) -> None:
+            tangents = self.push(changes)
+            swing = curve(tangents.pop().mT).mT
+            for (index, layer, slope), arriving, bend in zip(self._backwards(), errors, bends, strict=False):
+                tangent = tangents.pop()
+                add_times(results[index + 1], swing.mT, self.inputs[index])
+                add_times(results[index + 1], arriving.mT, tangent)
+                swing = times(swing, layer)
+                add_times(swing, arriving, changes[index + 1])
+                swing = _gated(swing, slope)
+                if bend is not None:
+                    swing = swing.addcmul_(bend, tangent)
+            results[0].add_(swing.mT)
+
+        return add_products
+
+    def _backwards(self) -> list[tuple[int, Tensor, Tensor | None]]:
+        """Returns the layers from the last to the first: index, weights, and the slope in front of them."""
+        before = [None, *self.slopes[:-1]]
+        return list(zip(range(len(self.layers)), self.layers, before, strict=True))[::-1]
+
+
+def _gated(signal: Tensor, slope: Tensor | None) -> Tensor:
+    """Multiplies in place by the slope of the activation."""
+    return signal if slope is None else signal.mul_(slope)
