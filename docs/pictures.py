@@ -1,7 +1,8 @@
 """Makes the pictures of the pages: structures, the two spectra, and contact sheets of what the commands draw.
 
-`python docs/pictures.py` writes docs/structures.png, docs/spectra.png, docs/contact-light.png and docs/contact-dark.png, in about a
-minute. The sheets show what the commands draw, at 3.3 and 6.8 inches, on a light and on a dark ground.
+`python docs/pictures.py` writes docs/structures.png, docs/spectra.png, docs/cost.png, docs/contact-light.png and
+docs/contact-dark.png, in about a minute. The sheets show what the commands draw, at 3.3 and 6.8
+inches, on a light and on a dark ground.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 import landscape as ls
-from figures import figure_spectrum
+from figures import figure_cost, figure_spectrum
 from landscape.cli import run
 from landscape.model.logit_form import write_parameters
 from landscape.plot.point import draw_logits
@@ -109,6 +110,7 @@ def main() -> None:
     """Writes all pictures of the pages."""
     structures(HERE / "structures.png")
     save_figure(figure_spectrum.draw(figure_spectrum.load()), HERE / "spectra.png")
+    save_figure(figure_cost.draw(figure_cost.load()), HERE / "cost.png")
     with tempfile.TemporaryDirectory() as name:
         files = points(Path(name))
         for dark in (False, True):

@@ -1,5 +1,7 @@
-"""`python -m figures`: draws every figure from the committed data into figures/build, as PDF and PNG."""
+"""`python -m figures`: draws every figure from the committed data into figures/build, as PDF and PNG; or those that are named."""
 
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -12,11 +14,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in Path(__file__).parent.glob("figure*.py"))
 
 
-def build(folder: Path) -> list[Path]:
-    """Draws all figures and returns the files."""
+def build(folder: Path, chosen: Sequence[str] = ()) -> list[Path]:
+    """Draws the chosen figures, all where none is named, and returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name in names():
+    for name in chosen or names():
         module = import_module(f"figures.{name}")
         figure = module.draw(module.load())
         for suffix in ("pdf", "png"):
@@ -26,5 +28,7 @@ def build(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for path in build(BUILD):
+    if unknown := set(sys.argv[1:]) - set(names()):
+        sys.exit(f"expected names among {', '.join(names())}, got {', '.join(sorted(unknown))}")
+    for path in build(BUILD, sys.argv[1:]):
         print(path)

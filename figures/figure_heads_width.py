@@ -1,6 +1,5 @@
 """Share of DNC and of pairs against the width of the head: trained networks beside the model with their own features."""
 
-import math
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -14,7 +13,7 @@ from landscape.studies.intervals import share_interval
 from landscape.studies.tables import read_table
 
 STRUCTURES = ("DNC", "pairs")
-STARTS = {(1.0, 1.0): "as usual", (0.1, 6.0): "small features, large head"}  # by factors on features and head
+STARTS = {(1.0, 1.0): "usual start", (0.1, 6.0): "large head"}  # by factors on features and head; large beside small features
 WORDS = {"fashion": "Fashion-MNIST", "mnist": "MNIST"}
 
 
@@ -75,7 +74,7 @@ def shares(rows: list[HeadRow], data: str, start: tuple[float, float], structure
 
 def draw(data: Tables) -> Figure:
     """Draws a column for each data set and a row for each structure: networks with intervals, the model as lines."""
-    figure, axes = new_figure(len(STRUCTURES), 2, width=PAGE_WIDTH, height=0.62 * PAGE_WIDTH)
+    figure, axes = new_figure(len(STRUCTURES), 2, width=PAGE_WIDTH, height=0.72 * PAGE_WIDTH)
     with style():
         for row, structure in enumerate(STRUCTURES):
             for column, name in enumerate(WORDS):
@@ -88,7 +87,7 @@ def draw(data: Tables) -> Figure:
                     panel.set_title(WORDS[name])
                 if row == len(STRUCTURES) - 1:
                     panel.set_xlabel("width")
-        axes[1].legend(loc="center left", fontsize=6)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -101,17 +100,27 @@ def _panel(axes: Axes, data: Tables, name: str, structure: str) -> None:
                 if (row.data, row.feature_init, row.head_init, row.features) == (name, *start, features)
             ]
             widths = sorted({row.width for row in alike})
-            drawn = [
-                math.fsum(row.count / row.starts for row in alike if (row.width, row.structure) == (each, structure))
-                for each in widths
-            ]
+            drawn = [count / starts for count, starts in (_counted(alike, each, structure) for each in widths)]
+            ends = [share_interval(*_counted(alike, each, structure)) for each in widths]
             label = f"model, {features if features == 'own' else 'random'} features, {words}"
-            axes.plot(widths, drawn, color=f"C{place}", linestyle=dashes, linewidth=0.9, label=label)
+            marker = {"own": "x", UNSWAPPED: "+"}[features] if len(widths) == 1 else None
+            axes.plot(widths, drawn, color=f"C{place}", linestyle=dashes, linewidth=0.9, marker=marker, label=label)
+            lowest, highest = zip(*ends, strict=True)
+            axes.fill_between(widths, lowest, highest, color=f"C{place}", alpha=0.12, linewidth=0)
         found = shares(data.rows, name, start, structure)
         middle = [share.count / share.networks for share in found]
         low, high = ([share.interval[end] for share in found] for end in (0, 1))
-        errors = [[m - a for m, a in zip(middle, low, strict=True)], [b - m for m, b in zip(middle, high, strict=True)]]
-        widths = [share.width * (1 + 0.06 * place) for share in found]
+        errors = [
+            [max(m - a, 0.0) for m, a in zip(middle, low, strict=True)],
+            [max(b - m, 0.0) for m, b in zip(middle, high, strict=True)],
+        ]
+        places = [share.width * (1 + 0.06 * place) for share in found]
         axes.errorbar(
-            widths, middle, errors, color=f"C{place}", fmt="os"[place], markersize=3.5, capsize=2, label=f"networks, {words}"
+            places, middle, errors, color=f"C{place}", fmt="os"[place], markersize=3.5, capsize=2, label=f"networks, {words}"
         )
+
+
+def _counted(rows: list[HeadPrediction], width: int, structure: str) -> tuple[int, int]:
+    """Returns the starts of a width that end at a structure, and all of them."""
+    alike = [row for row in rows if row.width == width]
+    return sum(row.count for row in alike if row.structure == structure), alike[0].starts

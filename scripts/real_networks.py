@@ -37,6 +37,7 @@ RATE = 3e-3  # the largest of the one-cycle schedule
 RECORDS = 40  # rows of a training curve
 AT_KINK = 1e-3  # of the root mean square of a layer's pre-activations: what is closer to zero is next to a kink
 SEARCHED = 100  # starts of the search for critical points without a closed form
+FEWER = 20  # the same where every run has a model of its own, whose losses bound nothing
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,8 @@ def followed(run: Run, images: Images, saved: Path) -> dict[str, Any]:
     curve += settled(run, net, head, images)
     point = at(run, net, head, images)
     point.save(saved)
-    stands, end = standing(point, searched(point.problem)), flowed(point)
+    lines = searched(point.problem) if run.decayed == "features" else searched(point.problem, FEWER)
+    stands, end = standing(point, lines), flowed(point)
     report, bound = analyse(end), stands.best if run.decayed == "features" else None
     row = HeadRow(
         **asdict(run),
@@ -247,9 +249,9 @@ def followed(run: Run, images: Images, saved: Path) -> dict[str, Any]:
 
 
 @cache
-def searched(problem: Problem) -> Lines:
+def searched(problem: Problem, starts: int = SEARCHED) -> Lines:
     """Returns the known critical points of the model of a head, those of a search too."""
-    return Lines.of(problem, starts=SEARCHED)
+    return Lines.of(problem, starts=starts)
 
 
 def gram(point: CriticalPoint) -> Tensor:
@@ -272,7 +274,8 @@ def ends(folder: Path) -> Iterator[HeadEnd]:
 
 def tables(records: list[dict[str, Any]], folder: Path) -> None:
     """Writes the rows of all runs, the curves and cosines of the first seeds, and the ends that are drawn."""
-    write_table(list(ends(folder)), DATA / "real-networks-ends.csv")
+    if drawn := list(ends(folder)):
+        write_table(drawn, DATA / "real-networks-ends.csv")
     write_table([HeadRow(**record["row"]) for record in records], DATA / "real-networks.csv")
     first = [
         (Run(**{key: record["row"][key] for key in asdict(Run())}), record) for record in records if record["row"]["seed"] == 0
@@ -297,7 +300,8 @@ def tables(records: list[dict[str, Any]], folder: Path) -> None:
     write_table(grams, DATA / "real-networks-gram.csv")
     settings = {(run.depth, run.decay): searched(model(replace(run, width=64))) for run, _ in first if run.activation == "linear"}
     lines = [HeadLine(*setting, name(point.kind), point.loss) for setting, known in settings.items() for point in known.known]
-    write_table(lines, DATA / "real-networks-lines.csv")
+    if lines:
+        write_table(lines, DATA / "real-networks-lines.csv")
 
 
 def images_of(data: str, folder: str | None = None) -> Images:

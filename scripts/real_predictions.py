@@ -62,8 +62,10 @@ def counted(run: Run, images: Images, own: bool, folder: Path) -> Counter[str]:
 
 def rows(run: Run, images: Images, own: bool) -> list[HeadPrediction]:
     """Returns a row for each structure that is found, and one for DNC in any case."""
+    found = Counter({"DNC": 0})  # update keeps a zero, a sum would not
     with tempfile.TemporaryDirectory() as folder:
-        found = sum((counted(replace(run, seed=seed), images, own, Path(folder)) for seed in range(NETWORKS)), Counter({"DNC": 0}))
+        for seed in range(NETWORKS):
+            found.update(counted(replace(run, seed=seed), images, own, Path(folder)))
     starts, features = NETWORKS * HEADS, "own" if own else UNSWAPPED
     setting = (run.data, run.width, run.feature_init, run.head_init, features)
     said = [HeadPrediction(*setting, name, count, starts, *share_interval(count, starts)) for name, count in found.items()]

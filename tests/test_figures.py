@@ -9,12 +9,15 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 import figures
+from benchmarks.ratios import RatioRow
+from benchmarks.solves import SolveRow
 from figures import (
     figure1,
     figure2,
     figure5,
     figure6,
     figure_atlas,
+    figure_cost,
     figure_decision,
     figure_explanations,
     figure_nullity,
@@ -30,6 +33,7 @@ from landscape.model.problem import Problem
 from landscape.paper.theorem7_point import nonnegative_pairs
 from landscape.plot.spectrum_parts import parts_of
 from landscape.plot.theme import COLUMN_WIDTH, PAGE_WIDTH, save_figure
+from landscape.studies.tables import read_table
 from tests.plot.test_spectrum_plot import assert_legible
 
 
@@ -41,6 +45,10 @@ def test_all_figures_are_built(tmp_path: Path) -> None:
     assert len(drawers) >= 10
     assert {path.name for path in written} == {f"{name}.{suffix}" for name in drawers for suffix in ("pdf", "png")}
     assert all(path.stat().st_size > 5_000 for path in written)
+
+
+def test_one_figure_is_drawn_alone(tmp_path: Path) -> None:
+    assert build(tmp_path, ["figure_heads_width"]) == [tmp_path / f"figure_heads_width.{suffix}" for suffix in ("pdf", "png")]
 
 
 def heights_of(line: Line2D) -> list[float]:
@@ -95,6 +103,35 @@ def test_figure_6_has_the_bound_and_the_construction_of_theorem_7() -> None:
     assert all(len(panel.lines) == data["setting"]["depth"] + 1 for panel in panels)
 
 
+def test_the_cost_grows_as_its_page_says() -> None:
+    data = figure_cost.load()
+    panels = figure_cost.draw(data).axes
+    for panel, varied in zip(panels, figure_cost.LABELS, strict=True):
+        rows = [row for row in data if row.varied == varied]
+        assert len(rows) == 4
+        assert [heights_of(line) for line in panel.lines] == [
+            [getattr(row, name) for row in rows] for name, *_ in figure_cost.CURVES
+        ]
+        assert [row.linear for row in rows] == sorted(row.linear for row in rows)
+        assert all(row.linear < row.relu for row in rows)
+    products = {row.classes: row.products for row in data if row.varied == "classes"}
+    assert products[40] > 20 * products[10]
+
+
+def test_the_tables_of_cost_hold_what_their_page_says() -> None:
+    products = read_table(figures.DATA / "cost-products.csv", RatioRow)
+    assert len(products) == 12
+    for row in products:
+        assert row.block < 1.5 * row.block_bare
+        assert row.block < row.alone
+        assert row.single < (1.5 if row.width > 70 else 2.5) * row.single_bare
+        peers = dict(part.split("=") for part in row.peers.split())
+        assert list(peers) == ["curvlinops", "hessian-eigenthings", "PyHessian"]
+        assert row.single < min(map(float, peers.values()))
+    for solved in read_table(figures.DATA / "cost-solves.csv", SolveRow):
+        assert solved.kernels < solved.pool < solved.alone < solved.descent / 30
+
+
 def test_the_named_spectrum_has_every_eigenvalue_once() -> None:
     data = figure_spectrum.load()
     for name, report in data.items():
@@ -140,7 +177,7 @@ def test_the_saddle_of_the_slices_has_lower_ground_on_both_sides_and_its_minimum
 
 def test_figures_are_as_wide_as_a_paper_and_hide_no_text(tmp_path: Path) -> None:
     """Embedded TrueType letters, one of two widths, no text over another: of the figures that are drawn in no time."""
-    quick = (figure1, figure2, figure5, figure6, figure_atlas, figure_decision, figure_explanations, figure_prediction)
+    quick = (figure1, figure2, figure5, figure6, figure_atlas, figure_cost, figure_decision, figure_explanations, figure_prediction)
     for module in (*quick, figure_spectrum):
         figure = module.draw(module.load())
         assert figure.get_size_inches()[0] in (COLUMN_WIDTH, PAGE_WIDTH)

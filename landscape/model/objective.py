@@ -137,8 +137,8 @@ class Objective:
 
         def apply(change: Tensor) -> Tensor:
             # Equal changes of all logits do nothing; relative to the true class, a certain one loses no digits.
-            relative = change - change.gather(-2, true.expand(*change.shape[:-2], -1, -1))
-            return (relative - (probabilities * relative).sum(-2, keepdim=True)) * weighted
+            relative = change - change.gather(-2, true if change.dim() == 2 else true.expand(*change.shape[:-2], -1, -1))
+            return (relative - (probabilities * relative).sum(-2, keepdim=True)).mul_(weighted)
 
         return apply
 

@@ -131,6 +131,7 @@ ZEROS = {
     "linear with skip": 27,
     "two linear maps with biases": 90,
     "attention by hand": 16,
+    "attention of torch": 16,
     "two convolutions": 12,
     "batch normalisation": 0,
     "tanh": 0,

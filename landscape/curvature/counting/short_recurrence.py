@@ -218,7 +218,7 @@ def rounding_of_step(quotient: Quotient, norm: float, generator: torch.Generator
 
     Args:
         quotient: Operator that is multiplied with.
-        norm: Its spectral norm.
+        norm: Spectral norm of the operator.
         generator: Draws the vectors on which the errors of products are measured.
     """
     probe = quotient.clean(random_block(quotient, _PROBES, generator))

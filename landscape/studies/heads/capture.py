@@ -91,7 +91,7 @@ def balanced_decay(module: nn.Module, layers: Sequence[str], inputs: Float[Tenso
     the head can be compared with. The loss of that model bounds nothing.
 
     Args:
-        module: The network.
+        module: The network whose head it is.
         layers: Names of the head's layers, from first to last.
         inputs: Data, one sample per row of the first axis.
         decay: Weight decay of the first layer.

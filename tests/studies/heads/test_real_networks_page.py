@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from figures import DATA, figure_heads
+from figures import DATA, figure_heads, figure_heads_spectrum, figure_heads_width
 from landscape.model.problem import Problem
 from landscape.studies.heads.standing import Lines
-from landscape.studies.heads.tables import HeadLine, HeadRow
+from landscape.studies.heads.tables import HeadLine, HeadPrediction, HeadRow
+from landscape.studies.intervals import share_interval
 from landscape.studies.tables import read_table
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "real-networks.md").read_text()
@@ -51,6 +52,65 @@ def test_the_page_has_the_rows_of_the_table() -> None:
     assert f"{len(ROWS)} of the 69 runs" in PAGE
 
 
+def share(count: int, runs: int) -> str:
+    low, high = share_interval(count, runs)
+    return f"{count} of {runs} ({low:.3f} to {high:.3f})"
+
+
+def claims() -> list[str]:
+    """The sentences of the page that count runs, each with its interval."""
+    bounded = [row for row in LINEAR if row.decayed == "features"]
+    alike = [row for row in bounded if row.end_cosine is not None and row.end_cosine > 0.98]
+    named = [row for row in alike if not row.end.startswith("unnamed")]
+    above = sum(row.loss > row.best_loss for row in bounded)
+    shallow = [row for row in bounded if (row.backbone, row.depth, row.init) == ("mlp", 2, 1)]
+    counts = {
+        (data, large, end): share(
+            sum(row.end == end for row in shallow if (row.data, row.head_init) == (data, large)),
+            sum((row.data, row.head_init) == (data, large) for row in shallow),
+        )
+        for data in ("fashion", "mnist")
+        for large in (1, 6)
+        for end in ("DNC", "pairs")
+    }
+    usual = [row for row in shallow if row.head_init == 1]
+    same = share(sum(row.start_flow == row.end for row in usual), len(usual))
+    wide = [row for row in usual if row.width == 200]
+    same_wide = share(sum(row.start_flow == row.end for row in wide), len(wide))
+    return [
+        f"The loss lies above the best known point of the model in {share(above, len(bounded))} runs with a linear head and decay "
+        "on the features.",
+        "The class-mean logits at the end of training have a cosine above 0.98 with those of the critical point that the flow "
+        f"leads to in {share(len(alike), len(bounded))} of these runs. That point has a name in "
+        f"{share(len(named), len(bounded))}; the others are known by their loss alone.",
+        f"From the end of training their flow moves at most {max(row.moved for row in bounded):.3f} of the norm of "
+        f"the parameters, from the end of Adam up to {max(row.adam_moved for row in bounded):.2f}.",
+        f"Started as usual, heads of two layers below an MLP end at DNC in {counts['fashion', 1, 'DNC']} runs on Fashion-MNIST and "
+        f"in {counts['mnist', 1, 'DNC']} on MNIST, and at pairs in {counts['fashion', 1, 'pairs']} and "
+        f"{counts['mnist', 1, 'pairs']}.",
+        f"With small features below a large head they end at DNC in {counts['fashion', 6, 'DNC']} runs on Fashion-MNIST and "
+        f"in {counts['mnist', 6, 'DNC']} on MNIST.",
+        "From the features of all images and the head that the network starts with, the model reaches the structure where the "
+        f"network ends in {same} of these runs started as usual, and in {same_wide} of those of width 200.",
+    ]
+
+
+def test_the_claims_of_the_page_hold_in_the_table() -> None:
+    said = " ".join(PAGE.split())
+    for claim in claims():
+        assert claim in said
+    deep = [row for row in LINEAR if row.depth == 3 and row.init == 1 and row.decayed == "features"]
+    assert {row.rank for row in deep} == {3, 4, 5}
+    assert sum(row.rank == 4 for row in deep) > len(deep) / 2
+    large = {depth: [(row.start_flow, row.end) for row in LINEAR if (row.init, row.depth) == (3, depth)] for depth in (2, 3)}
+    assert {start for start, _ in large[2]} == {"pairs"}
+    assert {end for _, end in large[2]} == {"DNC", "partition:8,2"}
+    assert {end for _, end in large[3]} == {"pairs"}
+    assert min(row.moved for row in ROWS if row.decayed == "network") > 0.49
+    assert all(row.best_known == "" and row.best_loss is None for row in ROWS if row.decayed == "network")
+    assert {row.start_flow for row in ROWS if row.head_init == 6} == {"DNC"}
+
+
 @pytest.mark.parametrize(("depth", "decay"), [(2, 1e-3), (3, 5e-3)])
 def test_the_lines_are_the_critical_points_of_the_model(depth: int, decay: float) -> None:
     problem = Problem.balanced(10, 50, 64, depth, (decay / 50, *(decay,) * depth))
@@ -66,3 +126,47 @@ def test_partners_stand_beside_each_other_in_the_picture() -> None:
     order = figure_heads.together(matrix)
     assert sorted(order) == list(range(10))
     assert all(matrix[one, other] < -0.99 for one, other in zip(order[::2], order[1::2], strict=True))
+
+
+def test_the_spectra_are_those_of_the_ends_of_the_table() -> None:
+    reports = figure_heads_spectrum.load()
+    for (depth, decay), report in zip(figure_heads_spectrum.SETTINGS, reports.values(), strict=True):
+        (row,) = [
+            each
+            for each in ROWS
+            if (each.data, each.backbone, each.depth, each.decay, each.width, each.seed, each.decayed, each.init)
+            == ("fashion", "mlp", depth, decay, 64, 0, "features", 1.0)
+        ]
+        assert (report.structure, report.index, report.nullity) == (row.end, row.index, row.nullity)
+        assert f"{report.nullity} of {report.problem.parameters}" in PAGE
+    panels = figure_heads_spectrum.draw(reports).axes
+    assert [panel.get_title() for panel in panels] == ["L = 2: pairs, rank 5", "L = 3: blocks:T5, rank 4"]
+
+
+def test_the_shares_of_the_figure_are_counts_of_the_table() -> None:
+    tables = figure_heads_width.load()
+    for data in figure_heads_width.WORDS:
+        for start in figure_heads_width.STARTS:
+            found = {name: figure_heads_width.shares(tables.rows, data, start, name) for name in figure_heads_width.STRUCTURES}
+            alike = [row for row in LINEAR if (row.data, row.backbone, row.depth, row.init) == (data, "mlp", 2, 1.0)]
+            alike = [row for row in alike if (row.decayed, row.feature_init, row.head_init) == ("features", *start)]
+            assert sum(share.networks for share in found["pairs"]) == len(alike)
+            assert sum(share.count for share in found["pairs"]) == sum(row.end == "pairs" for row in alike)
+            assert sum(share.count for share in found["DNC"]) == sum(row.end == "DNC" for row in alike)
+    assert len(figure_heads_width.draw(tables).axes) == 4
+
+
+def test_the_predictions_of_the_page_are_those_of_the_table() -> None:
+    rows = read_table(DATA / "real-networks-predictions.csv", HeadPrediction)
+    settings = list(dict.fromkeys((row.data, row.width, row.feature_init, row.head_init, row.features) for row in rows))
+    shown = []
+    for setting in settings:
+        alike = [row for row in rows if (row.data, row.width, row.feature_init, row.head_init, row.features) == setting]
+        (collapse,) = [row for row in alike if row.structure == "DNC"]
+        data, width, small, large, features = setting
+        others = ", ".join(f"{row.structure.partition(',')[0]} {row.count}" for row in alike if row is not collapse and row.count)
+        start = "as usual" if small == large == 1 else f"features x {small:g}, head x {large:g}"
+        share = f"{collapse.count} of {collapse.starts} | {collapse.low:.3f} to {collapse.high:.3f}"
+        shown.append(f"| {data} | {width} | {start} | {'own' if features == 'own' else 'random'} | {share} | {others or '-'} |")
+        assert sum(row.count for row in alike) == collapse.starts
+    assert [line for line in PAGE.splitlines() if line.startswith("|") and ("| own |" in line or "| random |" in line)] == shown

@@ -86,3 +86,31 @@ def test_the_recorder_adds_a_row_a_call() -> None:
     assert [row["step"] for row in record.rows] == [0, 10]
     assert record.rows[0]["loss"] != record.rows[1]["loss"]
     assert all(row["loss"] > min(line["loss"] for line in row["lines"]) for row in record.rows)
+
+
+def test_a_callback_of_lightning_passes_the_step_on() -> None:
+    lightning = pytest.importorskip("lightning", reason="in the extra interop")
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(5, 6), torch.nn.Tanh(), torch.nn.Linear(6, 4, bias=False))
+    inputs, labels = torch.randn(12, 5), torch.arange(12) % 4
+    record = HeadRecorder(net, ["2"], inputs, labels, (1e-3, 3e-3))
+
+    class Module(lightning.LightningModule):  # type: ignore[name-defined,misc]
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def training_step(self, batch, _):
+            return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters())
+
+    class Heads(lightning.Callback):  # type: ignore[name-defined,misc]
+        def on_train_epoch_end(self, trainer, module):
+            record(trainer.global_step)
+
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(inputs, labels), batch_size=4)
+    lightning.Trainer(max_epochs=2, callbacks=[Heads()], accelerator="cpu", **quiet).fit(Module(), data)
+    assert [row["step"] for row in record.rows] == [3, 6]
