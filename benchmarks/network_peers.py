@@ -1,4 +1,4 @@
-"""Times Hessian products and the five largest eigenvalues of two networks beside PyHessian, curvlinops and hessian-eigenthings.
+"""Times Hessian products and the five largest eigenvalues of two networks beside four other libraries.
 
     python -m benchmarks.network_peers [--rounds 7] [--out figures/data/network-peers.csv]
 
@@ -6,8 +6,10 @@ One run, one batch, float64, one thread: a ResNet-8 with batch normalisation and
 Products take turns and are timed in seconds of the processor, so that whatever else runs meets all of them. The error is
 that of a product against two plain backward passes of the network itself, and for the transformer, which is smooth, against a
 difference quotient of its gradients, right to about 1e-8. Attention has the MATH kernel for all, since no other has a
-second derivative. A peer that is not installed is left out; `benchmarks/peers.py` says how to install them. Eigenvalues are found
-by `ls.extremes`, for curvlinops by ARPACK, and by the methods of the other two; all are asked for nine digits.
+second derivative. A peer that is not installed is left out; `benchmarks/peers.py` says how to install them. landscaper wants
+numpy 1, and what is used of it here runs with numpy 2: pip install --no-deps landscaper gudhi topopy nglpy treelib drawsvg
+coloraide. Eigenvalues are found by `ls.extremes`, for curvlinops by ARPACK, and by the methods of the others; all are asked
+for nine digits.
 """
 
 import argparse
@@ -179,7 +181,22 @@ def libraries(net: nn.Module, batch: Batch) -> dict[str, tuple[dict[int, Callabl
                 reverse=True,
             )[:TOP],
         )
+    if importlib.util.find_spec("landscaper"):
+        found["landscaper"] = _landscaper(net, batch)
     return found
+
+
+def _landscaper(net: nn.Module, batch: Batch) -> tuple[dict[int, Callable[[Tensor], Tensor]], Callable[[], list[float]]]:
+    """Returns product and eigenvalues of landscaper's copy of PyHessian, with its cached gradients."""
+    from landscaper import PyHessian as Copied
+
+    copied = Copied(net, CE, [batch], "cpu", try_cache=True)
+
+    def product(v: Tensor) -> Tensor:
+        parts = [p.view_as(q) for p, q in zip(v[:, 0].split([q.numel() for q in copied.params]), copied.params, strict=True)]
+        return torch.cat([p.reshape(-1) for p in copied.hv_product(parts)[1]])[:, None]
+
+    return {1: product}, lambda: sorted(copied.eigenvalues(maxIter=400, tol=1e-9, top_n=TOP)[0], reverse=True)
 
 
 def rows(name: str, rounds: int) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Every minimum of a problem that descent can find, from the problem of width K: its critical points do not depend on the width."""
 
+import contextlib
 import math
 from dataclasses import dataclass
 
@@ -46,20 +47,25 @@ class Searched:
 
     Attributes:
         found: Distinct critical points, in the order of their loss.
-        starts: Number of starts that were made.
+        starts: Number of starts that were made: those that found the points, those at zero, and those lost.
         lost: Number of starts that reached no critical point within the steps; what they would have found is not known.
+        zero: Number of starts that ended at the zero point, which is not among the points found.
+        left: Number of starts that were not made because the search was interrupted.
     """
 
     found: tuple[FoundPoint, ...]
     starts: int
     lost: int
+    zero: int = 0
+    left: int = 0
 
 
 def search(problem: Problem, starts: int, seed: int = 0, settings: PseudoTransient | None = None, device: str = "cpu") -> Searched:
     """Returns the distinct ends of many descents of the width-K problem with one column per class.
 
     Descent ends at minima only, so saddles are not looked for; and what no start reached may still exist. Start i depends on
-    `seed + i` alone, so more starts only add to what fewer found. The zero point is left out.
+    `seed + i` alone, so more starts only add to what fewer found. The zero point is left out. Ctrl-C (KeyboardInterrupt) ends the
+    search with what the starts before have found.
 
     Args:
         problem: Linear; its width and samples do not matter for the cost.
@@ -76,18 +82,20 @@ def search(problem: Problem, starts: int, seed: int = 0, settings: PseudoTransie
     if starts < 0:
         raise InputError(f"expected a number of starts >= 0, got {starts}")
     settings = settings or PseudoTransient(max_steps=1_000, tolerance=_LOOSE)
+    ended: list[Core | None] = []
+    with contextlib.suppress(KeyboardInterrupt):
+        for first in range(0, starts, _BATCH):
+            thetas = torch.stack([_start(problem, seed + i) for i in range(first, min(first + _BATCH, starts))])
+            ends, norms = _descend(problem, thetas.to(device), settings)
+            near = zip(ends.cpu(), norms.tolist(), strict=True)
+            ended += [_critical(problem, theta) if norm <= settings.tolerance else None for theta, norm in near]
     found: list[FoundPoint] = []
-    lost = 0
-    for first in range(0, starts, _BATCH):
-        thetas = torch.stack([_start(problem, seed + i) for i in range(first, min(first + _BATCH, starts))])
-        ends, norms = _descend(problem, thetas.to(device), settings)
-        for theta, norm in zip(ends.cpu(), norms.tolist(), strict=True):
-            core = _critical(problem, theta) if norm <= settings.tolerance else None
-            if core is None:
-                lost += 1
-            elif core.rank:
-                _merge(found, core)
-    return Searched(tuple(sorted(found, key=lambda item: item.fingerprint.loss)), starts, lost)
+    for core in ended:
+        if core is not None and core.rank:
+            _merge(found, core)
+    ranked, lost = sum(item.times for item in found), sum(core is None for core in ended)
+    ordered = tuple(sorted(found, key=lambda item: item.fingerprint.loss))
+    return Searched(ordered, len(ended), lost, len(ended) - ranked - lost, starts - len(ended))
 
 
 def _start(problem: Problem, seed: int) -> Tensor:

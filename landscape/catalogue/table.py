@@ -40,6 +40,7 @@ class Atlas:
         starts: Number of starts that the search made; 0 without a search.
         lost: Number of starts of the search that reached no critical point.
         omitted: Families of structures left out because they are too many, in words.
+        left: Number of starts that an interrupted search did not make.
     """
 
     problem: Problem
@@ -47,6 +48,7 @@ class Atlas:
     starts: int = 0
     lost: int = 0
     omitted: tuple[str, ...] = ()
+    left: int = 0
 
     def __repr__(self) -> str:
         minima = sum(entry.index == 0 for entry in self.entries)
@@ -134,7 +136,7 @@ def atlas(problem: Problem, options: AtlasOptions | None = None) -> Atlas:
     if options.temperature is not None:
         chosen = [at_temperature(problem, entry, options.temperature) for entry in chosen]
     ordered = tuple(sorted(chosen, key=lambda entry: (entry.loss, -entry.rank)))
-    return Atlas(problem, ordered, ended.starts, ended.lost, tuple(omitted))
+    return Atlas(problem, ordered, ended.starts, ended.lost, tuple(omitted), ended.left)
 
 
 def _group_sizes(problem: Problem) -> list[tuple[int, int]]:
@@ -193,7 +195,7 @@ def _zero(problem: Problem) -> AtlasRow:
 
 def _with_found(entries: list[AtlasRow], ended: Searched, options: AtlasOptions) -> list[AtlasRow]:
     """Marks the entries that the search ended at and adds those that it alone has found."""
-    entries = [replace(entry, found=0) for entry in entries]
+    entries = [replace(entry, found=0 if entry.rank else ended.zero) for entry in entries]
     for item in ended.found:
         places = [i for i, entry in enumerate(entries) if entry.fingerprint.matches(item.fingerprint)]
         if places:

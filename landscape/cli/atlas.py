@@ -83,10 +83,12 @@ def atlas(
         warn(f"left out: {words}")
     if found.lost:
         warn(f"{found.lost} of {found.starts} starts reached no critical point")
+    if found.left:
+        warn(f"interrupted: the search made {found.starts} of {found.starts + found.left} starts; the table has what they found")
     undecided = [entry for entry in found.entries if entry.reason]
     for entry in undecided:
         warn(f"{entry.structure}: {entry.reason}")
-    return NOT_AS_ASKED if undecided else DONE
+    return NOT_AS_ASKED if undecided or found.left else DONE
 
 
 def _draw(found: "Atlas", path: Path, look: PictureOptions) -> None:

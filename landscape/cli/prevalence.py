@@ -65,7 +65,7 @@ def prevalence(
     from landscape.structures.notation import parse_scales
     from landscape.studies.prediction.decision import decided_as_dict, when_decided
     from landscape.studies.prediction.scores import check_scorable, scored
-    from landscape.studies.prevalence import measure_prevalence
+    from landscape.studies.prevalence import arrived, measure_prevalence
     from landscape.studies.starts.swap import altered
 
     problem, scales = model.build(), parse_scales(init_scale)
@@ -82,8 +82,7 @@ def prevalence(
         try:
             result = measure_prevalence(experiment, seeds, out, narrower_than=narrower_than, size=batch, device=device, watch=watch)
         except KeyboardInterrupt:
-            warn(f"interrupted: the seeds that had arrived are in {out}, and the same command goes on from there")
-            return NOT_AS_ASKED
+            return _interrupted(arrived(experiment, seeds, out), seeds, out, json)
     known = {**scored(result), "along_the_flow": decided_as_dict(when_decided(result))} if scores else None
     if json:
         print_json({**result.as_dict(), **({} if known is None else {"scores": known}), "out": str(out)})
@@ -105,6 +104,17 @@ def _method(name: Literal["ptc", "gd"], learning_rate: float, max_steps: int | N
     if max_steps is not None:
         settings = replace(settings, max_steps=max_steps)
     return settings if handover is None else replace(settings, tolerance=handover)
+
+
+def _interrupted(so_far: "Prevalence", seeds: int, out: Path, json: bool) -> int:
+    """Says what the seeds that have arrived found; the first to arrive are not like the rest, so that no share is final."""
+    have = len(so_far.ends)
+    if json:
+        print_json({**(so_far.as_dict() if have else {"seeds": 0}), "left": seeds - have, "out": str(out)})
+    elif have:
+        _print(so_far)
+    warn(f"interrupted: {have} of {seeds} seeds are in {out}, {seeds - have} are left; the same command goes on from there")
+    return NOT_AS_ASKED
 
 
 def _print(result: "Prevalence") -> None:

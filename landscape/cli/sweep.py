@@ -94,6 +94,7 @@ def _dry_run(grid: "Grid", settings: "EngineSettings", out: Path, json: bool) ->
     from landscape.archive.records import Archive
     from landscape.plain_file import Damaged
     from landscape.sweep.census import Census
+    from landscape.sweep.planner import FACTOR
 
     census = Census(grid)
     if (archive := Archive.planned(out.absolute())) is not None:
@@ -104,6 +105,7 @@ def _dry_run(grid: "Grid", settings: "EngineSettings", out: Path, json: bool) ->
         if census.missing:
             archive.require_writable()
     seconds, workers = census.work(), max(settings.workers or 1, 1)
+    cost = f"about {_duration(seconds)} of one core, {_duration(seconds / workers)} on {workers}, within a factor of {FACTOR:g}"
     if json:
         facts = {
             "combinations": grid.combinations,
@@ -121,7 +123,7 @@ def _dry_run(grid: "Grid", settings: "EngineSettings", out: Path, json: bool) ->
         [
             ("combinations", str(grid.combinations)),
             ("jobs", f"{census.jobs}, {census.jobs - census.missing} with a record"),
-            ("cost", f"about {_duration(seconds)} of one core, {_duration(seconds / workers)} on {workers}, within a factor of 5"),
+            ("cost", cost),
         ]
     )
     return DONE

@@ -10,6 +10,7 @@ from landscape.degeneracy.judgement import Doubt, Verdict, not_critical
 from landscape.degeneracy.relu_kinks import ReluKinks, kinks_of
 from landscape.display import brief
 from landscape.model.dimensions import paper_dimension_at
+from landscape.model.gate_orbit import gate_orbit
 from landscape.model.gauge import Orbit, orbit
 from landscape.model.objective import Objective
 from landscape.model.problem import Problem
@@ -142,7 +143,7 @@ def _rectified(source: CriticalPoint) -> Located:
         tolerance,
         found=found,
         nearest=theta,
-        orbital=orbit(problem, Objective.of(problem, theta).split(theta), tolerance) if smooth else None,
+        orbital=gate_orbit(problem, theta, tolerance) if smooth else None,
         bent=bent,
         doubt=None if smooth else Verdict.doubtful(Doubt.KINK, words),
     )

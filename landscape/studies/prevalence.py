@@ -176,6 +176,15 @@ def measure_prevalence(
     return _first(experiment, known, seeds, narrower_than)
 
 
+def arrived(experiment: Experiment, seeds: int, folder: Path) -> Prevalence:
+    """Returns what a folder has of the first `seeds` seeds of an experiment, however many: nothing is computed.
+
+    Fast descents arrive first, so the shares of a part of the seeds are not those of all.
+    """
+    known = _kept(Archive.create(folder.absolute()), [experiment.with_seed(seed) for seed in range(seeds)])
+    return Prevalence.of(experiment, [known[seed] for seed in sorted(known)])
+
+
 def random_of(experiment: Experiment) -> Random:
     """Returns the distribution of the starts, before anything in them is altered.
 

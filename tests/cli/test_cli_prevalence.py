@@ -127,8 +127,10 @@ def test_a_run_stopped_by_a_signal_goes_on_and_ends_where_an_uninterrupted_one_d
     process.send_signal(signal.SIGINT)
     shown, message = process.communicate(timeout=60)
     kept = len(list(Archive(tmp_path / "cut").names()))
-    assert (process.returncode, shown) == (1, "")
-    assert message.startswith("landscape: interrupted")
+    told = json.loads(shown)
+    assert (process.returncode, told["seeds"], told["left"]) == (1, kept, 24 - kept)
+    assert sum(told["counts"].values()) + told["non_converged"] == kept
+    assert message.startswith(f"landscape: interrupted: {kept} of 24 seeds are in")
     assert 6 <= kept < 24
     answers = []
     for name in ("cut", "whole"):
