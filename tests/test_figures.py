@@ -175,6 +175,7 @@ def test_the_saddle_of_the_slices_has_lower_ground_on_both_sides_and_its_minimum
     assert data.aligned.barrier < 0.1 * data.straight.barrier
 
 
+@pytest.mark.slow
 def test_figures_are_as_wide_as_a_paper_and_hide_no_text(tmp_path: Path) -> None:
     """Embedded TrueType letters, one of two widths, no text over another: of the figures that are drawn in no time."""
     quick = (figure1, figure2, figure5, figure6, figure_atlas, figure_cost, figure_decision, figure_explanations, figure_prediction)

@@ -64,6 +64,7 @@ def made(kind: str, path: Path) -> None:
             path.write_bytes(b"[")
 
 
+@pytest.mark.slow
 def test_no_reader_waits_for_a_pipe_or_follows_a_device_or_fails_in_words_of_python(tmp_path: Path) -> None:
     import json
 

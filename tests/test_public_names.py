@@ -70,6 +70,7 @@ def test_a_name_is_what_its_module_defines_and_stays_it(name: str) -> None:
     assert value.__module__ == module.__name__
 
 
+@pytest.mark.slow
 def test_names_mean_the_same_after_every_module_is_imported() -> None:
     """The import system binds submodules as attributes of the package, so a name like that of a folder would change its meaning."""
     code = """

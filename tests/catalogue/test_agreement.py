@@ -163,6 +163,7 @@ def check(classes: int, depth: int, decay: float) -> int:
     return undecided
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(places())
 def test_commands_agree_around_every_fold_and_threshold(chosen: tuple[int, int, float]) -> None:

@@ -25,6 +25,7 @@ def test_the_law_as_json_and_as_lines(tmp_path: Path, capsys: pytest.CaptureFixt
     assert lines[2].split() == ["law", "8", "reduced", "starts", "of", "width", "12,", "T=2"]
 
 
+@pytest.mark.slow
 def test_the_formula_beside_the_law(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*SMALL, "--method", "both", "--starts", "2", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)

@@ -59,6 +59,7 @@ def test_a_swap_is_described_and_has_records_of_its_own(tmp_path: Path, capsys: 
     assert len(list(Archive.existing(tmp_path / "a").names())) == 12
 
 
+@pytest.mark.slow
 def test_scores_stand_beside_the_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wide = ["prevalence", "--classes", "6", "--samples", "1", "--width", "25", "--depth", "2", "--decay", "2**-7", "--seeds", "12"]
     assert run([*wide, "--scores", "--out", str(tmp_path / "a"), "--json"]) == 0

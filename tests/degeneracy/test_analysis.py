@@ -324,6 +324,7 @@ def test_a_random_vector_is_no_critical_point(problem, method):
     assert counts(problem, random_start(problem, Random(seed=1)), method) == (None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("problem", "structure", "method"), CASES, ids=str)
 @pytest.mark.parametrize("levels", [NEAR, FAR], ids=["near", "far"])
 def test_noise_in_random_gauge_and_soft_directions(problem, structure, method, levels):

@@ -101,6 +101,7 @@ def points(draw: st.DrawFn) -> tuple[dict[str, Any], Marks, int]:
     return problem, marks, draw(st.integers(0, 1000))
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(points())
 def test_symmetry_explains_every_zero(case: tuple[dict[str, Any], Marks, int]) -> None:
@@ -130,6 +131,7 @@ def test_symmetry_explains_every_zero(case: tuple[dict[str, Any], Marks, int]) -
     assert zeros(problem, turned) == (count, index)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [4, 5, 6])
 @pytest.mark.parametrize("depth", [1, 2])
 def test_all_ways_to_switch_modes_on(classes: int, depth: int) -> None:
@@ -179,6 +181,7 @@ def test_every_counting_method_takes_the_whole_orbit_out(sizes: tuple[int, ...])
         assert (found.count, found.negative, found.resolved) == (count, 0, True), quotient
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(
     sizes=st.lists(st.integers(1, 3), min_size=2, max_size=5),

@@ -39,6 +39,7 @@ def exact(problem: ModuleLoss) -> torch.Tensor:
     return value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "shape"), [(TwoMaps, (6,)), pytest.param(NormBlock, (3,), marks=pytest.mark.slow), (Attention, (5, 4))]
 )
@@ -143,6 +144,7 @@ def test_flat_directions_without_a_cause_are_moduli_and_nothing_is_stated():
     assert not report.exact_learning_coefficient
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", [1e-2, 1e-6, pytest.param(1e-3, marks=pytest.mark.slow), 1e-9])
 def test_a_nearly_symmetric_network_never_gets_a_wrong_count(broken):
     class Bent(nn.Module):
@@ -158,6 +160,7 @@ def test_a_nearly_symmetric_network_never_gets_a_wrong_count(broken):
     assert not report.resolved or (report.nullity == 0 and report.predicted == 0 and broken >= 1e-6)
 
 
+@pytest.mark.slow
 def test_points_that_are_not_critical_get_no_count():
     start = loss_of(TwoMaps, normal(12, 6), decay=3e-3)
     assert analyse(start).verdict.doubt is Doubt.NOT_CRITICAL
@@ -200,6 +203,7 @@ def test_what_sgld_will_say():
         report.sgld(math.nan)
 
 
+@pytest.mark.slow
 def test_the_report_shows_itself_and_bad_input_is_one_line():
     trained = polish(loss_of(StridedHeads, normal(12, 4, 3), decay=3e-3))
     report = analyse(trained)

@@ -38,6 +38,7 @@ def invisible(problem: ModuleLoss, inputs: Tensor) -> int:
     return problem.theta.numel() - int(torch.linalg.matrix_rank(jacobian, rtol=1e-11))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "shape"),
     [
@@ -61,6 +62,7 @@ def names(found: Symmetries) -> set[str]:
     return {family.name for family in found.families}
 
 
+@pytest.mark.slow
 def test_with_decay_rotations_are_left_and_have_names():
     assert names(symmetries(loss_of(TwoMaps, normal(12, 6)))) == {"rotation of 5: 2.weight rows, 2.bias, 3.weight columns"}
     assert names(symmetries(loss_of(StridedHeads, normal(12, 4, 3)))) == {

@@ -248,6 +248,7 @@ def test_arrays_that_the_problem_does_not_have_are_not_read(path):
         CriticalPoint.load(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pipe", "folder", "zero", "missing", "dangling"])
 def test_what_is_no_file_is_not_waited_for(tmp_path, kind):
     path = {"zero": Path("/dev/zero")}.get(kind, tmp_path / "p.safetensors")

@@ -47,6 +47,7 @@ def test_the_committed_table_has_every_stop_and_no_zero_point() -> None:
     assert len(swamped) >= 9  # a tolerance above every singular value: (sqrt(5) 14)^(1/3) = 3.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_small_model_stopped_anywhere(seed: int) -> None:
     for steps, theta in half_trained.trained(SMALL, seed, (50, 200, 800)).items():

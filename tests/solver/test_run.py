@@ -56,6 +56,7 @@ def test_the_same_seed_gives_the_same_bits():
     assert torch.equal(one.trace, other.trace)
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(
     sizes=st.lists(st.integers(1, 4), min_size=2, max_size=5),

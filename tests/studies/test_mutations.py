@@ -7,6 +7,7 @@ import pytest
 from tests.studies.mutations import MUTATIONS, outcomes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [40, pytest.param(400, marks=pytest.mark.slow)])
 def test_mutated_folders_are_noticed_or_computed_again(number: int) -> None:
     found = list(outcomes(number))

@@ -40,6 +40,7 @@ def test_a_grid_without_swaps_has_the_jobs_that_it_had(tmp_path: Path) -> None:
     assert [job.digest for job in plain.jobs()] == [job.digest for job in none.jobs()]
 
 
+@pytest.mark.slow
 def test_the_table_says_what_was_swapped_and_counts_by_it(tmp_path: Path) -> None:
     np.save(tmp_path / "gram.npy", np.eye(4))
     grid = read_grid(written(tmp_path, '["none", "features:identity", "features:gram.npy"]'))

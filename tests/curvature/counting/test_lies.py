@@ -100,6 +100,7 @@ def outcome(operator: SymmetricOperator, method: Counting, radius: float = 0.0) 
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("name", METHODS)
 def test_one_bad_number_in_any_product_is_refused(plant, name, value):

@@ -41,6 +41,7 @@ def test_the_count_is_that_of_the_deflated_method(condition):
     assert ours.delta <= 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left_out", [0.0, -1e-3, -1.0])
 def test_a_direction_left_out_is_never_certified_away(left_out):
     """500 tries of few steps and loose bounds in three settings; the left-out eigenvalue is zero or negative."""

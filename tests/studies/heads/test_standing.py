@@ -42,6 +42,7 @@ def test_a_relabelled_point_stands_at_its_own_line(structure: Collapse | Pairs |
     assert f"nearest     {found.nearest.structure}, cosine 1.0000" in str(found)
 
 
+@pytest.mark.slow
 def test_the_search_adds_points_without_a_closed_form() -> None:
     problem = Problem.balanced(classes=10, samples=1, width=10, depth=3, decay=5e-3 / 50**0.25)
     plain, searched = Lines.of(problem), Lines.of(problem, starts=30)

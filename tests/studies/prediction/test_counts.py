@@ -30,6 +30,7 @@ def test_the_law_counts_what_full_starts_count() -> None:
     assert all(end.nullity == nullities[end.structure] for end in law.result.ends if end.structure in nullities)
 
 
+@pytest.mark.slow
 def test_the_same_change_makes_reduced_and_full_starts_collapse() -> None:
     swapped = Experiment(WIDE.problem, altered(Random(), "features:identity"))
     assert measure_prevalence(swapped, 12).counts == {"DNC": 12}
@@ -50,6 +51,7 @@ def test_narrow_widths_are_full_starts() -> None:
     assert not law.undecided
 
 
+@pytest.mark.slow
 def test_a_folder_goes_on(tmp_path: Path) -> None:
     first = predict_by_law(WIDE, 4, tmp_path)
     names = set(Archive.existing(tmp_path).names())
@@ -82,6 +84,7 @@ def test_a_million_wide_costs_at_most_four_times_as_much_as_150() -> None:
     assert wide <= 4 * narrow
 
 
+@pytest.mark.slow
 def test_the_public_names_count_the_same() -> None:
     problem = WIDE.problem
     assert predict(problem, 3, swap="features:identity").result.counts == {"DNC": 3}

@@ -48,6 +48,7 @@ def test_the_walk_is_that_of_the_flow_without_decay_in_the_clock(time: float) ->
     np.testing.assert_allclose(walk(PLAIN, theta, (0.0, time)).values[-1], expected, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_walk_ends_where_the_solver_ends() -> None:
     result = measure_prevalence(Experiment(PLAIN), 6)
     for end in result.ends:
@@ -58,6 +59,7 @@ def test_the_walk_ends_where_the_solver_ends() -> None:
         assert (found.openness[-1] > 0.9) is (end.structure == "DNC")
 
 
+@pytest.mark.slow
 def test_the_end_is_told_better_the_later_one_looks() -> None:
     result = measure_prevalence(Experiment(PLAIN), 24)
     rows = when_decided(result, (0.1, 8.0))

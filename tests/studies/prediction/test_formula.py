@@ -115,6 +115,7 @@ def test_r_is_what_another_program_found(width: int, decay: float, r: float) -> 
     assert found.feature_share > 0.85
 
 
+@pytest.mark.slow
 def test_the_boundary_is_a_boundary_and_the_share_follows_from_it() -> None:
     model = InvariantModel(SMALL, 1.0, 1.0)
     found = design(model)

@@ -62,6 +62,7 @@ def test_the_quantiles_are_those_of_both_tails() -> None:
         assert chi2.cdf(chi[0] ** 2, freedom) == pytest.approx(norm.cdf(-7.0), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_noise_is_across_the_lines() -> None:
     problem = Problem.balanced(6, 1, 16, 2, 2.0**-7)
     model = InvariantModel(problem, 1.0, 1.0, groups=2)

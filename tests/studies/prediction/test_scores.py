@@ -25,6 +25,7 @@ def start(seed: int) -> torch.Tensor:
     return random_start(MODEL, Random(*SCALES, seed))
 
 
+@pytest.mark.slow
 def test_scores_of_random_starts_are_standard_normal() -> None:
     values = np.array([pair_scores(MODEL, SCALES, start(seed)).values for seed in range(300)])
     assert values.shape == (300, 10)

@@ -34,6 +34,7 @@ def moments(problem: Problem, theta: torch.Tensor) -> torch.Tensor:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [9, 14])
 def test_seven_moments_of_the_law_are_those_of_dense_starts(width: int) -> None:
     problem, draws = replace(MODEL, width=width), 6000

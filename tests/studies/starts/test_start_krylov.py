@@ -94,6 +94,7 @@ def test_padding_stays_zero_under_descent() -> None:
     assert float(gradient[2][:, 16:].abs().max()) == 0.0
 
 
+@pytest.mark.slow
 def test_seed_by_seed_the_end_is_that_of_the_full_start() -> None:
     assert agreement(Problem.balanced(6, 1, 40, 2, 2.0**-7), 20, 2) >= 19
 
