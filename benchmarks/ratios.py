@@ -116,7 +116,7 @@ def bare_products(problem: Problem, block: Tensor | None) -> "Groups":
     """Returns what a Hessian product computes at least.
 
     Args:
-        problem: The model.
+        problem: Model whose Hessian is multiplied.
         block: Directions as rows; None for one direction.
     """
     objective = Objective.of(problem)
