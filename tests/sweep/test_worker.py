@@ -69,7 +69,8 @@ def test_a_pool_without_memory_is_tried_once_with_half_as_many_starts(tmp_path: 
     monkeypatch.setattr("landscape.sweep.worker._alike", lambda: True)
     Archive.create(tmp_path)
     jobs = tuple(Experiment(Problem((1, 1, 1), 3, 1, 1e-2), Random(seed=seed)) for seed in range(6))
-    endings = run_task(Task(jobs, RunSettings(tmp_path, "run", 60.0, compute=faults.halved)))  # one pool, however a planner would cut it
+    order = RunSettings(tmp_path, "run", 60.0, compute=faults.halved)
+    endings = run_task(Task(jobs, order))  # one pool, however a planner would cut it
     assert [(ending.status, ending.structure) for ending in endings] == [("done", "3 at once")] * 6
 
 
