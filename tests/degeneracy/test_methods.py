@@ -57,6 +57,7 @@ def numpy_counts(problem: Problem, theta: torch.Tensor) -> tuple[int, int]:
     return int((abs(values) < 1e-12).sum()), int((values < -1e-9).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [(6,), (3, 3), (2, 2, 2), (4, 2)])
 def test_every_method_agrees_at_partitions_in_any_gauge(groups):
     problem = Problem.balanced(6, 1, 7, 2, 1e-3)

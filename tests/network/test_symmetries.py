@@ -112,6 +112,7 @@ def test_a_symmetry_that_is_nearly_one_is_none(broken):
     assert found.dimension == 0
 
 
+@pytest.mark.slow
 def test_what_the_data_do_not_see():
     x = normal(12, 6)
     x[:, 2] = 0.0

@@ -34,6 +34,7 @@ def ends(problem: Problem, seeds: range, method: BatchMethod, size: int | None) 
     return by_seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("problem", "method"), [(QUICK, PseudoTransient()), (QUICK, PLAIN)])
 def test_the_size_of_the_pool_changes_nothing(problem: Problem, method: BatchMethod) -> None:
     seeds = range(4)

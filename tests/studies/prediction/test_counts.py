@@ -76,6 +76,7 @@ def test_rows_say_what_was_swapped() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_million_wide_costs_at_most_four_times_as_much_as_150() -> None:
     """The narrow problems are of one size, so that gradients and products are the cost, on every machine."""
     settings = [Experiment(Problem.balanced(10, 5, width, 2, 2.0**-10), altered(Random(), None, 2)) for width in (150, 10**6)]

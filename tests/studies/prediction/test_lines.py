@@ -26,6 +26,7 @@ def standard(problem: Problem, seed: int) -> dict[str, np.ndarray]:
     return lines._across(problem, zero, seed)  # across nothing: the whole of the noise
 
 
+@pytest.mark.slow
 def test_standard_normal_numbers_are_starts_with_the_moments_of_dense_ones() -> None:
     model, draws = InvariantModel(SMALL, *SCALES, groups=2), 800
     dense = torch.stack([moments(SMALL, random_start(SMALL, Random(*SCALES, seed))) for seed in range(draws)])
