@@ -191,6 +191,7 @@ def test_imbalanced_classes_and_squared_error() -> None:
     assert measure_prevalence(Experiment(Problem.balanced(3, 2, 5, 2, 1e-2, loss="mse")), 3).counts == {"DNC": 3}
 
 
+@pytest.mark.slow
 def test_a_survey_is_a_table_that_comes_back(tmp_path: Path) -> None:
     studies = [TINY, replace(TINY, start=Random(feature_scale=0.1))]
     table = survey(studies, 2, tmp_path)

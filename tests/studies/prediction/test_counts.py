@@ -37,6 +37,7 @@ def test_the_same_change_makes_reduced_and_full_starts_collapse() -> None:
     assert predict_by_law(swapped, 12).result.counts == {"DNC": 12}
 
 
+@pytest.mark.slow
 def test_three_layers_are_projected_and_say_so() -> None:
     deep = Experiment(Problem.balanced(3, 1, 12, 3, 2.0**-6))
     law = predict_by_law(deep, 5)
