@@ -33,6 +33,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, c
     monkeypatch.setattr(owner, name, counted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calls", [0, 1, 4])
 def test_prevalence(calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "starts"
@@ -59,6 +60,7 @@ def test_prevalence_prints_the_table_of_what_arrived(
     assert sum(int(row[2 if row[0] == "not" else 1]) for row in rows) == 3
 
 
+@pytest.mark.slow
 def test_a_search_keeps_the_starts_that_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = search(PROBLEM, 128)
     interrupt_after(monkeypatch, searching, "_descend", 2)

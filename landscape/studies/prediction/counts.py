@@ -103,7 +103,7 @@ def predict(
 
     Example:
         >>> import landscape as ls
-        >>> wide = ls.Problem.balanced(classes=4, samples=1, width=10**6, depth=2, decay=1e-3)
+        >>> wide = ls.Problem.balanced(classes=4, samples=1, width=10**6, depth=2, decay=2**-7)
         >>> found = ls.predict(wide, starts=5)
         >>> found.result.counts, found.undecided
         ({'DNC': 5}, False)
@@ -132,9 +132,9 @@ def swaps(
     Example:
         >>> import landscape as ls
         >>> problem = ls.Problem.balanced(classes=6, samples=1, width=12, depth=2, decay=2**-7)
-        >>> found = ls.swaps(problem, "features:identity", seeds=6)
+        >>> found = ls.swaps(problem, "features:identity", seeds=3)
         >>> {change: result.counts.get("DNC", 0) for change, result in found.items()}
-        {'none': 1, 'features:identity': 6, 'features:anew': 2}
+        {'none': 1, 'features:identity': 3, 'features:anew': 1}
 
     Args:
         problem: A linear model of two layers at least.
