@@ -34,49 +34,50 @@ def data(samples: int, batches: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return list(zip(x.chunk(batches), y.chunk(batches), strict=True))
 
 
-def measured(
-    batches: list[tuple[torch.Tensor, torch.Tensor]], products: int, group: ProcessGroup | None
-) -> tuple[float, torch.Tensor]:
-    """Returns the median CPU seconds of one product in this process, and a product."""
+def hessian_of(batches: list[tuple[torch.Tensor, torch.Tensor]], group: ProcessGroup | None) -> ModuleHessian:
+    """Returns the Hessian of the same small network on these batches."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(64, 200), nn.Tanh(), nn.Linear(200, 100), nn.Tanh(), nn.Linear(100, 10)).double()
-    hessian = ModuleHessian(ModuleLoss(net, nn.functional.cross_entropy, batches, decay=1e-3, group=group))
-    vector = torch.randn(hessian.size, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    result = hessian @ vector
-    seconds = []
-    for _ in range(products):
-        start = time.process_time()
-        result = hessian @ vector
-        seconds.append(time.process_time() - start)
-    return statistics.median(seconds), result
+    return ModuleHessian(ModuleLoss(net, nn.functional.cross_entropy, batches, decay=1e-3, group=group))
 
 
 def rank_of(rank: int, folder: str, samples: int, products: int) -> None:
-    """Measures on one rank and writes what it found."""
+    """Measures on one rank, and writes a line of what it found.
+
+    Products with all data, by this rank alone, and with its share take turns, so that both meet the machine in the same state.
+    """
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
     store = FileStore(f"{folder}/meeting", RANKS)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=RANKS)
     try:
-        seconds, result = measured(data(samples, 2 * RANKS)[rank::RANKS], products, torch.distributed.group.WORLD)
-        torch.save({"seconds": seconds, "result": result}, f"{folder}/{rank}.part")
-        os.replace(f"{folder}/{rank}.part", f"{folder}/{rank}.pt")
+        whole = data(samples, 2 * RANKS)
+        hessians = hessian_of(whole, None), hessian_of(whole[rank::RANKS], torch.distributed.group.WORLD)
+        vector = torch.randn(hessians[0].size, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        expected, result = (hessian @ vector for hessian in hessians)
+        seconds: tuple[list[float], list[float]] = ([], [])
+        for _ in range(products):
+            for hessian, taken in zip(hessians, seconds, strict=True):
+                start = time.process_time()
+                hessian @ vector
+                taken.append(time.process_time() - start)
+        alone, shared = map(statistics.median, seconds)
+        apart = float((result - expected).norm() / expected.norm())
+        line = f"{1e3 * shared:.1f} ms of CPU per product, {shared / alone:.3f} of the {1e3 * alone:.1f} ms of one process"
+        Path(f"{folder}/{rank}.part").write_text(f"rank {rank}: {line}, {vector.numel()} parameters, apart {apart:.1e}\n")
+        os.replace(f"{folder}/{rank}.part", f"{folder}/{rank}.txt")
     finally:
         torch.distributed.destroy_process_group()
 
 
 def main() -> None:
-    """Prints CPU seconds per product of one process and of each rank, their quotient, and how far the products are apart."""
+    """Prints CPU seconds per product of each rank, their quotient to those of one process, and how far the products are apart."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=4000)
-    parser.add_argument("--products", type=int, default=15)
+    parser.add_argument("--products", type=int, default=50)
     parser.add_argument("--folder", help="where the ranks of torchrun meet")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     rank = os.environ.get("RANK") if arguments.folder else None
-    if rank in (None, "0"):
-        alone, expected = measured(data(arguments.samples, 2 * RANKS), arguments.products, None)
-        print(f"one process: {1e3 * alone:.1f} ms of CPU per product, {expected.numel()} parameters, {arguments.samples} samples")
     with tempfile.TemporaryDirectory() as own:
         folder = arguments.folder or own
         if rank is None:
@@ -85,17 +86,10 @@ def main() -> None:
             rank_of(int(rank), folder, arguments.samples, arguments.products)
         if rank in (None, "0"):
             for each in range(RANKS):
-                show(each, folder, alone, expected)
-
-
-def show(rank: int, folder: str, alone: float, expected: torch.Tensor) -> None:
-    """Prints what a rank has written, waiting for it to have done so."""
-    path = Path(folder) / f"{rank}.pt"
-    while not path.exists():
-        time.sleep(0.1)
-    found = torch.load(path, weights_only=True)
-    apart = float((found["result"] - expected).norm() / expected.norm())
-    print(f"rank {rank}: {1e3 * found['seconds']:.1f} ms, {found['seconds'] / alone:.3f} of one process, apart {apart:.1e}")
+                path = Path(folder) / f"{each}.txt"
+                while not path.exists():
+                    time.sleep(0.1)
+                print(path.read_text(), end="")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from latex2mathml.converter import convert
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the scraper of figures and the reference
 
+import notebooks
 import reference_pages
 
 import landscape
@@ -61,6 +62,8 @@ sphinx_gallery_conf = {
     "reset_modules": (),
     "write_computation_times": False,
     "capture_repr": ("_repr_html_", "__str__"),
+    "ignore_repr_types": r"matplotlib\.figure",  # the scraper shows them
+    "first_notebook_cell": notebooks.FIRST_CELL,
 }
 
 

@@ -11,8 +11,8 @@ from landscape.plot.theme import PAGE_WIDTH, new_figure, style
 from landscape.studies.heads.tables import HeadCurve, HeadGram, HeadLine, HeadRow
 from landscape.studies.tables import read_table
 
-DRAWN = ("DNC", "pairs", "blocks:T5")  # lines with a name in the figure
-WORDS = {"DNC": "DNC", "pairs": "pairs", "blocks:T5": "T(5)"}
+DRAWN = ("DNC", "pairs", "blocks:antiprism8+2", "blocks:T5")  # lines with a name in the figure
+WORDS = {"DNC": "DNC", "pairs": "pairs", "blocks:antiprism8+2": "antiprism + pair", "blocks:T5": "T(5)"}
 GARMENTS = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
 
@@ -71,23 +71,25 @@ def _loss(axes: Axes, curve: list[HeadCurve], lines: list[HeadLine]) -> None:
         if line.loss > lowest.loss:
             axes.axhline(line.loss - lowest.loss, color=f"C{place + 1}", linewidth=0.8, linestyle="--", label=WORDS[structure])
     axes.set(yscale="log", xlabel="step", ylabel="loss above the best known")
-    axes.legend(loc="upper right")
+    axes.legend(loc="upper right", frameon=False)
 
 
 def _singular(axes: Axes, curve: list[HeadCurve]) -> None:
     values = np.array([[float(value) for value in point.logits.split()] for point in curve])
     axes.plot([point.step for point in curve], values, color="C0", linewidth=0.8)
-    axes.set(xlabel="step", ylabel="singular values of the logits")
+    axes.set(xlabel="step", ylabel="singular value", title="logits")
 
 
 def _cosines(axes: Axes, entries: list[HeadGram]) -> None:
     """Draws the cosines, with the classes in an order that puts those together that point against each other."""
     matrix = cosines(entries)
     order = together(matrix)
-    axes.imshow(matrix[np.ix_(order, order)], vmin=-1, vmax=1, cmap="RdBu_r")
+    image = axes.imshow(matrix[np.ix_(order, order)], vmin=-1, vmax=1, cmap="RdBu_r")
+    bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.04, 0.0, 0.06, 1.0)), ticks=(-1, 0, 1))
+    bar.outline.set_visible(False)
+    axes.set_title("cosines of the class means")
     axes.set_xticks([])
     axes.set_yticks(range(len(matrix)), [GARMENTS[label] for label in order])
-    axes.grid(visible=False)
 
 
 def cosines(entries: list[HeadGram]) -> np.ndarray:

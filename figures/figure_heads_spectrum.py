@@ -13,6 +13,7 @@ from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.plot.spectrum import plot_spectra
 from landscape.plot.theme import PAGE_WIDTH
+from landscape.structures.names import in_words
 from landscape.studies.heads.tables import HeadEnd
 from landscape.studies.tables import read_table
 
@@ -39,7 +40,7 @@ def load() -> dict[str, DegeneracyReport]:
 
 def draw(data: dict[str, DegeneracyReport]) -> Figure:
     """Draws one panel per head on the same scales; the legend of the origins stands below both."""
-    titled = {f"{name}: {report.structure}, rank {report.rank}": report for name, report in data.items()}
+    titled = {f"{name}: {in_words(report.kind)}, rank {report.rank}": report for name, report in data.items()}
     figure = plot_spectra(titled, width=PAGE_WIDTH, height=2.75)[0].figure
     assert isinstance(figure, Figure)
     return figure

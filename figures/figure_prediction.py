@@ -99,10 +99,16 @@ def _widths(axes: Axes, data: Tables) -> None:
             label=f"counts, $c_H$={scale:g}",
         )
         _bars(
-            axes, [row.width + 3 for row in law], law, [row.found / row.starts for row in law], color=color, marker="x", label="law"
+            axes,
+            [row.width + 3 for row in law],
+            law,
+            [row.found / row.starts for row in law],
+            color=color,
+            marker="x",
+            label=f"law, $c_H$={scale:g}",
         )
         told = sorted((row.width, row.formula) for row in law if row.formula >= 0)
-        axes.plot(*zip(*told, strict=True), "--", color=color, label="formula")
+        axes.plot(*zip(*told, strict=True), "--", color=color, label=f"formula, $c_H$={scale:g}")
     axes.set(xlabel="width $d$", ylabel="share of DNC", ylim=(-0.03, 1.03))
     axes.legend(frameon=False)
 

@@ -45,7 +45,8 @@ def test_the_flow_and_its_conjugate_gradients_stay_on_the_device():
         assert {flow.time_step.device.type, flow.products.device.type} == {"cuda"}
         objective = Objective.of(problem, theta)
         systems = flow.systems.iterate(objective.linearize(theta).shifted(flow.systems.shift), flow.systems.unsolved(5))
-        moved = _try_step(objective, replace(flow, systems=systems), PseudoTransient())
+        moved, taken, product = _try_step(objective, replace(flow, systems=systems), PseudoTransient())
+        assert {part.device.type for part in (taken, product.theta, *product.arrays)} == {"cuda"}
         assert {part.device.type for part in (systems.solution, systems.size, moved.theta, moved.time_step)} == {"cuda"}
 
 

@@ -1,5 +1,7 @@
 """The documentation: it builds without a warning, its blocks run, its reference is complete, its tutorials are short."""
 
+import ast
+import json
 import os
 import re
 import shutil
@@ -156,6 +158,25 @@ def test_the_page_has_the_table_of_what_was_measured() -> None:
     assert "none wrong" in made.table()
 
 
+def test_the_tutorials_are_notebooks_that_show_their_pictures(tmp_path: Path) -> None:
+    """Figures are no pyplot's: a notebook shows one that is the value of a cell, once the inline backend is there."""
+    spec = spec_from_file_location("notebooks", DOCS / "notebooks.py")
+    made = module_from_spec(spec)
+    spec.loader.exec_module(made)
+    written = made.write(tmp_path)
+    assert [path.stem for path in written] == [path.stem for path in sorted((DOCS / "examples").glob("*.py"))]
+    for path in written:
+        book = json.loads(path.read_text())
+        assert book["nbformat"] == 4
+        texts = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "markdown"]
+        assert not any(re.search(r":\w+:`|^\.\. ", text, re.MULTILINE) for text in texts), "markup that only the site reads"
+        first, *cells = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
+        assert first.endswith("%matplotlib inline")
+        drawing = [ast.parse(cell).body[-1] for cell in cells if re.search(r"\bls\.(new_figure|plot_\w+)\(", cell)]
+        assert drawing
+        assert all(isinstance(last, ast.Expr) and ast.unparse(last).endswith("figure") for last in drawing)
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy, since the tutorials are written beside the pages."""
@@ -199,6 +220,7 @@ def test_a_tutorial_that_fails_stops_the_build(source: Path, tmp_path: Path) -> 
         "conf.py",
         "figure_scraper.py",
         "floor_plan.py",
+        "notebooks.py",
         "public_names.py",
         "reference_pages.py",
         "static/pages.css",

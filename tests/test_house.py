@@ -55,7 +55,7 @@ def report(broken: list[str], rule: str) -> None:
     [
         ("ruff", ("-m", "ruff", "check", "--quiet", "--output-format", "concise", ".")),
         ("ruff format", ("-m", "ruff", "format", "--check", "--quiet", ".")),
-        ("mypy", ("-m", "mypy", "--no-error-summary", *CODE, "tests")),
+        pytest.param("mypy", ("-m", "mypy", "--no-error-summary", *CODE, "tests"), marks=pytest.mark.slow),
         ("import-linter", ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-logo")),
     ],
 )

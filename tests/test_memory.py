@@ -110,6 +110,7 @@ def test_commands_refuse_what_does_not_fit_before_they_begin(
     assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_sweep_records_a_job_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANDSCAPE_MEMORY", "1GB")
     grid = parse_grid({"problem": {"classes": 10, "samples": 5, "width": [5, 30_000], "depth": 3, "decay": 2.0**-10}})

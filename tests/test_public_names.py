@@ -97,6 +97,7 @@ def test_no_name_is_that_of_a_module_or_folder_directly_below() -> None:
     assert not taken & set(ls.__all__)
 
 
+@pytest.mark.slow
 def test_a_star_import_and_a_listing_have_the_contract() -> None:
     done = run("before = set(dir()); from landscape import *; print(*sorted(set(dir()) - before - {'before'}))")
     assert done.stdout.split() == ls.__all__, done.stderr
@@ -204,6 +205,7 @@ def test_a_name_has_an_example_that_shows_it(name: str) -> None:
     assert any(example.want for example in found), "an example without an answer cannot fail"
 
 
+@pytest.mark.slow
 def test_the_examples_are_collected() -> None:
     """With what tests/conftest.py does to the package: the finder of examples passes over functions that a decorator replaced."""
     done = subprocess.run(

@@ -26,7 +26,7 @@ print(report)
 # %%
 # All 9100 eigenvalues, with their multiplicities. Zeros are drawn as the orange stem at 0.
 figure, (axes,) = ls.new_figure(width=5.0, height=3.0)
-ls.plot_spectrum(report, axes, "deep neural collapse")
+ls.plot_spectrum(report, axes, "deep neural collapse").figure
 
 # %%
 # The count is a property of the point, not of the gauge in which it is written: rotate both hidden spaces at random, and neither

@@ -80,11 +80,12 @@ for axes, values, name in (
         )
     axes.set(xlabel=name, ylabel="share of DNC", ylim=(-0.05, 1.1))
     axes.margins(x=0.2)
+figure
 
 # %%
 # What can be said: as far as forty starts can tell, the share rises with R(d). But R(d) exceeds 1 where nearly every start ends at
 # pairs, so dimension alone does not explain the counts. The free energy predicts log odds of hundreds against DNC even where most
-# starts find it: descent does not sample the Boltzmann measure. :doc:`/why-collapse` has the comparison in the paper's setting,
+# starts find it: descent does not sample the Boltzmann measure. The page "Why collapse is found" has the comparison in the paper's setting,
 # with more explanations and two scales of the start.
 assert all(value > 1 for value in ratio.values())
 assert shares[0] < 0.5 < shares[-1]

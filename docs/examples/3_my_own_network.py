@@ -38,7 +38,7 @@ ls.plot_spectrum(
     title="digits classifier",
     zero_radius=report.zeros.cutoff,
     decay=2e-3,
-)
+).figure
 
 # %%
 # The zeros are rotations between the two layers of the head: of rank r in a space of dimension 8, it moves along a Stiefel manifold
@@ -56,4 +56,4 @@ assert report.nullity == report.predicted == 8 * rank - rank * (rank + 1) // 2
 # A slice shows what the numbers say: from the point up along the stiffest direction, and along a random one.
 ls.plot_slice(
     ls.slice_plane(trained.problem, ("random", "stiffest"), span=4.0, steps=21)
-)
+).figure

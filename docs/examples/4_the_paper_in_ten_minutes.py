@@ -22,6 +22,7 @@ points = {
 figure, axes = ls.new_figure(columns=2, width=6.0, height=2.6)
 for place, (name, point) in zip(axes, points.items()):
     ls.plot_logits(point, place, name)
+figure
 
 # %%
 # **Weight decay favours low rank: DNC is not optimal.** Pairs have the lower loss.
@@ -36,7 +37,7 @@ atlas = ls.atlas(problem)
 minima = [entry for entry in atlas.entries if entry.index == 0]
 print([entry.structure for entry in minima])
 figure, (axes,) = ls.new_figure(width=5.2, height=3.6)
-ls.plot_atlas(atlas, axes)
+ls.plot_atlas(atlas, axes).figure
 
 # %%
 # **DNC is a minimum below a threshold only.** It is a saddle from there to the fold, where it ceases to exist. The threshold comes
@@ -45,7 +46,7 @@ decays = tuple(1e-4 * 2000 ** (step / 29) for step in range(30))
 diagram = ls.phase_diagram(problem, ("decay", "depth"), decays, (1.0, 2.0, 3.0, 4.0))
 print({row[0].problem.depth: row[0].state for row in diagram.cells})
 figure, (axes,) = ls.new_figure(width=4.5, height=3.2)
-ls.plot_phase(diagram, axes)
+ls.plot_phase(diagram, axes).figure
 
 # %%
 # **DNC is more degenerate than the low-rank solution.** Zero eigenvalues of the full Hessian: 1170 against 670, all of them

@@ -111,7 +111,7 @@ def _descend(problem: Problem, thetas: Float[Tensor, "b p"], settings: PseudoTra
     flow = Flow.begin(objective, thetas, settings)
     ends, norms = thetas.clone(), thetas.new_full((len(thetas),), math.inf)
     places = torch.arange(len(thetas), device=thetas.device)
-    for _ in range(settings.max_steps):
+    while int(flow.steps.max()) < settings.max_steps:
         flow = advance(objective, flow, settings)
         sizes = flow.gradient.norm(dim=-1)
         moving = (sizes > settings.tolerance) & (flow.time_step > _SMALLEST_STEP)

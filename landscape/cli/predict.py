@@ -13,8 +13,10 @@ from landscape.cli.progress import progress
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
+    from landscape.archive.experiment import Experiment
     from landscape.studies.prediction.counts import LawPrediction
     from landscape.studies.prediction.formula import FormulaPrediction
+    from landscape.studies.prevalence import Prevalence
 
 _LAW = Chosen("--method", ("law", "both"))
 GroupsNumber = Annotated[
@@ -47,7 +49,6 @@ def predict(
     from landscape.archive.experiment import Experiment
     from landscape.solver.methods import Random
     from landscape.structures.notation import parse_scales
-    from landscape.studies.prediction.counts import predict_by_law
     from landscape.studies.prediction.formula import predict_by_formula
     from landscape.studies.starts.swap import altered, class_mean_problem, parse_swap
 
@@ -73,28 +74,49 @@ def predict(
         formula = predict_by_formula(problem, scales)
         answer["formula"] = formula.as_dict()
         rows += _formula_rows(formula)
-    law = None
+    law: LawPrediction | None = None
+    whole = True
     if method != "formula":
-        try:
-            with progress("starts") as shown:
-                law = predict_by_law(
-                    Experiment(problem, altered(Random(*scales), swap, groups)),
-                    starts,
-                    out,
-                    device,
-                    lambda so_far: shown.update(len(so_far.ends), starts),
-                )
-        except KeyboardInterrupt:
-            where = "" if out is None else f": the starts that had arrived are in {out}, and the same command goes on from there"
-            warn(f"interrupted{where}")
-            return NOT_AS_ASKED
-        answer["law"] = law.as_dict()
+        law, whole = _followed(Experiment(problem, altered(Random(*scales), swap, groups)), starts, out, device)
+        answer["law"] = law.as_dict() if whole else law.as_dict() | {"left": starts - len(law.result.ends)}
         rows += _law_rows(law)
     if json:
         print_json(answer)
     else:
         print_lines(rows)
-    return DONE if law is None else _judged(law)
+    if law is None:
+        return DONE
+    return _judged(law) if whole else _interrupted(len(law.result.ends), starts, out)
+
+
+def _followed(experiment: "Experiment", starts: int, out: Path | None, device: str) -> "tuple[LawPrediction, bool]":
+    """Returns what the starts say, and whether that is all of it: after Ctrl-C it is what those say that had arrived."""
+    from landscape.studies.prediction.counts import LawPrediction, predict_by_law
+    from landscape.studies.prevalence import arrived
+
+    seen: list[Prevalence] = []  # the last of the starts themselves, not of their repetition
+    with progress("starts") as shown:
+
+        def watch(so_far: "Prevalence") -> None:
+            if not seen or so_far.experiment == seen[0].experiment:
+                seen[:] = [so_far]
+            shown.update(len(so_far.ends), starts)
+
+        try:
+            return predict_by_law(experiment, starts, out, device, watch), True
+        except KeyboardInterrupt:
+            if not seen:
+                raise
+    return LawPrediction.of_part(seen[0] if out is None else arrived(seen[0].experiment, starts, out)), False
+
+
+def _interrupted(have: int, starts: int, out: Path | None) -> int:
+    left = f"{starts - have} are left" if have < starts else "which are not repeated with one group more yet"
+    if out is None:
+        warn(f"interrupted: {have} of {starts} starts had arrived and are not kept: --out DIR keeps them")
+    else:
+        warn(f"interrupted: {have} of {starts} starts are in {out}, {left}; the same command goes on from there")
+    return NOT_AS_ASKED
 
 
 def _formula_rows(formula: "FormulaPrediction") -> list[tuple[str, str]]:
@@ -109,8 +131,8 @@ def _formula_rows(formula: "FormulaPrediction") -> list[tuple[str, str]]:
 def _law_rows(law: "LawPrediction") -> list[tuple[str, str]]:
     said = law.as_dict()
     rows = [("law", f"{said['starts']} {said['follows']}" + ("" if law.groups is None else f", T={law.groups}"))]
-    for name, count in said["counts"].items():
-        low, high = said["intervals"][name]
+    for name, (low, high) in said["intervals"].items():
+        count = said["counts"][name]
         rows.append((f"  {name}", f"{count}  {count / said['starts']:.3f}  ({low:.3f} .. {high:.3f})"))
     if law.agreement is not None:
         low, high = law.agreement.interval

@@ -89,14 +89,6 @@ class ColumnPass:
         """Returns Z."""
         return self.outputs.mT
 
-    def add_gradient(self, error: Float[Tensor, "*b k m"], results: list[Tensor]) -> None:
-        """Adds the derivatives with respect to H, W_1, .., W_L to `results` in place, given that with respect to Z."""
-        error = error.mT
-        for index, layer, slope in self._backwards():
-            add_times(results[index + 1], error.mT, self.inputs[index])
-            error = _gated(times(error, layer), slope)
-        results[0].add_(error.mT)
-
     def push(self, changes: list[Tensor]) -> list[Tensor]:
         """Returns the first-order changes of what enters each layer and of the outputs, for changes of the factors."""
         tangent, *turns = changes
@@ -107,26 +99,63 @@ class ColumnPass:
             tangents.append(_gated(change, self.slopes[index]))
         return tangents
 
-    def linearize(self, error: Float[Tensor, "*b k m"], curve: Map) -> AddProducts:
-        """Returns the map that adds the change of the gradient, for a change of the factors, to results in place.
-
-        Args:
-            error: The derivative with respect to Z.
-            curve: The map of a change of Z to the change of `error`.
-        """
+    def back(self, error: Float[Tensor, "*b k m"]) -> "ColumnErrors":
+        """Passes the derivative with respect to Z back through the layers."""
         errors, bends = [error.mT], []
-        for index, layer, slope in self._backwards():
+        for index, layer, slope in self.backwards():
             arriving = times(errors[-1], layer)
             bend = self.bends[index - 1] if index else None
             bends.append(None if bend is None else bend * arriving)
             errors.append(_gated(arriving, slope))
+        return ColumnErrors(self, errors, bends)
+
+    def backwards(self) -> list[tuple[int, Tensor, Tensor | None]]:
+        """Returns the layers from the last to the first: index, weights, and the slope in front of them."""
+        before = [None, *self.slopes[:-1]]
+        return list(zip(range(len(self.layers)), self.layers, before, strict=True))[::-1]
+
+
+@dataclass(frozen=True)
+class ColumnErrors:
+    """What the derivative of the loss with respect to Z is on its way back.
+
+    Attributes:
+        forward: The pass that Z came from.
+        errors: Derivatives with respect to Z and to what enters each layer, the last layer first.
+        bends: Derivatives of the slopes times what arrives there, the last layer first; None where they are 0.
+    """
+
+    forward: ColumnPass
+    errors: list[Tensor]
+    bends: list[Tensor | None]
+
+    __repr__ = brief
+
+    @property
+    def arrays(self) -> list[Tensor]:
+        """Everything that was computed from the factors and that Hessian products read."""
+        read = [*self.forward.inputs[1:], *self.forward.slopes, *self.errors[:-1], *self.bends]
+        return [array for array in read if array is not None]
+
+    def add_gradient(self, results: list[Tensor]) -> None:
+        """Adds the derivatives with respect to H, W_1, .., W_L to `results` in place."""
+        for (index, _, _), error in zip(self.forward.backwards(), self.errors, strict=False):
+            add_times(results[index + 1], error.mT, self.forward.inputs[index])
+        results[0].add_(self.errors[-1].mT)
+
+    def linearize(self, curve: Map) -> AddProducts:
+        """Returns the map that adds the change of the gradient, for a change of the factors, to results in place.
+
+        Args:
+            curve: The map of a change of Z to the change of the derivative with respect to Z.
+        """
 
         def add_products(changes: list[Tensor], results: list[Tensor]) -> None:
-            tangents = self.push(changes)
+            tangents = self.forward.push(changes)
             swing = curve(tangents.pop().mT).mT
-            for (index, layer, slope), arriving, bend in zip(self._backwards(), errors, bends, strict=False):
+            for (index, layer, slope), arriving, bend in zip(self.forward.backwards(), self.errors, self.bends, strict=False):
                 tangent = tangents.pop()
-                add_times(results[index + 1], swing.mT, self.inputs[index])
+                add_times(results[index + 1], swing.mT, self.forward.inputs[index])
                 add_times(results[index + 1], arriving.mT, tangent)
                 swing = times(swing, layer)
                 add_times(swing, arriving, changes[index + 1])
@@ -136,11 +165,6 @@ class ColumnPass:
             results[0].add_(swing.mT)
 
         return add_products
-
-    def _backwards(self) -> list[tuple[int, Tensor, Tensor | None]]:
-        """Returns the layers from the last to the first: index, weights, and the slope in front of them."""
-        before = [None, *self.slopes[:-1]]
-        return list(zip(range(len(self.layers)), self.layers, before, strict=True))[::-1]
 
 
 def _gated(signal: Tensor, slope: Tensor | None) -> Tensor:

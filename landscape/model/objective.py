@@ -13,13 +13,13 @@ from functools import reduce
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from landscape.display import brief
-from landscape.model.column_pass import Activation, ColumnPass, softplus
+from landscape.model.column_pass import Activation, ColumnErrors, ColumnPass, softplus
 from landscape.model.problem import ActivationName, LossName, Problem
-from landscape.model.thin_product import AddProducts, ThinProduct
+from landscape.model.thin_product import AddProducts, ThinErrors, ThinProduct
 
 
 @dataclass(frozen=True)
@@ -125,22 +125,13 @@ class Objective:
         others = torch.softmax(logits, dim=-2) * (1 - self.targets)
         return (others - self.targets * others.sum(-2, keepdim=True)) * self.weights
 
-    def fit_curvature(
-        self, logits: Float[Tensor, "*b k m"], scales: Float[Tensor, " m"] | None = None
-    ) -> Callable[[Float[Tensor, "*c k m"]], Float[Tensor, "*c k m"]]:
+    def fit_curvature(self, logits: Float[Tensor, "*b k m"], scales: Float[Tensor, " m"] | None = None) -> "FitCurvature":
         """Returns the map of a change of the logits to the change of `fit_gradient`; with scales, both are scaled."""
         weights = self.weights if scales is None else self.weights * scales * scales
         if self.loss_kind == "mse":
-            return lambda change: change * weights
-        probabilities, true = torch.softmax(logits, dim=-2), self.targets.argmax(dim=0, keepdim=True)
-        weighted = probabilities * weights
-
-        def apply(change: Tensor) -> Tensor:
-            # Equal changes of all logits do nothing; relative to the true class, a certain one loses no digits.
-            relative = change - change.gather(-2, true if change.dim() == 2 else true.expand(*change.shape[:-2], -1, -1))
-            return (relative - (probabilities * relative).sum(-2, keepdim=True)).mul_(weighted)
-
-        return apply
+            return FitCurvature(weights)
+        probabilities = torch.softmax(logits, dim=-2)
+        return FitCurvature(probabilities * weights, probabilities, self.targets.argmax(dim=0, keepdim=True))
 
     @property
     def _activation(self) -> Activation:
@@ -155,18 +146,35 @@ class Objective:
         logits, gradient = self._differentiated(theta)
         return self.fit(logits) + self._penalty(theta), gradient
 
-    def _passed(self, rows: Tensor) -> ThinProduct | ColumnPass:
-        """Returns the forward pass of one vector, or of rows."""
+    def expand(self, theta: Float[Tensor, "*b p"]) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b p"], "HessianProduct"]:
+        """Returns the loss, its gradient and what `linearize` returns, from one pass forward and one back."""
+        rows = _rows(theta)
+        logits, errors = self._passed(rows)
+        value = self.fit(logits.reshape(*theta.shape[:-1], *self.targets.shape)) + self._penalty(theta)
+        return value, self._gradient(rows, errors).view(theta.shape), self._product(theta, rows, logits, errors)
+
+    def _passed(self, rows: Tensor) -> tuple[Tensor, ThinErrors | ColumnErrors]:
+        """Returns the logits of one vector, or of rows, and what the derivative of the loss is on its way back."""
         factors = self.views(rows)
-        return ThinProduct.of(factors) if self.activation == "linear" else ColumnPass.of(factors, self._activation)
+        forward = ThinProduct.of(factors) if self.activation == "linear" else ColumnPass.of(factors, self._activation)
+        logits = forward.product() * self.scales
+        return logits, forward.back(self.fit_gradient(logits) * self.scales)
 
     def _differentiated(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the logits and the gradient."""
         rows = _rows(theta)
-        passed, gradient = self._passed(rows), rows * self._decay_vector(rows)
-        logits = passed.product() * self.scales
-        passed.add_gradient(self.fit_gradient(logits) * self.scales, self.views(gradient))
-        return logits.reshape(*theta.shape[:-1], *self.targets.shape), gradient.view(theta.shape)
+        logits, errors = self._passed(rows)
+        return logits.reshape(*theta.shape[:-1], *self.targets.shape), self._gradient(rows, errors).view(theta.shape)
+
+    def _gradient(self, rows: Tensor, errors: ThinErrors | ColumnErrors) -> Tensor:
+        gradient: Tensor = rows * self._decay_vector(rows)
+        errors.add_gradient(self.views(gradient))
+        return gradient
+
+    def _product(self, theta: Tensor, rows: Tensor, logits: Tensor, errors: ThinErrors | ColumnErrors) -> "HessianProduct":
+        curve = self.fit_curvature(logits, self.scales)
+        arrays = (*errors.arrays, *curve.arrays)
+        return HessianProduct(self, theta, self._decay_vector(rows), errors.linearize(curve), arrays)
 
     def linearize(self, theta: Float[Tensor, "*b p"]) -> "HessianProduct":
         """Returns the map v -> Hessian(theta) v; the forward and backward pass at theta are done once.
@@ -175,10 +183,7 @@ class Objective:
         held fixed, which is the Hessian wherever no pre-activation is 0.
         """
         rows = _rows(theta)
-        passed = self._passed(rows)
-        logits = passed.product() * self.scales
-        add_products = passed.linearize(self.fit_gradient(logits) * self.scales, self.fit_curvature(logits, self.scales))
-        return HessianProduct(self, theta, self._decay_vector(rows), add_products)
+        return self._product(theta, rows, *self._passed(rows))
 
     def pushforward(self, theta: Float[Tensor, "*b p"]) -> Callable[[Float[Tensor, "*c p"]], Float[Tensor, "*d k m"]]:
         """Returns the map of a change of the parameters to the first-order change of the logits."""
@@ -213,7 +218,40 @@ def _rows(flat: Tensor) -> Tensor:
 
 
 def _common_shape(theta: Tensor, direction: Tensor) -> torch.Size:
-    return direction.shape if theta.dim() == 1 else torch.broadcast_shapes(theta.shape, direction.shape)
+    if theta.dim() == 1 or theta.shape == direction.shape:  # asked first, since torch takes as long for it as for a product
+        return direction.shape
+    return torch.broadcast_shapes(theta.shape, direction.shape)
+
+
+@dataclass(frozen=True)
+class FitCurvature:
+    """The map of a change of the logits to the change of the derivative of the fit.
+
+    Attributes:
+        weighted: Weights of the columns, times the probabilities of the classes for cross-entropy.
+        probabilities: Probabilities of the classes; None for squared error.
+        true: Class of every column; None for squared error.
+    """
+
+    weighted: Float[Tensor, "*w m"]
+    probabilities: Float[Tensor, "*b k m"] | None = None
+    true: Int[Tensor, "1 m"] | None = None
+
+    __repr__ = brief
+
+    @property
+    def arrays(self) -> list[Tensor]:
+        """What depends on the point."""
+        return [] if self.probabilities is None else [self.weighted, self.probabilities]
+
+    def __call__(self, change: Float[Tensor, "*c k m"]) -> Float[Tensor, "*c k m"]:
+        """Returns the change of the derivative."""
+        if self.probabilities is None or self.true is None:
+            return change * self.weighted
+        # Equal changes of all logits do nothing; relative to the true class, a certain one loses no digits.
+        true = self.true if change.dim() == 2 else self.true.expand(*change.shape[:-2], -1, -1)
+        relative = change - change.gather(-2, true)
+        return (relative - (self.probabilities * relative).sum(-2, keepdim=True)).mul_(self.weighted)
 
 
 @dataclass(frozen=True)
@@ -225,12 +263,14 @@ class HessianProduct:
         theta: Parameters of the point, or of one point per row.
         decay: Decay of every parameter, or the one of all.
         add_products: Adds the products of the data part to the factors of a result.
+        arrays: What `add_products` reads beside the factors themselves, computed at the point or points.
     """
 
     objective: Objective
     theta: Float[Tensor, "*b p"]
     decay: Tensor | float
     add_products: AddProducts
+    arrays: tuple[Tensor, ...]
 
     __repr__ = brief
 
@@ -245,6 +285,11 @@ class HessianProduct:
     def shifted(self, shift: Float[Tensor, "*b"]) -> "HessianProduct":
         """Returns the map of directions to their products with Hessian + shift, with a shift for each point."""
         return replace(self, decay=self.decay + (shift.reshape(-1, 1) if self.theta.dim() > 1 else shift))
+
+    def renew(self, rows: Int[Tensor, " r"], moved: "HessianProduct", places: Int[Tensor, " r"]) -> None:
+        """Writes what was computed at these places of other points over these rows, in place; `theta` is changed by its owner."""
+        for array, part in zip(self.arrays, moved.arrays, strict=True):
+            array.index_copy_(0, rows, part[places])
 
     def write(self, rows: Tensor, results: Tensor) -> Tensor:
         """Writes the products of contiguous rows, or of one vector, to contiguous results, and returns them."""

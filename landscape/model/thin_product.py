@@ -48,39 +48,60 @@ class ThinProduct:
         """Returns Z."""
         return times(self.suffixes[0], self.features)
 
-    def pulled(self, error: Float[Tensor, "*b k m"]) -> list[Tensor]:
-        """Returns C_0, .., C_{L-1}."""
-        results = [times(error, self.features.mT)]
+    def back(self, error: Float[Tensor, "*b k m"]) -> "ThinErrors":
+        """Passes the derivative with respect to Z back through the layers."""
+        pulled = [times(error, self.features.mT)]
         for layer in self.layers[:-1]:
-            results.append(times(results[-1], layer.mT))
-        return results
+            pulled.append(times(pulled[-1], layer.mT))
+        return ThinErrors(self, error, pulled)
 
-    def add_gradient(self, error: Float[Tensor, "*b k m"], results: list[Tensor]) -> None:
-        """Adds the derivatives with respect to H, W_1, .., W_L to `results` in place, given that with respect to Z."""
-        *inner, last = self.pulled(error)
-        for result, suffix, part in zip(results, self.suffixes, [error, *inner], strict=False):
+
+@dataclass(frozen=True)
+class ThinErrors:
+    """What the derivative of the loss with respect to Z is on its way back.
+
+    Attributes:
+        forward: The pass that Z came from.
+        error: The derivative E with respect to Z.
+        pulled: The products C_0, .., C_{L-1} of E with the earlier factors.
+    """
+
+    forward: ThinProduct
+    error: Float[Tensor, "*b k m"]
+    pulled: list[Tensor]
+
+    __repr__ = brief
+
+    @property
+    def arrays(self) -> list[Tensor]:
+        """Everything that was computed from the factors and that Hessian products read."""
+        return [*self.forward.suffixes[:-1], self.error, *self.pulled]
+
+    def add_gradient(self, results: list[Tensor]) -> None:
+        """Adds the derivatives with respect to H, W_1, .., W_L to `results` in place."""
+        *inner, last = self.pulled
+        for result, suffix, part in zip(results, self.forward.suffixes, [self.error, *inner], strict=False):
             add_times(result, suffix.mT, part)
         results[-1].add_(last)
 
-    def linearize(self, error: Float[Tensor, "*b k m"], curve: Map) -> AddProducts:
+    def linearize(self, curve: Map) -> AddProducts:
         """Returns the map that adds the change of the gradient, for a change of the factors, to results in place.
 
         Args:
-            error: The derivative with respect to Z.
-            curve: The map of a change of Z to the change of `error`.
+            curve: The map of a change of Z to the change of E.
         """
-        pulled, upwards = self.pulled(error), [layer.mT for layer in self.layers]
-        features, flipped, widest = self.features, self.features.mT, self.suffixes[0].mT
-        hidden = range(len(self.layers) - 1)
+        layers, suffixes, pulled, error = self.forward.layers, self.forward.suffixes, self.pulled, self.error
+        features, flipped, widest = self.forward.features, self.forward.features.mT, suffixes[0].mT
+        upwards, hidden = [layer.mT for layer in layers], range(len(layers) - 1)
 
         def add_products(changes: list[Tensor], results: list[Tensor]) -> None:
             tangent, *turns = changes
             bent = [turns[-1]]  # the changes of the suffixes, the last first
             for i in reversed(hidden):
-                bent.append(times(bent[-1], self.layers[i]))
-                add_times(bent[-1], self.suffixes[i + 1], turns[i])
+                bent.append(times(bent[-1], layers[i]))
+                add_times(bent[-1], suffixes[i + 1], turns[i])
             change = times(bent[-1], features)
-            add_times(change, self.suffixes[0], tangent)
+            add_times(change, suffixes[0], tangent)
             change = curve(change)
             add_times(results[0], bent.pop().mT, error)
             add_times(results[0], widest, change)
@@ -88,7 +109,7 @@ class ThinProduct:
             add_times(moved, error, tangent.mT)
             for i in hidden:
                 # One product of both, since the result is wide and each pass over it costs as much as a product.
-                add_times(results[i + 1], _stacked(bent.pop(), self.suffixes[i + 1]).mT, _stacked(moved, pulled[i], first=False))
+                add_times(results[i + 1], _stacked(bent.pop(), suffixes[i + 1]).mT, _stacked(moved, pulled[i], first=False))
                 moved = times(moved, upwards[i])
                 add_times(moved, pulled[i], turns[i].mT)
             results[-1].add_(moved)

@@ -40,6 +40,11 @@ class Descent:
         return cls(theta, loss, gradient, torch.zeros_like(loss, dtype=torch.int64))
 
     @property
+    def norm(self) -> Float[Tensor, " b"]:
+        """Norm of the gradient of every row."""
+        return self.gradient.norm(dim=-1)
+
+    @property
     def products(self) -> Int[Tensor, " b"]:
         """Gradients, which cost about as much as Hessian products."""
         return self.steps

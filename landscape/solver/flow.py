@@ -5,22 +5,22 @@ start does not depend on its neighbours, up to the rounding of the matrix produc
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from landscape.display import brief
-from landscape.model.objective import Objective
+from landscape.model.objective import HessianProduct, Objective
 from landscape.solver.methods import PseudoTransient
-from landscape.solver.rows import put, take
+from landscape.solver.rows import WHOLE, put, take
 from landscape.solver.state import State
 
 SMALLEST_STEP = 1e-10  # time step at which the flow is stuck: the loss has no second-order model there (a kink)
 _SHRINK, _GROW = 0.5, 2.0  # slow growth keeps the flow's path; 4 changed the end of one start in twelve
 _LOSS_ROUNDING = 64  # units of rounding by which the loss may seem to rise: 8 of |loss| froze one start in fourteen at 2e-10
-_SHARE = 0.5  # of the rows that may have solved their system before their steps are tried: idle rows against new linearisations
+_SHARE = 0.25  # of the rows that may have solved their system before their steps are tried: idle rows against small batches
 
 
 def loss_slack(loss: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
@@ -92,28 +92,37 @@ class Flow:
         theta: Current parameters, one row per start.
         loss: Loss of every row.
         gradient: Gradient of every row.
+        norm: Norm of the gradient of every row.
         time_step: Time step h of the next step.
         steps: Number of steps tried so far, taken or not.
         products: Number of Hessian products of the steps tried so far.
         systems: Linear systems of the steps under way.
+        product: Hessian product at `theta`, kept while the rows are the same; None where it has to be made.
     """
 
     theta: Float[Tensor, "b p"]
     loss: Float[Tensor, " b"]
     gradient: Float[Tensor, "b p"]
+    norm: Float[Tensor, " b"]
     time_step: Float[Tensor, " b"]
     steps: Int[Tensor, " b"]
     products: Int[Tensor, " b"]
     systems: Systems
+    product: HessianProduct | None = field(default=None, compare=False, metadata=WHOLE)
 
     __repr__ = brief
 
     @classmethod
     def begin(cls, objective: Objective, theta: Float[Tensor, "b p"], settings: PseudoTransient) -> "Flow":
         """Returns the flow at its start."""
-        loss, gradient = objective.value_and_gradient(theta)
-        time_step, count = torch.full_like(loss, settings.first_step), torch.zeros_like(loss, dtype=torch.int64)
-        return cls(theta.clone(), loss, gradient, time_step, count, count.clone(), _systems(gradient, time_step))
+        theta = theta.clone(memory_format=torch.contiguous_format)
+        loss, gradient, product = objective.expand(theta)
+        time_step, count, norm = (
+            torch.full_like(loss, settings.first_step),
+            torch.zeros_like(loss, dtype=torch.int64),
+            gradient.norm(dim=-1),
+        )
+        return cls(theta, loss, gradient, norm, time_step, count, count.clone(), _systems(gradient, norm, time_step), product)
 
     @property
     def stalled(self) -> Bool[Tensor, " b"]:
@@ -121,45 +130,60 @@ class Flow:
         return self.time_step < SMALLEST_STEP
 
 
+@torch.inference_mode()  # an eighth of the time of small models goes into what torch keeps for autograd
 def advance(objective: Objective, flow: Flow, settings: PseudoTransient) -> Flow:
-    """Returns the flow after half of the rows (a single row: always) have solved their system and tried their step."""
-    systems, apply = flow.systems, objective.linearize(flow.theta).shifted(flow.systems.shift)
-    enough = max(1, round(_SHARE * len(flow.loss)))
+    """Returns the flow after a share of the rows (a single row: always) have solved their system and tried their step."""
+    systems, product, count = flow.systems, flow.product or objective.linearize(flow.theta), len(flow.loss)
+    apply, enough = product.shifted(systems.shift), max(1, round(_SHARE * count))
     while True:
         unsolved = systems.unsolved(settings.max_products)
         if int(unsolved.logical_not().sum()) >= enough:
             break
         systems = systems.iterate(apply, unsolved)
     flow, rows = replace(flow, systems=systems), unsolved.logical_not().nonzero()[:, 0]
-    return put(flow, rows, _try_step(objective, take(flow, rows), settings))
+    tried, taken, moved = _try_step(objective, flow if len(rows) == count else take(flow, rows), settings)
+    places = taken.nonzero()[:, 0]
+    if len(places) == count:
+        return replace(tried, theta=moved.theta, product=moved)
+    if len(rows) == count:
+        return tried
+    product.renew(rows[places], moved, places)
+    return replace(put(flow, rows, tried), product=product)  # in place: the product goes on to read these parameters
 
 
-def _try_step(objective: Objective, flow: Flow, settings: PseudoTransient) -> Flow:
-    """Takes the step of every row where the linear model held; elsewhere only the time step shrinks."""
+def _try_step(objective: Objective, flow: Flow, settings: PseudoTransient) -> tuple[Flow, Bool[Tensor, " b"], HessianProduct]:
+    """Takes the step of every row where the linear model held; elsewhere only the time step shrinks.
+
+    Returns:
+        The flow, whose step was taken, and the Hessian product at the end of every step, taken or not.
+    """
     systems = flow.systems
     theta = flow.theta + systems.solution
-    loss, gradient = objective.value_and_gradient(theta)
+    loss, gradient, moved = objective.expand(theta)
     # The linear model, gradient + H s, from the residual of the solve: -(residual + shift s)
     modelled = torch.addcmul(systems.residual, systems.shift.unsqueeze(-1), systems.solution)
-    error = modelled.add_(gradient).norm(dim=-1) / flow.gradient.norm(dim=-1)
+    error = modelled.add_(gradient).norm(dim=-1) / flow.norm
     taken = systems.broken.logical_not() & (error < settings.curvature_tolerance) & (loss <= flow.loss + loss_slack(flow.loss))
     growth = (0.5 * settings.curvature_tolerance / error).sqrt().clamp(_SHRINK, _GROW)
     shrink = torch.full_like(growth, _SHRINK).masked_fill(systems.broken, _SHRINK / 2)
     factor = torch.where(taken, growth, shrink)
     time_step, gradient = flow.time_step * factor, torch.where(taken.unsqueeze(-1), gradient, flow.gradient)
-    return Flow(
+    norm = torch.where(taken, gradient.norm(dim=-1), flow.norm)
+    after = Flow(
         torch.where(taken.unsqueeze(-1), theta, flow.theta),
         torch.where(taken, loss, flow.loss),
         gradient,
+        norm,
         time_step,
         flow.steps + 1,
         flow.products + systems.products,
-        _systems(gradient, time_step),
+        _systems(gradient, norm, time_step),
     )
+    return after, taken, moved
 
 
-def _systems(gradient: Tensor, time_step: Tensor) -> Systems:
-    tolerance = gradient.norm(dim=-1).sqrt().clamp(max=0.01)  # forcing term: superlinear at the end, cheap at the start
+def _systems(gradient: Tensor, norm: Tensor, time_step: Tensor) -> Systems:
+    tolerance = norm.sqrt().clamp(max=0.01)  # forcing term: superlinear at the end, cheap at the start
     return Systems.begin(-gradient, 1 / time_step, tolerance)
 
 
@@ -167,5 +191,5 @@ def pseudo_transient(objective: Objective, theta: Float[Tensor, " p"], settings:
     """Yields the state of one flow after every attempt."""
     flow = Flow.begin(objective, theta[None], settings)
     while True:
-        yield State(flow.theta[0].clone(), float(flow.loss), float(flow.gradient.norm()), int(flow.steps), bool(flow.stalled))
+        yield State(flow.theta[0].clone(), float(flow.loss), float(flow.norm), int(flow.steps), bool(flow.stalled))
         flow = advance(objective, flow, settings)

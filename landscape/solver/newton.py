@@ -52,15 +52,15 @@ def polish_core(core: Core, settings: Newton) -> Core:
     The gradient norm of what comes back says whether it is critical; the rank is that of `core`.
     """
     last = core.theta
-    for state in _steps(core.objective, core.theta, _pseudo_inverse, 0.0):
+    for state in _steps(core.objective, core.theta, _pseudo_inverse, 0.0, settings.tolerance):
         last = state.theta
         if state.gradient_norm <= settings.tolerance or state.steps >= settings.max_steps:
             break
     return replace(core, theta=last)
 
 
-def newton(problem: Problem, theta: Float[Tensor, " p"]) -> Iterator[State]:
-    """Yields the state after every Newton step, until no further one can be trusted.
+def newton(problem: Problem, theta: Float[Tensor, " p"], enough: float = 0.0) -> Iterator[State]:
+    """Yields the state after every Newton step, until no further one can be trusted or the gradient norm is at most `enough`.
 
     Linear models with an accepted rank are polished in their core and written back in their own frames; what lies outside the
     core is dropped, which the first state after the start shows. Anything else takes MINRES steps on the full space.
@@ -71,12 +71,15 @@ def newton(problem: Problem, theta: Float[Tensor, " p"]) -> Iterator[State]:
     tolerance = rank_tolerance(problem, theta, start.norm)
     found = _trusted_core(problem, objective, start, tolerance) if start.finite else None
     if found is None:  # not linear, or not yet of one rank
-        yield from _steps(objective, theta, _minimum_residual, tolerance)
+        yield from _steps(objective, theta, _minimum_residual, tolerance, enough)
         return
     core, frames = found
-    for state in _steps(core.objective, core.theta, _pseudo_inverse, 0.0):
-        place = _Place.at(objective, replace(core, theta=state.theta).embed(frames))
-        yield State(place.theta, place.loss, place.norm, state.steps + 1, state.stalled)
+
+    def embedded(here: _Place) -> _Place:
+        return _Place.at(objective, replace(core, theta=here.theta).embed(frames))
+
+    for state in _steps(core.objective, core.theta, _pseudo_inverse, 0.0, enough, embedded):
+        yield replace(state, steps=state.steps + 1)
 
 
 def critical_core(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> tuple[Core, Float[Tensor, " p"]] | None:
@@ -161,8 +164,17 @@ def _trusted_core(
     return (core, frames) if near and start.predicts(objective.linearize(start.theta), place, blur) else None
 
 
-def _steps(objective: Objective, theta: Tensor, rule: Rule, tolerance: float) -> Iterator[State]:
-    """Yields the state after every step that can be trusted; the last one is stalled.
+def _steps(
+    objective: Objective,
+    theta: Tensor,
+    rule: Rule,
+    tolerance: float,
+    enough: float = 0.0,
+    seen: Callable[[_Place], _Place] = lambda here: here,
+) -> Iterator[State]:
+    """Yields the state after every step that can be trusted; the last one is stalled, or its gradient norm is enough.
+
+    What is yielded is what is seen of a place; where its norm is enough, no further step is computed.
 
     A step must lower the gradient norm, be explained by the quadratic model, keep all steps within `_REACH` times the first and
     `_FAR` of the parameters, and change no rank: every singular value above the tolerance keeps `_KEPT` of what it was at the
@@ -171,15 +183,16 @@ def _steps(objective: Objective, theta: Tensor, rule: Rule, tolerance: float) ->
     here, steps, first = _Place.at(objective, theta), 0, None
     values = used = _singular_values(objective, theta) if here.finite else []
     while True:
-        radius = _gauge_radius(values, tolerance, here.norm)
-        moved = _next(objective, here, rule, radius) if here.finite and objective.size else None
+        place, radius = seen(here), _gauge_radius(values, tolerance, here.norm)
+        going = here.finite and objective.size and not place.norm <= enough
+        moved = _next(objective, here, rule, radius) if going else None
         if moved is not None:
             values, reach = _singular_values(objective, moved.theta), float((moved.theta - theta).norm())
             first = reach if first is None else first
             bound = min(_REACH * first + _rounding(theta), _FAR * float(theta.norm()))
             if not (_same_rank(used, values, tolerance) and reach <= bound):
                 moved = None
-        yield State(here.theta, here.loss, here.norm, steps, stalled=moved is None)
+        yield State(place.theta, place.loss, place.norm, steps, stalled=moved is None)
         if moved is None:
             return
         here, steps = moved, steps + 1

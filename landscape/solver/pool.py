@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape.display import brief
 from landscape.errors import InputError
-from landscape.model.objective import Objective, class_means
+from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint, Origin, Outcome
 from landscape.solver.descent import Descent, descend
@@ -107,10 +107,10 @@ def solve_batch(
 
 @dataclass(frozen=True)
 class _Run:
-    """One start on its way: the record grows in place, `stride` steps between its rows."""
+    """One start on its way: the record of steps, loss, gradient norm and class-mean logits grows in place."""
 
     origin: Origin
-    record: list[tuple[int, float, float, int]] = field(default_factory=list)
+    record: list[tuple[int, float, float, Tensor]] = field(default_factory=list)
 
     def thinned(self) -> "_Run":
         return self if len(self.record) <= _RECORD else _Run(self.origin, self.record[::2])
@@ -126,10 +126,10 @@ class _Run:
 class _Pool:
     """The starts on their way and the state of the method, row by row."""
 
-    problem: Problem
     objective: Objective
     method: BatchMethod
     runs: list[_Run]
+    averages: Float[Tensor, "m k"]  # what makes class means of columns
     state: Any  # a Batch, of the type of the method
 
     @classmethod
@@ -144,7 +144,8 @@ class _Pool:
                 state = Descent.begin(objective, theta)
             case _:
                 assert_never(method)
-        return cls(problem, objective, method, [_Run(start.origin) for start in starts], state)
+        averages = (objective.targets / objective.targets.sum(-1, keepdim=True)).mT
+        return cls(objective, method, [_Run(start.origin) for start in starts], averages, state)
 
     def joined(self, other: "_Pool") -> "_Pool":
         return replace(self, runs=self.runs + other.runs, state=join(self.state, other.state))
@@ -159,7 +160,7 @@ class _Pool:
     def look(self) -> tuple["_Pool", list[tuple[_Run, Any, Outcome]]]:
         """Writes the records, and returns the pool of those that go on and those that have arrived, with their state."""
         state: PoolState = self.state
-        norms, losses, steps = state.gradient.norm(dim=-1).tolist(), state.loss.tolist(), state.steps.tolist()
+        norms, losses, steps = state.norm.tolist(), state.loss.tolist(), state.steps.tolist()
         finite, stalled = state.loss.isfinite().tolist(), state.stalled.tolist()
         outcomes: list[Outcome | None] = []
         for row in range(len(self.runs)):
@@ -176,8 +177,8 @@ class _Pool:
             for row, run in enumerate(self.runs)
             if finite[row] and (run.due(steps[row]) or (outcomes[row] and steps[row] > run.record[-1][0]))
         ]
-        for row, rank in zip(due, self._ranks(due), strict=True):
-            self.runs[row].record.append((steps[row], losses[row], norms[row], rank))
+        for row, logits in zip(due, self._class_means(due), strict=True):
+            self.runs[row].record.append((steps[row], losses[row], norms[row], logits))
         going = [row for row, outcome in enumerate(outcomes) if outcome is None]
         arrived = [
             (self.runs[row], take(self.state, self._index([row])), outcome) for row, outcome in enumerate(outcomes) if outcome
@@ -188,17 +189,17 @@ class _Pool:
     def _index(self, rows: list[int]) -> Int[Tensor, " r"]:
         return torch.tensor(rows, dtype=torch.int64, device=self.state.theta.device)
 
-    def _ranks(self, rows: list[int]) -> list[int]:
+    def _class_means(self, rows: list[int]) -> list[Tensor]:
         if not rows:
             return []
-        logits = class_means(self.problem, self.objective.logits(self.state.theta[self._index(rows)]))
-        values = torch.linalg.svdvals(logits)
-        return (values > _VISIBLE * values[:, :1]).sum(-1).tolist()
+        theta = self.state.theta if len(rows) == len(self.runs) else self.state.theta[self._index(rows)]
+        return list((self.objective.logits(theta) @ self.averages).unbind())
 
 
 def _polished(problem: Problem, run: _Run, state: PoolState, outcome: Outcome, method: BatchMethod, tolerance: float) -> Arrival:
     """Makes the point; Newton may finish what descent has decided, and nothing else."""
     trace = torch.tensor([row[:3] for row in run.record], dtype=torch.float64).reshape(-1, 3)
+    ranks = _ranks([row[3] for row in run.record])
     theta, steps = state.theta[0], int(state.steps)
     origin = replace(run.origin, methods=(*run.origin.methods, repr(method)))
     if outcome is Outcome.DIVERGED:
@@ -213,4 +214,12 @@ def _polished(problem: Problem, run: _Run, state: PoolState, outcome: Outcome, m
         point = CriticalPoint.at(problem, theta, origin, outcome, steps, trace)
         if outcome is Outcome.CONVERGED and point.gradient_norm > tolerance:
             point = replace(point, outcome=Outcome.STALLED)
-    return Arrival(point, tuple(row[3] for row in run.record), int(state.products))
+    return Arrival(point, ranks, int(state.products))
+
+
+def _ranks(logits: list[Tensor]) -> tuple[int, ...]:
+    """Returns the visible ranks of class-mean logits; of all rows that were kept at once, since torch is slow on small matrices."""
+    if not logits:
+        return ()
+    values = torch.linalg.svdvals(torch.stack(logits))
+    return tuple((values > _VISIBLE * values[:, :1]).sum(-1).tolist())

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 B = TypeVar("B")
+WHOLE = {"whole": True}  # metadata of a field that belongs to all rows together; a batch that is made of others has its default
 
 
 def take(batch: B, rows: Int[Tensor, " r"]) -> B:
@@ -27,7 +28,7 @@ def join(batch: B, other: B) -> B:
 
 
 def _by_field(apply: Callable[..., Tensor], *batches: B) -> B:
-    """Fields that are batches themselves are entered."""
+    """Fields that are batches themselves are entered; those of all rows together are left at their defaults."""
     first: Any = batches[0]
-    columns = [[getattr(batch, field.name) for batch in batches] for field in fields(first)]
+    columns = [[getattr(batch, column.name) for batch in batches] for column in fields(first) if not column.metadata]
     return type(first)(*(apply(*parts) if isinstance(parts[0], Tensor) else _by_field(apply, *parts) for parts in columns))

@@ -131,7 +131,7 @@ def _states(problem: Problem, theta: Tensor, method: Method) -> Iterator[State]:
         case SoftplusContinuation():
             return softplus_continuation(problem, theta, method)
         case Newton():
-            return newton(problem, theta)
+            return newton(problem, theta, method.tolerance)
         case _:
             assert_never(method)
 

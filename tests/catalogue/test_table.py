@@ -42,6 +42,7 @@ def test_the_paper_setting() -> None:
     assert rows["DNC"].paper_dimension == 2 * 9 * 61
 
 
+@pytest.mark.slow
 def test_the_search_finds_the_code_and_adds_what_has_no_name() -> None:
     problem = Problem.balanced(10, 5, 10, 2, 2**-10)
     found = search(problem, 3, seed=1)

@@ -33,6 +33,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, c
     monkeypatch.setattr(owner, name, counted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calls", [0, 1, 4])
 def test_prevalence(calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "starts"
@@ -59,6 +60,7 @@ def test_prevalence_prints_the_table_of_what_arrived(
     assert sum(int(row[2 if row[0] == "not" else 1]) for row in rows) == 3
 
 
+@pytest.mark.slow
 def test_a_search_keeps_the_starts_that_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = search(PROBLEM, 128)
     interrupt_after(monkeypatch, searching, "_descend", 2)
@@ -106,3 +108,35 @@ def test_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert code == (1 if told["left"] else 0)
     assert told["found"] + told["computed"] + told["failed"] + told["left"] == told["jobs"] == 8
     assert told["computed"] == len(list(Archive.existing(tmp_path / "sweep").names())) == sum(told["structures"].values())
+
+
+PREDICTED = ("predict", "--problem", "K=6,n=1,d=25,L=2,decay=2**-7", "--starts", "6")
+
+
+@pytest.mark.parametrize("calls", [0, 1, 4, 7, 9])
+def test_a_prediction(calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told of nothing yet, of each of its starts, then of nothing and of each of their repetitions."""
+    folder = tmp_path / "starts"
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, Report, "update", calls)
+        assert run([*PREDICTED, "--out", str(folder), "--json"]) == 1
+    said = capsys.readouterr()
+    law = json.loads(said.out)["law"]
+    assert law["starts"] == min(calls, 6) == 6 - law["left"]
+    assert sum(law["counts"].values()) + law["non_converged"] == law["starts"]
+    assert law["agreement"] is None
+    assert f"interrupted: {law['starts']} of 6 starts are in {folder}" in said.err
+    assert ("with one group more" if calls > 6 else f"{law['left']} are left") in said.err
+    assert run([*PREDICTED, "--out", str(folder), "--json"]) == 0
+    whole = json.loads(capsys.readouterr().out)["law"]
+    assert whole["starts"] == whole["agreement"]["repeated"] == 6
+
+
+def test_a_prediction_without_a_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    interrupt_after(monkeypatch, Report, "update", 3)
+    assert run([*PREDICTED]) == 1
+    said = capsys.readouterr()
+    law = [line.split() for line in said.out.splitlines()[2:]]
+    assert law[0][:3] == ["law", "3", "reduced"]
+    assert sum(int(row[1]) for row in law[1:]) == 3
+    assert said.err == "landscape: interrupted: 3 of 6 starts had arrived and are not kept: --out DIR keeps them\n"

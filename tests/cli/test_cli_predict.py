@@ -11,6 +11,7 @@ from landscape.cli import run
 SMALL = ["predict", "--classes", "6", "--samples", "1", "--width", "25", "--depth", "2", "--decay", "2**-7"]
 
 
+@pytest.mark.slow
 def test_the_law_as_json_and_as_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = [*SMALL, "--starts", "8", "--out", str(tmp_path)]
     assert run([*command, "--json"]) == 0

@@ -16,6 +16,7 @@ from landscape.points.point import CriticalPoint
 SMALL = ["prevalence", "--classes", "4", "--samples", "2", "--width", "6", "--depth", "2", "--decay", "1e-3"]
 
 
+@pytest.mark.slow
 def test_counts_as_json_and_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*SMALL, "--seeds", "12", "--out", str(tmp_path / "a"), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)

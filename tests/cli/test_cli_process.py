@@ -1,11 +1,13 @@
 """The command as a process: what help costs, what a kill leaves behind, a full disk under stdout, completion in a private home."""
 
+import contextlib
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import torch
 from landscape import __version__
 from landscape.archive.experiment import NUMERICS
 
+ROOT = Path(__file__).resolve().parents[2]
 PROBLEM = ["--classes", "4", "--samples", "2", "--width", "6", "--depth", "2", "--decay", "1e-2"]
 SMALL = ["solve", *PROBLEM, "--start", "dnc", "--out", "point.safetensors"]
 
@@ -115,3 +118,55 @@ def test_the_package_runs_as_a_module() -> None:
     shown = subprocess.run([sys.executable, "-m", "landscape", "--version"], capture_output=True, text=True, timeout=60)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.startswith(f"landscape {__version__} (numerics {NUMERICS}, torch {torch.__version__}, Python 3.")
+
+
+def running(group: int) -> list[str]:
+    """Returns the processes of a group that have not ended, as Linux lists them."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # ended meanwhile
+            state, _, its_group = place.read_text().rpartition(")")[2].split()[:3]
+            found += [place.parent.name] if int(its_group) == group and state not in "ZX" else []
+    return found
+
+
+ENDLESS = """import functools, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from landscape.cli import main
+from landscape.sweep import run
+from tests.sweep import faults
+
+if __name__ == "__main__":
+    run.run_sweep = functools.partial(run.run_sweep, compute=faults.endless)
+    main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_the_second_ctrl_c_of_a_sweep_ends_it_with_one_line(workers: str, tmp_path: Path) -> None:
+    """Its jobs never end, and the first one waits for them."""
+    grid, out, begun = tmp_path / "grid.toml", tmp_path / "out", tmp_path / "begun"
+    grid.write_text("problem = { classes = 3, samples = 1, width = 3, depth = 1, decay = 1e-2 }\nstart.seed = [0, 1]\n")
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS, "sweep", str(grid), "--out", str(out), "--workers", workers],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "BEGUN": str(begun)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for what in (begun.exists, lambda: any(out.glob("stop-*"))):
+        while not what():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal would
+    shown, said = process.communicate(timeout=120)
+    assert (process.returncode, shown) == (1, "")
+    lines = [line for line in said.splitlines() if not line.startswith("landscape: dashboard: ")]
+    assert lines == [f"landscape: interrupted: what had finished is in {out}, and the same command goes on from there"]
+    assert not list(out.glob("stop-*"))
+    end = time.monotonic() + 60
+    while left := running(process.pid):
+        assert time.monotonic() < end, left
+        time.sleep(0.1)

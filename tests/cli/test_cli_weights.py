@@ -165,6 +165,7 @@ def test_factors_out_of_balance_are_not_called_zero(tmp_path: Path, capsys: pyte
     assert (answer["after"]["structure"] == "not critical") is (code == 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "more"),
     [

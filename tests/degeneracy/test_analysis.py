@@ -271,6 +271,7 @@ def test_flatness_of_collapse_over_that_of_pairs(power):
 # Any solved point of any small problem.
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(fields(), st.integers(0, 1000))
 def test_solved_points_of_random_problems(chosen, seed):

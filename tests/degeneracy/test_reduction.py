@@ -96,6 +96,7 @@ def fields(draw):
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(fields(), st.integers(0, 1000))
 def test_solved_points_of_random_problems(chosen, seed):

@@ -57,6 +57,7 @@ def test_predicted_is_measured_and_equals_plain_double_backward(module, shape):
         assert report.learning_coefficient == (len(values) - report.nullity) / 2
 
 
+@pytest.mark.slow
 def test_methods_agree():
     trained = polish(loss_of(TwoMaps, normal(12, 6), decay=3e-3))
     found = symmetries(trained.problem)

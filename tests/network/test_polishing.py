@@ -67,6 +67,7 @@ def test_a_spent_budget_is_resumed():
     assert again.history == whole.history
 
 
+@pytest.mark.slow
 def test_why_it_stops():
     assert polish(problem_of(nn.Tanh()), to=1e-40, newton_steps=30).stopped in (Stop.ROUNDING, Stop.BUDGET)
     with pytest.raises(InputError, match="positive gradient norm"):
@@ -76,6 +77,7 @@ def test_why_it_stops():
         polish(ModuleLoss(single, CE, [(torch.randn(4, 3), torch.zeros(4, dtype=torch.int64))]))
 
 
+@pytest.mark.slow
 def test_a_rectifier_network_may_stop_at_a_kink():
     torch.manual_seed(3)
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)).double()

@@ -84,6 +84,7 @@ def test_with_decay_rotations_are_left_and_have_names():
     assert not symmetries(loss_of(Rectified, normal(12, 6))).families
 
 
+@pytest.mark.slow
 def test_unequal_decays_of_tensors_keep_rotations_and_break_the_rest():
     found = symmetries(loss_of(TwoMaps, normal(12, 6), decay={"2.weight": 1e-2, "3.weight": 3e-3, "2.bias": 1e-3}))
     assert names(found) == {"rotation of 5: 2.weight rows, 2.bias, 3.weight columns"}
@@ -112,6 +113,7 @@ def test_a_symmetry_that_is_nearly_one_is_none(broken):
     assert found.dimension == 0
 
 
+@pytest.mark.slow
 def test_what_the_data_do_not_see():
     x = normal(12, 6)
     x[:, 2] = 0.0

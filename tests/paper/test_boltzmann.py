@@ -21,6 +21,7 @@ def committed() -> list[Share]:
     return read_table(DATA / "sampling.csv", Share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problem", [Problem.balanced(2, 1, 2, 1, 0.3), Problem.balanced(2, 2, 2, 2, 0.2, "mse")], ids=str)
 def test_the_virial_identity(problem: Problem) -> None:
     """E[theta . gradient] = P T for exp(-loss/T) (integrate by parts), whatever the loss: it catches a wrong test or swap."""

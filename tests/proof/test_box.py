@@ -87,6 +87,7 @@ def test_a_code() -> None:
     assert proof.loss[0] == pytest.approx(0.08143215, abs=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "problem",
     [
@@ -159,6 +160,7 @@ def test_other_faint_eigenvalues_in_the_dense_hessian() -> None:
     assert (proof.index, proof.nullity) == dense_counts(proof)
 
 
+@pytest.mark.slow
 def test_a_point_beside_a_threshold_is_proved_to_be_whatever_it_is() -> None:
     problem = Problem.balanced(5, 3, 6, 4, 0.06443059911283797)
     core = core_of(problem, Partition((5,)))

@@ -14,6 +14,7 @@ from full_inertia import Model, Truth, truth
 SAMPLE = sorted(random.Random(0).sample(range(true_counts.CASES), true_counts.CASES // 10))
 
 
+@pytest.mark.slow
 def test_the_oracle_knows_the_faint_eigenvalues_and_the_thresholds() -> None:
     pairs = Model((2,) * 4, 6, 2, (1e-7,) * 3, "ce")
     assert truth(pairs, [(2, 2, "small")] * 2) == Truth(18, 3)

@@ -147,6 +147,7 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
     assert "url(" not in page
 
 
+@pytest.mark.slow
 def test_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = tmp_path / "study", tmp_path / "page.html"
     asked = ["--classes", "4", "--samples", "2", "--width", "6", "--depth", "2", "--decay", "1e-2", "--seeds", "5"]

@@ -236,3 +236,21 @@ def test_rank_tolerance_follows_the_gradient():
     theta = write_parameters(SMALL, logit_form(SMALL, Collapse()))
     assert rank_tolerance(SMALL, theta, 0.0) < 1e-11
     assert rank_tolerance(SMALL, theta, 1e-6) == pytest.approx(1e-3)
+
+
+def test_no_step_is_computed_where_the_gradient_norm_is_enough(monkeypatch):
+    """Where it stops are the states that it went through without a bound, and the last step beyond it is spared."""
+    start = write_parameters(SMALL, logit_form(SMALL, Collapse()), gauge=4)
+    start = start + 1e-4 * noise(start)
+    through = list(newton(SMALL, start))
+    inverted = []
+
+    def counted(apply, gradient, radius):
+        inverted.append(radius)
+        return _pseudo_inverse(apply, gradient, radius)
+
+    monkeypatch.setattr("landscape.solver.newton._pseudo_inverse", counted)
+    states = list(newton(SMALL, start, through[2].gradient_norm))
+    assert len(states) == 3 < len(through)
+    assert all(torch.equal(one.theta, other.theta) for one, other in zip(states, through, strict=False))
+    assert len(inverted) == 1  # state 0 is the start, state 1 its core, state 2 one step on

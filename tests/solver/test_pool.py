@@ -1,7 +1,7 @@
 """The pool against single solves, explicit integration and linear algebra; nobody's end depends on the neighbours."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.model.objective import Objective
-from landscape.model.problem import Problem
+from landscape.model.problem import ActivationName, LossName, Problem
 from landscape.points.point import Origin, Outcome
-from landscape.solver.flow import Systems
+from landscape.solver.flow import Flow, Systems, advance
 from landscape.solver.methods import BatchMethod, GradientDescent, PseudoTransient
 from landscape.solver.pool import Arrival, Start, batch_size, solve_batch
 from landscape.solver.rows import join, put, take
@@ -34,6 +34,7 @@ def ends(problem: Problem, seeds: range, method: BatchMethod, size: int | None) 
     return by_seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("problem", "method"), [(QUICK, PseudoTransient()), (QUICK, PLAIN)])
 def test_the_size_of_the_pool_changes_nothing(problem: Problem, method: BatchMethod) -> None:
     seeds = range(4)
@@ -58,6 +59,17 @@ def test_ends_are_critical_by_autograd() -> None:
         gradient = torch.func.grad(Objective.of(SMALL).loss)(arrival.point.theta)
         assert gradient.norm() < 1e-12
         assert arrival.point.gradient_norm == pytest.approx(float(gradient.norm()), abs=1e-14)
+
+
+def test_torch_can_differentiate_at_what_comes_back() -> None:
+    """The flow runs in torch's inference mode, whose own tensors autograd refuses."""
+    thetas = [arrival.point.theta for arrival in ends(SMALL, range(2), PseudoTransient(), 2).values()]
+    thetas.append(solve(SMALL, random_start(SMALL, Random()), (PseudoTransient(),)).theta)
+    for theta in thetas:
+        scale = torch.ones((), dtype=torch.float64, requires_grad=True)
+        Objective.of(SMALL).loss(scale * theta).backward()
+        assert scale.grad is not None
+        assert abs(float(scale.grad)) < 1e-8
 
 
 def test_descent_steps_are_the_papers() -> None:
@@ -143,6 +155,27 @@ def test_conjugate_gradients_solve_each_row_and_see_negative_curvature() -> None
     assert systems.broken.tolist() == [False, False, False, True]
     residual = right - (matrices @ systems.solution[..., None])[..., 0] - shift[:, None] * systems.solution
     torch.testing.assert_close(systems.residual, residual)
+
+
+@pytest.mark.parametrize(("loss", "activation"), [("ce", "linear"), ("mse", "linear"), ("ce", "relu")])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_the_product_that_is_kept_is_that_at_the_parameters(loss: LossName, activation: ActivationName, depth: int) -> None:
+    """After steps of some rows it is double backward's, and one made anew to the last bit: what a row computes is its own."""
+    problem = Problem((2, 1, 3), 4, depth, 2e-2, loss, activation)
+    smooth = replace(Objective.of(problem), sharpness=5.0) if activation == "relu" else Objective.of(problem)
+    thetas = torch.stack([random_start(problem, Random(seed=seed)) for seed in range(8)])
+    flow, partly = Flow.begin(smooth, thetas, PseudoTransient()), 0
+    for _ in range(30):
+        before, flow = flow.steps.clone(), advance(smooth, flow, PseudoTransient())
+        partly += 0 < int((flow.steps > before).sum()) < 8
+    assert partly > 3, "expected steps of some rows beside rows that wait"
+    assert flow.product is not None
+    direction = torch.randn(thetas.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(flow.product(direction), smooth.linearize(flow.theta)(direction))
+    for row in range(8):
+        turned = torch.func.jvp(torch.func.grad(smooth.loss), (flow.theta[row],), (direction[row],))[1]
+        torch.testing.assert_close(flow.product(direction)[row], turned, rtol=1e-11, atol=1e-13)
+    assert take(flow, torch.tensor([1, 2])).product is None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Harm done to the folder of a prevalence, seeded: every mutation is noticed, or what it spoiled is computed again.
 
-`python -m tests.studies.mutations 400` prints how 400 of them ended; the suite runs a tenth.
+`python -m tests.studies.mutations` tries 400 of them, and writes how each ended to mutations.tsv; the suite tries the first tenth.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ from landscape.archive.records import Archive
 from landscape.cli import run
 from landscape.seal import METADATA_KEY, sealed
 
+TABLE, MANY = Path(__file__).with_name("mutations.tsv"), 400
 SEEDS = 12
 COMMAND = ["prevalence", "--classes", "4", "--samples", "1", "--width", "4", "--depth", "2", "--decay", "1e-2"]
 COMMAND += ["--seeds", str(SEEDS), "--json", "--out"]
@@ -318,18 +319,17 @@ def outcomes(count: int, first: int = 0) -> Iterator[Outcome]:
             shutil.rmtree(place)
 
 
-def main(count: int) -> int:
-    """Prints a table of the endings, and every fault."""
-    found = list(outcomes(count))
-    table = Counter((each.name, each.ending) for each in found)
-    for (name, ending), times in sorted(table.items()):
-        print(f"{name:18} {ending:16} {times}")
+def main() -> int:
+    """Writes the table, prints the endings and every fault."""
+    found = list(outcomes(MANY))
+    TABLE.write_text("".join(f"{each.name}\t{each.ending}\n" for each in found))
     for each in found:
         if each.fault:
             print(f"FAULT {each.name}: {each.fault[:300]}")
-    print(dict(Counter(each.ending for each in found)), f"{sum(bool(each.fault) for each in found)} faults of {len(found)}")
-    return int(any(each.fault for each in found))
+    faults = sum(bool(each.fault) for each in found)
+    print(dict(Counter(each.ending for each in found)), f"{faults} faults of {len(found)}")
+    return int(faults > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main())

@@ -65,6 +65,7 @@ def test_counts_have_the_losses_and_degeneracies_of_the_closed_form() -> None:
         assert (point.rank, point.nullity, point.orbit_dimension, point.index) == (rank, nullity, nullity, 0)
 
 
+@pytest.mark.slow
 def test_a_folder_goes_on_and_does_not_compute_again(tmp_path: Path) -> None:
     folder = tmp_path / "study"
 
@@ -105,6 +106,7 @@ def test_a_sequential_run_stops_at_the_same_seed_whatever_the_pool() -> None:
     assert before[1] - before[0] > width
 
 
+@pytest.mark.slow
 def test_a_sweep_and_a_prevalence_share_records(tmp_path: Path) -> None:
     problem = {"classes": 4, "samples": 1, "width": 4, "depth": 2, "decay": 1e-2}
     grid = parse_grid({"problem": problem, "start": {"seed": [0, 1, 2]}})
@@ -131,6 +133,7 @@ def test_only_random_starts_are_sampled() -> None:
         measure_prevalence(replace(TINY, start=Collapse()), 3)
 
 
+@pytest.mark.slow
 def test_a_sealed_record_of_other_types_is_computed_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     whole = measure_prevalence(TINY, 2, tmp_path)
     archive, job = Archive.existing(tmp_path), TINY.with_seed(1)
@@ -162,6 +165,7 @@ def small_files(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_error_and_nothing_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["prevalence", "--classes", "4", "--samples", "1", "--width", "40", "--depth", "2", "--decay", "1e-2"]
     command += ["--batch", "1", "--json", "--out", str(tmp_path)]
@@ -187,6 +191,7 @@ def test_imbalanced_classes_and_squared_error() -> None:
     assert measure_prevalence(Experiment(Problem.balanced(3, 2, 5, 2, 1e-2, loss="mse")), 3).counts == {"DNC": 3}
 
 
+@pytest.mark.slow
 def test_a_survey_is_a_table_that_comes_back(tmp_path: Path) -> None:
     studies = [TINY, replace(TINY, start=Random(feature_scale=0.1))]
     table = survey(studies, 2, tmp_path)

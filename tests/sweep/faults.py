@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -85,6 +86,14 @@ def slow(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Found:
     for job in jobs:
         time.sleep(0.5)
         yield job, end_of(job), None
+
+
+def endless(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Found:
+    """Never ends, and says by a file that it has begun."""
+    Path(os.environ["BEGUN"]).touch()
+    while True:
+        time.sleep(0.05)
+    yield from ()
 
 
 def seen_devices(jobs: tuple[Experiment, ...], device: str, size: int | None) -> Found:

@@ -49,12 +49,18 @@ class LawPrediction:
     Attributes:
         result: End points by seed, with names, counts and intervals.
         groups: Groups of directions that are kept (T); None where the width is too small to reduce and full starts were followed.
-        agreement: Agreement of T with T + 1 groups; None for full starts, which leave nothing out.
+        agreement: Agreement of T with T + 1 groups; None for full starts, which leave nothing out, and where starts are missing.
     """
 
     result: Prevalence
     groups: int | None
     agreement: Agreement | None
+
+    @classmethod
+    def of_part(cls, result: Prevalence) -> "LawPrediction":
+        """Returns what some of the starts say, with nothing known of one group more."""
+        start = result.experiment.start
+        return cls(result, start.groups if isinstance(start, Altered) else None, None)
 
     @property
     def undecided(self) -> bool:
@@ -63,14 +69,14 @@ class LawPrediction:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the JSON form."""
-        counts, seeds = self.result.counts, len(self.result.ends)
+        counts, seeds = {"DNC": 0, **self.result.counts}, len(self.result.ends)
         agreement, width = self.agreement, followed_problem(self.result.experiment).width
         return {
             "starts": seeds,
             "groups": self.groups,
             "follows": "full starts" if self.groups is None else f"reduced starts of width {width}",
-            "counts": {"DNC": 0, **counts},
-            "intervals": {name: list(self.result.interval(name)) for name in {"DNC": 0, **counts}},
+            "counts": counts,
+            "intervals": {name: list(self.result.interval(name)) for name in counts if seeds},
             "non_converged": self.result.non_converged,
             "agreement": None
             if agreement is None
@@ -97,7 +103,7 @@ def predict(
 
     Example:
         >>> import landscape as ls
-        >>> wide = ls.Problem.balanced(classes=4, samples=1, width=10**6, depth=2, decay=1e-3)
+        >>> wide = ls.Problem.balanced(classes=4, samples=1, width=10**6, depth=2, decay=2**-7)
         >>> found = ls.predict(wide, starts=5)
         >>> found.result.counts, found.undecided
         ({'DNC': 5}, False)
@@ -126,9 +132,9 @@ def swaps(
     Example:
         >>> import landscape as ls
         >>> problem = ls.Problem.balanced(classes=6, samples=1, width=12, depth=2, decay=2**-7)
-        >>> found = ls.swaps(problem, "features:identity", seeds=6)
+        >>> found = ls.swaps(problem, "features:identity", seeds=3)
         >>> {change: result.counts.get("DNC", 0) for change, result in found.items()}
-        {'none': 1, 'features:identity': 6, 'features:anew': 2}
+        {'none': 1, 'features:identity': 3, 'features:anew': 1}
 
     Args:
         problem: A linear model of two layers at least.

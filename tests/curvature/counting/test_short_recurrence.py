@@ -74,6 +74,7 @@ def test_the_bound_holds_for_the_smallest_eigenvalue_itself():
     assert runs.missed(runs.smallest / 2, 300, 1e-14) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["diagonal, 100, condition 1e+08", "dense, 100", "convolutions, 829"])
 def test_the_rounding_of_a_step_is_below_its_bound_in_extended_precision(name):
     operator, matrix = next((operator, matrix) for found, operator, matrix in operators() if found == name)

@@ -37,6 +37,7 @@ def test_the_same_change_makes_reduced_and_full_starts_collapse() -> None:
     assert predict_by_law(swapped, 12).result.counts == {"DNC": 12}
 
 
+@pytest.mark.slow
 def test_three_layers_are_projected_and_say_so() -> None:
     deep = Experiment(Problem.balanced(3, 1, 12, 3, 2.0**-6))
     law = predict_by_law(deep, 5)
@@ -76,6 +77,7 @@ def test_rows_say_what_was_swapped() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_million_wide_costs_at_most_four_times_as_much_as_150() -> None:
     """The narrow problems are of one size, so that gradients and products are the cost, on every machine."""
     settings = [Experiment(Problem.balanced(10, 5, width, 2, 2.0**-10), altered(Random(), None, 2)) for width in (150, 10**6)]

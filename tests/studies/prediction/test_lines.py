@@ -26,6 +26,7 @@ def standard(problem: Problem, seed: int) -> dict[str, np.ndarray]:
     return lines._across(problem, zero, seed)  # across nothing: the whole of the noise
 
 
+@pytest.mark.slow
 def test_standard_normal_numbers_are_starts_with_the_moments_of_dense_ones() -> None:
     model, draws = InvariantModel(SMALL, *SCALES, groups=2), 800
     dense = torch.stack([moments(SMALL, random_start(SMALL, Random(*SCALES, seed))) for seed in range(draws)])
@@ -76,9 +77,9 @@ def test_noise_is_across_the_lines() -> None:
 @pytest.mark.slow
 def test_the_probability_is_that_of_plain_counts() -> None:
     problem = Problem.balanced(6, 1, 16, 2, 2.0**-7)
-    model, draws = InvariantModel(problem, 1.0, 1.0, groups=2), 300
+    model, draws = InvariantModel(problem, 1.0, 1.0, groups=2), 120
     lost = sum(not lines._keeps_pair(model, standard(problem, 10_000 + seed)) for seed in range(draws)) / draws
-    found = pair_probability(problem, (1.0, 1.0), 32)
+    found = pair_probability(problem, (1.0, 1.0), 12)
     assert 0.03 < lost < 0.5
     assert abs(found.value - lost) < 4 * math.hypot(found.error, math.sqrt(lost * (1 - lost) / draws))
     assert norm.sf(found.r * math.sqrt(found.effective_width)) == pytest.approx(found.value)

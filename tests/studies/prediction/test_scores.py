@@ -33,6 +33,7 @@ def test_scores_of_random_starts_are_standard_normal() -> None:
     assert values.std() == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.slow
 def test_relabelling_the_classes_relabels_the_scores() -> None:
     theta, order = start(1), torch.tensor([3, 0, 4, 1, 2])
     features, middle, last = Objective.of(MODEL, theta).split(theta)
