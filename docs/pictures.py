@@ -29,7 +29,17 @@ from landscape.structures.names import in_words
 from landscape.structures.notation import parse_structure
 
 HERE = Path(__file__).parent
-STRUCTURES = ("dnc", "pairs", "partition:6,2,2", "blocks:polygon5+3+2", "blocks:T5", "blocks:H3x2", "apex")
+STRUCTURES = (
+    "dnc",
+    "pairs",
+    "partition:6,2,2",
+    "blocks:antiprism8+2",
+    "blocks:polygon5+3+2",
+    "blocks:bipyramid10",
+    "blocks:T5",
+    "blocks:H3x2",
+    "apex",
+)
 MODEL = ["--problem", "K=10,n=5,d=70,L=2,decay=2**-10"]
 DRAWN = {
     "landscape spectrum FILE": ["spectrum", "{point}"],
@@ -130,8 +140,8 @@ def keep(paper: Image.Image, path: Path) -> None:
 
 def structures(path: Path) -> None:
     """Draws the class-mean logits of the structures of the glossary."""
-    figure, axes = new_figure(2, 4, width=PAGE_WIDTH, height=3.9)
-    for place, typed in zip(axes, STRUCTURES, strict=False):
+    figure, axes = new_figure(3, 3, width=PAGE_WIDTH, height=6.6)
+    for place, typed in zip(axes, STRUCTURES, strict=True):
         structure = parse_structure(typed, "large")
         classes = {"blocks:H3x2": 8, "apex": 7}.get(typed, 10)
         problem = ls.Problem.balanced(classes=classes, samples=1, width=classes, depth=2, decay=1e-3)
@@ -140,8 +150,6 @@ def structures(path: Path) -> None:
         found = ls.analyse(point).kind
         draw_logits(place, point.class_logits, in_words(found))
         place.set(xlabel="", ylabel="", xticks=[], yticks=[])
-    for place in axes[len(STRUCTURES) :]:
-        figure.delaxes(place)
     save_figure(figure, path)
 
 

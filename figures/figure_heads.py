@@ -11,8 +11,8 @@ from landscape.plot.theme import PAGE_WIDTH, new_figure, style
 from landscape.studies.heads.tables import HeadCurve, HeadGram, HeadLine, HeadRow
 from landscape.studies.tables import read_table
 
-DRAWN = ("DNC", "pairs", "blocks:T5")  # lines with a name in the figure
-WORDS = {"DNC": "DNC", "pairs": "pairs", "blocks:T5": "T(5)"}
+DRAWN = ("DNC", "pairs", "blocks:antiprism8+2", "blocks:T5")  # lines with a name in the figure
+WORDS = {"DNC": "DNC", "pairs": "pairs", "blocks:antiprism8+2": "antiprism + pair", "blocks:T5": "T(5)"}
 GARMENTS = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
 

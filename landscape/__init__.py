@@ -18,7 +18,7 @@ _HOMES = {
     "model.gauge": ("generators", "rotate"),
     "model.gauge_projector": ("orbit_projector",),
     "model.dimensions": ("orbit_dimension", "paper_dimension"),
-    "structures.blocks": ("Hamming", "Polygon", "Simplex", "Triangular"),
+    "structures.blocks": ("Antiprism", "Bipyramid", "Hamming", "Polygon", "Simplex", "Triangular"),
     "structures.kinds": ("Apex", "Blocks", "Collapse", "Pairs", "Partition", "Zero"),
     "points.point": ("CriticalPoint", "Origin", "Outcome", "load"),
     "points.foreign_weights": ("WeightsLayout", "import_weights"),

@@ -78,6 +78,8 @@ from .solver.methods import SoftplusContinuation as SoftplusContinuation
 from .solver.run import solve as solve
 from .solver.starts import place as place
 from .solver.starts import place_reduced as place_reduced
+from .structures.blocks import Antiprism as Antiprism
+from .structures.blocks import Bipyramid as Bipyramid
 from .structures.blocks import Hamming as Hamming
 from .structures.blocks import Polygon as Polygon
 from .structures.blocks import Simplex as Simplex
@@ -113,9 +115,11 @@ __version__: str
 __all__ = [
     "LBFGS",
     "Affine",
+    "Antiprism",
     "Apex",
     "AtlasOptions",
     "BasisProjector",
+    "Bipyramid",
     "BlockLanczos",
     "Blocks",
     "Collapse",

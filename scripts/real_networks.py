@@ -1,13 +1,16 @@
 """Networks with a deep linear head on Fashion-MNIST and MNIST: where the head stands during training, and where its flow ends.
 
 `python scripts/real_networks.py FOLDER [--images FOLDER]` trains what FOLDER has no record of yet, one record a run, and writes
-the tables of figures/data. Counterpart of Figs. 3, 4, 7 and 8 of Garrod and Keating, arXiv:2410.23169, at the size of two cores.
+the tables of figures/data. `--only 3` trains the fourth run alone, so that the tasks of a cluster's array share FOLDER; the same
+command without it then writes the tables. Counterpart of Figs. 3, 4, 7 and 8 of Garrod and Keating, arXiv:2410.23169, at the size
+of two cores.
 """
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from time import process_time
@@ -18,6 +21,7 @@ from torch import Tensor, nn
 
 from landscape.atomic_files import atomic_write
 from landscape.degeneracy.analysis import analyse
+from landscape.errors import InputError
 from landscape.model.objective import Objective
 from landscape.model.problem import ActivationName, Problem
 from landscape.points.point import CriticalPoint
@@ -195,10 +199,18 @@ def flowed(point: CriticalPoint) -> CriticalPoint:
 
 def kinks(point: CriticalPoint) -> int | None:
     """Returns how many hidden pre-activations are next to zero, where a rectifier has no derivative; None for linear heads."""
-    if point.problem.is_linear:
-        return None
-    hidden = Objective.of(point.problem, point.theta).preactivations(point.theta)[:-1]
-    return sum(int((signal.abs() <= AT_KINK * signal.square().mean().sqrt()).sum()) for signal in hidden)
+    return None if point.problem.is_linear else sum(int((signal.abs() <= AT_KINK).sum()) for signal in hidden(point))
+
+
+def dead(point: CriticalPoint) -> int | None:
+    """Returns how many hidden units are closed, or next to it, on every sample; None for linear heads."""
+    return None if point.problem.is_linear else sum(int((signal <= AT_KINK).all(1).sum()) for signal in hidden(point))
+
+
+def hidden(point: CriticalPoint) -> list[Tensor]:
+    """Returns the pre-activations of every hidden layer, a row per unit, over their root mean square."""
+    signals = Objective.of(point.problem, point.theta).preactivations(point.theta)[:-1]
+    return [signal / signal.square().mean().sqrt() for signal in signals]
 
 
 def own_prediction(run: Run, images: Images) -> str:
@@ -215,7 +227,6 @@ def followed(run: Run, images: Images, saved: Path) -> dict[str, Any]:
     net, head = network(run, images.pixels.shape[-1])
     curve = trained(run, net, head, images)
     halfway = at(run, net, head, images)
-    early = flowed(halfway)
     curve += settled(run, net, head, images)
     point = at(run, net, head, images)
     point.save(saved)
@@ -227,8 +238,7 @@ def followed(run: Run, images: Images, saved: Path) -> dict[str, Any]:
         start_flow=predicted,
         adam_loss=curve[RECORDS]["loss"],
         adam_rank=standing(halfway, Lines(halfway.problem, ())).rank,
-        adam_flow=analyse(early).structure,
-        adam_moved=moved(halfway, early),
+        adam_moved=moved(halfway, flowed(halfway)),
         loss=curve[-1]["loss"],
         gradient_norm=point.gradient_norm,
         rank=stands.rank,
@@ -242,6 +252,7 @@ def followed(run: Run, images: Images, saved: Path) -> dict[str, Any]:
         index=report.index,
         nullity=report.nullity,
         kinks=kinks(point),
+        dead=dead(point),
         moved=moved(point, end),
         core_seconds=round(process_time() - start, 1),
     )
@@ -276,7 +287,8 @@ def tables(records: list[dict[str, Any]], folder: Path) -> None:
     """Writes the rows of all runs, the curves and cosines of the first seeds, and the ends that are drawn."""
     if drawn := list(ends(folder)):
         write_table(drawn, DATA / "real-networks-ends.csv")
-    write_table([HeadRow(**record["row"]) for record in records], DATA / "real-networks.csv")
+    rows = [HeadRow(**{field.name: record["row"].get(field.name) for field in fields(HeadRow)}) for record in records]
+    write_table(rows, DATA / "real-networks.csv")
     first = [
         (Run(**{key: record["row"][key] for key in asdict(Run())}), record) for record in records if record["row"]["seed"] == 0
     ]
@@ -304,6 +316,7 @@ def tables(records: list[dict[str, Any]], folder: Path) -> None:
         write_table(lines, DATA / "real-networks-lines.csv")
 
 
+@cache
 def images_of(data: str, folder: str | None = None) -> Images:
     """Returns the images of a data set that all runs share, at half their size, with mean 0 and variance 1."""
     found = mnist_sample() if data == "mnist" else fashion_mnist(folder) if folder else fashion_mnist()
@@ -311,36 +324,71 @@ def images_of(data: str, folder: str | None = None) -> Images:
     return Images((chosen.pixels - chosen.pixels.mean()) / chosen.pixels.std(), chosen.labels)
 
 
-def main() -> None:
-    """Trains what is missing."""
+def renamed(run: Run, record: dict[str, Any], images: Images, saved: Path) -> dict[str, Any]:
+    """Returns the record with the names that the library has today for a start and an end that had none; nothing is trained."""
+    row = dict(record["row"])
+    if row["start_flow"].startswith("unnamed"):
+        row["start_flow"] = own_prediction(run, images)
+    if row["end"].startswith("unnamed"):
+        row["end"] = analyse(flowed(CriticalPoint.load(saved))).structure
+    if run.activation == "relu":
+        point = CriticalPoint.load(saved)
+        row["kinks"], row["dead"] = kinks(point), dead(point)
+    if row["best_known"].startswith("unnamed"):
+        row["best_known"] = name(searched(model(run)).known[0].kind)
+    if row["nearest"].startswith("unnamed"):
+        point = CriticalPoint.load(saved)
+        found = standing(point, searched(point.problem, SEARCHED if run.decayed == "features" else FEWER)).nearest
+        assert found is not None
+        row["nearest"], row["cosine"] = found.structure, found.cosine
+    return record | {"row": row}
+
+
+def recorded_run(run: Run, folder: Path, images: str | None, rename: bool = False) -> dict[str, Any]:
+    """Returns the record of a run, after training it if there is none yet, and naming it anew if that is asked for."""
+    path, saved = folder / f"{run.name}.json", folder / f"{run.name}.safetensors"
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    kept = json.dumps(record)
+    if not record:
+        record = followed(run, images_of(run.data, images), saved)
+    elif rename:
+        record = renamed(run, record, images_of(run.data, images), saved)
+    if json.dumps(record) != kept:
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(record))
+    return record
+
+
+def main() -> int:
+    """Trains what is missing, and writes the tables unless one run alone was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="Where the records are and go.")
     parser.add_argument("--images", help="Folder of Fashion-MNIST, if the Debian package is unpacked elsewhere.")
+    parser.add_argument("--only", type=int, help="Number of one run, from 0, as a task of an array; no tables are written.")
+    parser.add_argument("--rename", action="store_true", help="Name anew, without training, what the records have no name for.")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    given.folder.mkdir(parents=True, exist_ok=True)
-    images: dict[str, Images] = {}
+    todo = list(enumerate(runs()))
     records: list[dict[str, Any]] = []
-    todo = list(runs())
     try:
-        for number, run in enumerate(todo, start=1):
-            path = given.folder / f"{run.name}.json"
-            if not path.exists():
-                if run.data not in images:
-                    images[run.data] = images_of(run.data, given.images)
-                record = followed(run, images[run.data], path.with_suffix(".safetensors"))
-                with atomic_write(path) as temporary:
-                    temporary.write_text(json.dumps(record))
-            records.append(json.loads(path.read_text()))
+        if given.only is not None and not 0 <= given.only < len(todo):
+            raise InputError(f"expected --only between 0 and {len(todo) - 1}, got {given.only}")
+        given.folder.mkdir(parents=True, exist_ok=True)
+        for number, run in todo if given.only is None else [todo[given.only]]:
+            records.append(recorded_run(run, given.folder, given.images, given.rename))
             row = records[-1]["row"]
             print(
-                f"{number}/{len(todo)} {run.name}: loss {row['loss']:.6f}, flows to {row['end']}, moved {row['moved']:.3f}",
+                f"{number + 1}/{len(todo)} {run.name}: loss {row['loss']:.6f}, flows to {row['end']}, moved {row['moved']:.3f}",
                 flush=True,
             )
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     finally:  # a run that was stopped leaves the tables of what is done
-        if records:
+        if records and given.only is None:
             tables(records, given.folder)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

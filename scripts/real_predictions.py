@@ -19,7 +19,7 @@ from landscape.archive.experiment import UNSWAPPED, Experiment
 from landscape.model.problem import Problem
 from landscape.solver.methods import Random
 from landscape.studies.heads.images import Images
-from landscape.studies.heads.tables import HeadPrediction
+from landscape.studies.heads.tables import HeadFeatures, HeadPrediction
 from landscape.studies.intervals import share_interval
 from landscape.studies.prediction.counts import DEFAULT_GROUPS
 from landscape.studies.prevalence import measure_prevalence
@@ -73,13 +73,27 @@ def rows(run: Run, images: Images, own: bool) -> list[HeadPrediction]:
     return said
 
 
+def alike(run: Run, images: Images) -> HeadFeatures:
+    """Returns how alike the class means of an untrained network are."""
+    means = class_means(run, images)
+    unit = means / np.linalg.norm(means, axis=0)
+    cosines = (unit.T @ unit)[np.triu_indices(10, 1)]
+    rest = means - means.mean(1, keepdims=True)
+    values = np.linalg.svd(rest, compute_uv=False) ** 2
+    common = 1 - float((rest**2).sum() / (means**2).sum())
+    three = float(values[:3].sum() / values.sum())
+    return HeadFeatures(run.data, run.width, run.seed, float(cosines.min()), float(cosines.max()), common, three)
+
+
 def main() -> None:
-    """Writes the table."""
+    """Writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", help="Folder of Fashion-MNIST, if the Debian package is unpacked elsewhere.")
     given = parser.parse_args()
     table: list[HeadPrediction] = []
     images = {data: images_of(data, given.images) for data in ("fashion", "mnist")}
+    usual = [replace(run, seed=seed) for run in settings() if run.head_init == 1 for seed in range(NETWORKS)]
+    write_table([alike(run, images[run.data]) for run in usual], DATA / "real-networks-features.csv")
     for run in settings():
         for own in (True, False):
             table += rows(run, images[run.data], own)

@@ -18,13 +18,13 @@ from landscape.errors import InputError
 from landscape.model.dimensions import orbit_dimension
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
-from landscape.structures.analytic import block_form
-from landscape.structures.blocks import Block, Polygon, Simplex, codes_of_size
+from landscape.structures.analytic import find_block
+from landscape.structures.blocks import Code, Polygon, Simplex, codes_of_size
 from landscape.structures.dnc import fold_decay, stability_decay
+from landscape.structures.few_scalars import find_apex
 from landscape.structures.kinds import Apex, Collapse, Structure, kind_of
 from landscape.structures.names import name
-from landscape.structures.pairs_apex import find_apex
-from landscape.structures.scale_equation import scale_equation, simplex_equation
+from landscape.structures.scale_equation import simplex_equation
 
 Setting = Literal["decay", "depth", "classes", "width"]
 
@@ -180,11 +180,11 @@ def _rivals(problem: Problem) -> Iterator[tuple[Structure, float]]:
     if K > 3:
         yield from _pairs(problem)
     yield best_partition(problem)
-    whole: list[Block] = [*([Polygon(K)] if K >= 5 else []), *codes_of_size(K)]
+    whole: list[Code] = [*([Polygon(K)] if K >= 5 else []), *codes_of_size(K)]
     for block in whole:
-        scale = scale_equation(problem, block, n).root("large")
-        if scale is not None:
-            yield kind_of([(block, n, "large")]), Core.from_form(problem, block_form(problem, [block], [scale])).loss
+        whole_form = find_block(problem, block, n, "large")
+        if whole_form is not None:
+            yield kind_of([(block, n, "large")]), Core.from_form(problem, whole_form).loss
     form = find_apex(problem)
     if form is not None:
         yield Apex(), Core.from_form(problem, form).loss

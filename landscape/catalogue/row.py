@@ -21,12 +21,12 @@ from landscape.model.dimensions import paper_dimension_at
 from landscape.model.logit_form import factor_singular_values
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
-from landscape.structures.blocks import Block, size_of
+from landscape.structures.blocks import size_of
 from landscape.structures.fingerprint import Fingerprint
 from landscape.structures.kinds import Kind, Marked, Root, kind_of
 from landscape.structures.modes import orbit_dimension_at
 from landscape.structures.relabelling import copies_at, copies_of_blocks
-from landscape.structures.scale_equation import scale_equation
+from landscape.structures.scale_equation import simplex_equation
 
 _LARGEST_COPIES = 20  # classes up to which the relabellings of a point without a name are counted
 
@@ -105,30 +105,30 @@ class AtlasRow(StatesFacts):
 
 @dataclass(frozen=True)
 class Scales:
-    """The scales of blocks of one problem, each solved once.
+    """The scales of groups of one problem, each solved once.
 
     Attributes:
         problem: The model whose scale equations are solved.
-        known: Scales already solved, by block, class size and root; None where no scale exists.
+        known: Scales already solved, by classes of the group, class size and root; None where no scale exists.
     """
 
     problem: Problem
-    known: dict[tuple[Block, int, Root], float | None] = field(default_factory=dict)
+    known: dict[tuple[int, int, Root], float | None] = field(default_factory=dict)
 
-    def of(self, block: Block, samples: int, root: Root) -> float | None:
-        """Returns the scale, 0 for a block of one class, None if there is none."""
-        key = (block, samples, root)
+    def of(self, size: int, samples: int, root: Root) -> float | None:
+        """Returns the scale, 0 for a group of one class, None if there is none."""
+        key = (size, samples, root)
         if key not in self.known:
-            self.known[key] = 0.0 if size_of(block) == 1 else scale_equation(self.problem, block, samples).root(root)
+            self.known[key] = 0.0 if size == 1 else simplex_equation(self.problem, size, samples).root(root)
         return self.known[key]
 
     def all_exist(self, blocks: Sequence[Marked]) -> bool:
-        """Whether every block has a critical scale."""
-        return all(self.of(*marked) is not None for marked in blocks)
+        """Whether every simplex block has a critical scale."""
+        return all(self.of(size_of(block), n, root) is not None for block, n, root in blocks)
 
     def groups(self, blocks: Sequence[Marked]) -> list[ScaledGroup]:
         """Returns simplex blocks with their scales."""
-        return [ScaledGroup(size_of(block), n, cast(float, self.of(block, n, root))) for block, n, root in blocks]
+        return [ScaledGroup(size_of(block), n, cast(float, self.of(size_of(block), n, root))) for block, n, root in blocks]
 
 
 def partition_row(

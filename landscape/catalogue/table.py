@@ -1,6 +1,6 @@
 """The periodic table of a landscape: every known kind of critical point of a problem, with its exact degeneracy.
 
-Analytic points (partitions, polygons, codes, apex, zero) and what a search at width K finds; nothing is solved at width d.
+Analytic points (partitions, polygons, prisms, codes, apex, zero) and what a search at width K finds; nothing is solved at width d.
 The table is complete in its families, not in the world: a landscape has critical points that no family holds.
 """
 
@@ -17,17 +17,17 @@ from landscape.degeneracy.proved import Effort
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
-from landscape.structures.analytic import block_form
+from landscape.structures.analytic import find_blocks
 from landscape.structures.blocks import Simplex, codes_of_size, size_of
-from landscape.structures.enumeration import block_lists, partitions
+from landscape.structures.enumeration import block_lists, partitions, prism_lists
+from landscape.structures.few_scalars import find_apex
 from landscape.structures.kinds import Marked, Root
-from landscape.structures.pairs_apex import find_apex
-from landscape.structures.scale_equation import scale_equation
+from landscape.structures.scale_equation import simplex_equation
 
 RootsTaken = Literal["large", "both"]
 _SLACK = 1e-9  # of the decay: what the screen lets pass for the full count to judge
 _MOST_PROVED = 150  # partitions that are proved unasked: 2 ms each, beside the 2 s of the command
-_MOST_BLOCKS = 60  # polygon and code structures: each takes a dense core, a tenth of a second at K = 10
+_MOST_BLOCKS, _MOST_PRISMS = 60, 12  # polygon and code structures: each takes a dense core, a tenth of a second at K = 10
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,9 @@ def atlas(problem: Problem, options: AtlasOptions | None = None) -> Atlas:
     entries = [entry for _, entry in rows if entry.verdict.doubt is not Doubt.NO_POINT]
     omitted: list[str] = []
     if not options.groups:
-        entries += [*_coded(problem, options, scales, omitted), *_apex(problem, options), _zero(problem)]
+        entries += [*_coded(problem, options, omitted), *_apex(problem, options), _zero(problem)]
         if len(missing) == len(lists) and len(entries) == 1:
-            largest = max(scale_equation(problem, Simplex(g), n).largest_decay for g, n in _group_sizes(problem))
+            largest = max(simplex_equation(problem, g, n).largest_decay for g, n in _group_sizes(problem))
             raise InputError(
                 f"no partition point exists at decay {problem.mean_decay:g}: the largest decay that has one is {largest:.6g}"
             )
@@ -160,7 +160,7 @@ def _assigned(problem: Problem, groups: tuple[int, ...], root: Root) -> list[Mar
 
 
 def _no_scale(problem: Problem, blocks: Sequence[Marked]) -> str:
-    equations = [(scale_equation(problem, block, n), block) for block, n, _ in blocks if size_of(block) > 1]
+    equations = [(simplex_equation(problem, size_of(block), n), block) for block, n, _ in blocks if size_of(block) > 1]
     largest, block = min(((equation.largest_decay, block) for equation, block in equations), key=lambda pair: pair[0])
     return (
         f"no group of {size_of(block)} classes has a critical scale at decay {problem.mean_decay:g}: "
@@ -168,19 +168,19 @@ def _no_scale(problem: Problem, blocks: Sequence[Marked]) -> str:
     )
 
 
-def _coded(problem: Problem, options: AtlasOptions, scales: Scales, omitted: list[str]) -> Iterable[AtlasRow]:
-    """Polygon structures and whole-K codes, of balanced problems."""
+def _coded(problem: Problem, options: AtlasOptions, omitted: list[str]) -> Iterable[AtlasRow]:
+    """Polygon structures, prisms with groups and whole-K codes, of balanced problems."""
     if not problem.is_balanced:
-        omitted.append("polygons and codes (classes of unequal size)")
+        omitted.append("polygons, prisms and codes (classes of unequal size)")
         return
     samples, chosen = problem.class_sizes[0], ("large", "small") if options.roots == "both" else ("large",)
-    lists = [[(code, samples, cast(Root, root))] for code in codes_of_size(problem.classes) for root in chosen]
+    lists: list[list[Marked]] = [[(code, samples, cast(Root, root))] for code in codes_of_size(problem.classes) for root in chosen]
     lists += block_lists(problem.classes, samples, _MOST_BLOCKS, omitted)
+    lists += prism_lists(problem.classes, samples, _MOST_PRISMS, omitted)
     for blocks in lists:
-        if scales.all_exist(blocks):
-            form = block_form(problem, [b for b, _, _ in blocks], [cast(float, scales.of(*b)) for b in blocks])
-            if form.rank <= problem.width:
-                yield core_row(Core.from_form(problem, form), relabellings(blocks), effort=options.effort)
+        form = find_blocks(problem, blocks)
+        if form is not None and form.rank <= problem.width:
+            yield core_row(Core.from_form(problem, form), relabellings(blocks), effort=options.effort)
 
 
 def _apex(problem: Problem, options: AtlasOptions) -> Iterable[AtlasRow]:

@@ -54,7 +54,7 @@ def atlas(
 ) -> int:
     """List the critical points of a linear cross-entropy problem by loss, each with its exact degeneracy.
 
-    Partitions, polygons, codes, apex and zero; --search adds the minima that descent finds. Nothing is solved at width d.
+    Partitions, polygons, prisms, codes, apex and zero; --search adds the minima that descent finds. Nothing is solved at width d.
     What no family and no start holds is not in the table. Counts that are not certain are undecided (exit code 1). The counts of
     partitions are proved in ball arithmetic, with --prove all of them.
     """

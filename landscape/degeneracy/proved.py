@@ -22,6 +22,7 @@ from landscape.proof.scales import Group
 from landscape.proof.statement import NoPoint, Proof, Unproved
 from landscape.solver.newton import rank_tolerance
 from landscape.structures.analytic import logit_form
+from landscape.structures.block_bases import projector
 from landscape.structures.blocks import Simplex, size_of
 from landscape.structures.kinds import Blocks, Collapse, Pairs, Partition, Root, Structure, Zero
 from landscape.structures.recognition import Part, Recognised, recognise
@@ -76,7 +77,7 @@ class Named:
         """
         scales = [sum(map(float.fromhex, group["scale"])) / 2 for group in proof.data["groups"]]
         parts = [
-            Part(members, Simplex(group.size), None if group.root == "off" else group.root, scale)
+            Part(members, Simplex(group.size), None if group.root == "off" else group.root, scale * projector(Simplex(group.size)))
             for members, group, scale in zip(self.members, self.groups, scales, strict=True)
         ]
         return max(part.distance(logits) for part in parts)

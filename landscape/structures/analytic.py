@@ -9,11 +9,11 @@ from landscape.errors import InputError
 from landscape.model.logit_form import LogitForm
 from landscape.model.problem import Problem
 from landscape.structures.block_bases import basis_of
-from landscape.structures.blocks import Block, Simplex, size_of
+from landscape.structures.blocks import Antiprism, Bipyramid, Block, Code, Simplex, size_of
+from landscape.structures.few_scalars import find_form, require_apex, require_form
 from landscape.structures.fit import blocks_of, require_fit
-from landscape.structures.kinds import Apex, Blocks, Collapse, Partition, Root, Structure, Zero
+from landscape.structures.kinds import Apex, Blocks, Collapse, Marked, Partition, Root, Structure, Zero
 from landscape.structures.names import name
-from landscape.structures.pairs_apex import require_apex
 from landscape.structures.scale_equation import ScaleEquation, mode_equation, scale_equation
 
 
@@ -47,15 +47,40 @@ def _solve_scale(problem: Problem, equation: ScaleEquation, root: Root, called: 
 
 
 def _blocks(problem: Problem, blocks: tuple[Block, ...], roots: tuple[Root, ...], called: str) -> LogitForm:
-    scales, start = [], 0
+    parts, start = [], 0
     for block, root in zip(blocks, roots, strict=True):
-        single, samples = size_of(block) == 1, problem.class_sizes[start]
-        scales.append(0.0 if single else _solve_scale(problem, scale_equation(problem, block, samples), root, called))
+        samples = problem.class_sizes[start]
+        if isinstance(block, Antiprism | Bipyramid):
+            parts.append(require_form(problem, block, samples))
+        else:
+            single = size_of(block) == 1
+            scale = 0.0 if single else _solve_scale(problem, scale_equation(problem, block, samples), root, called)
+            parts.append(_code_form(block, samples, scale))
         start += size_of(block)
-    return block_form(problem, blocks, scales)
+    return _side_by_side(parts)
 
 
-def block_form(problem: Problem, blocks: Sequence[Block], scales: Sequence[float]) -> LogitForm:
+def find_blocks(problem: Problem, blocks: Sequence[Marked]) -> LogitForm | None:
+    """Returns the logits of a block structure in the order of its blocks; None where one of them does not exist.
+
+    Args:
+        problem: The model, linear and under cross-entropy.
+        blocks: All of several classes, which have as many samples as the block says.
+    """
+    parts = [find_block(problem, *marked) for marked in blocks]
+    found = [part for part in parts if part is not None]
+    return _side_by_side(found) if len(found) == len(parts) else None
+
+
+def find_block(problem: Problem, block: Block, samples: int, root: Root) -> LogitForm | None:
+    """Returns the logits of one block of several classes, without the other classes; None where the block does not exist."""
+    if isinstance(block, Antiprism | Bipyramid):
+        return find_form(problem, block, samples) if root == "large" else None
+    scale = scale_equation(problem, block, samples).root(root)
+    return None if scale is None else _code_form(block, samples, scale)
+
+
+def block_form(problem: Problem, blocks: Sequence[Code], scales: Sequence[float]) -> LogitForm:
     """Returns the logits blockdiag(scale * projector), whether or not the scales make it critical.
 
     Args:
@@ -63,14 +88,21 @@ def block_form(problem: Problem, blocks: Sequence[Block], scales: Sequence[float
         blocks: In the order of the classes.
         scales: One per block; that of a block of one class does not matter.
     """
-    bases, singular, start = [torch.zeros(problem.classes, 0, dtype=torch.float64)], [], 0
+    parts, start = [], 0
     for block, scale in zip(blocks, scales, strict=True):
-        basis = basis_of(block)
-        bases.append(torch.nn.functional.pad(basis, (0, 0, start, problem.classes - start - basis.shape[0])))
-        singular += [scale * math.sqrt(problem.class_sizes[start])] * basis.shape[1]
-        start += basis.shape[0]
-    basis = torch.cat(bases, dim=1)
-    return LogitForm(basis, torch.tensor(singular, dtype=torch.float64), basis)
+        parts.append(_code_form(block, problem.class_sizes[start], scale))
+        start += size_of(block)
+    return _side_by_side(parts)
+
+
+def _code_form(block: Code, samples: int, scale: float) -> LogitForm:
+    basis = basis_of(block)
+    return LogitForm(basis, torch.full((basis.shape[1],), scale * math.sqrt(samples), dtype=torch.float64), basis)
+
+
+def _side_by_side(parts: Sequence[LogitForm]) -> LogitForm:
+    left, right = (torch.block_diag(*sides) for sides in ([part.left for part in parts], [part.right for part in parts]))
+    return LogitForm(left, torch.cat([part.singular for part in parts]), right)
 
 
 def _modes(problem: Problem, root: Root) -> LogitForm:

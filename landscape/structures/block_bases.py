@@ -1,4 +1,4 @@
-"""Orthonormal bases of blocks: the range of the projector whose multiple is the block's logits.
+"""Orthonormal bases of blocks of one scale: the range of the projector whose multiple is the block's logits.
 
 If E is a primitive idempotent of a symmetric association scheme (a projector whose entries depend only on how two classes are
 related), the softmax of scale * E lies in the scheme's algebra, so dg/dZ commutes with E and blockdiag(scale * E, ..) is
@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.structures.blocks import Block, Hamming, Polygon, Simplex, Triangular
+from landscape.structures.blocks import Code, Hamming, Polygon, Simplex, Triangular
 
 
-def basis_of(block: Block) -> Float[Tensor, "g r"]:
+def basis_of(block: Code) -> Float[Tensor, "g r"]:
     """Returns an orthonormal basis of the range of the block's projector."""
     match block:
         case Simplex(size):
@@ -38,6 +38,12 @@ def basis_of(block: Block) -> Float[Tensor, "g r"]:
             return torch.cat(parts, dim=1)
         case _:
             assert_never(block)
+
+
+def projector(block: Code) -> Float[Tensor, "g g"]:
+    """Returns the block's projector, whose multiple is the block's logits."""
+    basis = basis_of(block)
+    return basis @ basis.mT
 
 
 def contrasts(size: int) -> Float[Tensor, "g h"]:

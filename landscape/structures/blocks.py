@@ -1,4 +1,4 @@
-"""Blocks of classes: simplex, polygon and codes from association schemes, as values with their names and symmetries.
+"""Blocks of classes: simplex, polygon, prisms and codes from association schemes, as values with their names and symmetries.
 
 Source of the schemes: Bannai and Ito, Algebraic Combinatorics I (1984).
 """
@@ -11,7 +11,8 @@ from typing import assert_never
 from landscape.errors import InputError
 
 _WHOLE = "([0-9]{1,6})"  # more classes than a million fit nowhere, and their powers take for ever
-_BLOCK = re.compile(rf"{_WHOLE}|polygon{_WHOLE}|T{_WHOLE}|H([0-9]{{1,2}})x{_WHOLE}")
+_BLOCK = re.compile(rf"{_WHOLE}|polygon{_WHOLE}|T{_WHOLE}|H([0-9]{{1,2}})x{_WHOLE}|antiprism{_WHOLE}|bipyramid{_WHOLE}")
+_ICOSAHEDRON = 12  # corners of the bipyramid that has more symmetries than its kin
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,54 @@ class Hamming:
     letters: int
 
 
-Block = Simplex | Polygon | Triangular | Hamming
+@dataclass(frozen=True)
+class Antiprism:
+    """`size` >= 8 classes, an even number, at the corners of an antiprism: a polygon, every second corner above its plane; rank 3.
+
+    The polygon and the heights have a scale each (6 corners are three pairs). Found by descent below pairs at three layers.
+
+    Attributes:
+        size: Number of classes, at the corners of the two opposite faces.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=8, samples=1, width=8, depth=3, decay=1e-3)
+        >>> report = ls.analyse(ls.place_reduced(problem, ls.Blocks((ls.Antiprism(8),))))
+        >>> report.structure, report.rank, report.index
+        ('blocks:antiprism8', 3, 0)
+    """
+
+    size: int
+
+
+@dataclass(frozen=True)
+class Bipyramid:
+    """An antiprism with two poles, `size` >= 10 classes in all: a gyroelongated bipyramid, at 12 an icosahedron; rank 3.
+
+    The poles stand last. Logits b * polygon + c u v^T, where u and v are 1 and -1 at the poles and alternate over the corners.
+
+    Attributes:
+        size: Number of classes, with the two poles.
+
+    Example:
+        >>> import landscape as ls
+        >>> problem = ls.Problem.balanced(classes=10, samples=1, width=10, depth=3, decay=1e-3)
+        >>> report = ls.analyse(ls.place_reduced(problem, ls.Blocks((ls.Bipyramid(10),))))
+        >>> report.structure, report.rank, report.index
+        ('blocks:bipyramid10', 3, 0)
+    """
+
+    size: int
+
+
+Code = Simplex | Polygon | Triangular | Hamming  # one scale: a multiple of a projector
+Block = Code | Antiprism | Bipyramid
 
 
 def size_of(block: Block) -> int:
     """Returns the number of classes of a block."""
     match block:
-        case Simplex(size) | Polygon(size):
+        case Simplex(size) | Polygon(size) | Antiprism(size) | Bipyramid(size):
             return size
         case Triangular(points):
             return points * (points - 1) // 2
@@ -113,6 +155,8 @@ def rank_of(block: Block) -> int:
             return size - 1
         case Polygon():
             return 2
+        case Antiprism() | Bipyramid():
+            return 3
         case Triangular(points):
             return points - 1
         case Hamming(length, letters):
@@ -126,8 +170,10 @@ def symmetries_of(block: Block) -> int:
     match block:
         case Simplex(size):
             return math.factorial(size)
-        case Polygon(size):
+        case Polygon(size) | Antiprism(size):
             return 2 * size
+        case Bipyramid(size):
+            return 120 if size == _ICOSAHEDRON else 2 * (size - 2)
         case Triangular(points):
             return math.factorial(points)
         case Hamming(length, letters):
@@ -147,12 +193,16 @@ def label(block: Block) -> str:
             return f"T{points}"
         case Hamming(length, letters):
             return f"H{length}x{letters}"
+        case Antiprism(size):
+            return f"antiprism{size}"
+        case Bipyramid(size):
+            return f"bipyramid{size}"
         case _:
             assert_never(block)
 
 
 def block_in_words(block: Block) -> str:
-    """Returns the block as a picture prints it: `group of 3`, `5-gon`, `triangular code T(5)`, `Hamming code H(3,2)`."""
+    """Returns the block as a picture prints it: `group of 3`, `5-gon`, `antiprism of 8`, `triangular code T(5)`."""
     match block:
         case Simplex(size):
             return f"group of {size}"
@@ -162,20 +212,24 @@ def block_in_words(block: Block) -> str:
             return f"triangular code T({points})"
         case Hamming(length, letters):
             return f"Hamming code H({length},{letters})"
+        case Antiprism(size):
+            return f"antiprism of {size}"
+        case Bipyramid(size):
+            return f"bipyramid of {size}"
         case _:
             assert_never(block)
 
 
 def parse_block(text: str) -> Block:
-    """Reads `3`, `polygon5`, `T5` or `H3x2`.
+    """Reads `3`, `polygon5`, `antiprism8`, `bipyramid10`, `T5` or `H3x2`.
 
     Raises:
         InputError: If it is none, or too small to be more than a simplex or pairs.
     """
     found = _BLOCK.fullmatch(text.strip())
     if found is None:
-        raise InputError(f"expected blocks such as 3, polygon5, T5 or H3x2, got {text!r}")
-    size, corners, points, length, letters = (int(part) if part else 0 for part in found.groups())
+        raise InputError(f"expected blocks such as 3, polygon5, antiprism8, T5 or H3x2, got {text!r}")
+    size, corners, points, length, letters, prism, poles = (int(part) if part else 0 for part in found.groups())
     if size:
         return Simplex(size)
     if corners >= 5:
@@ -184,12 +238,19 @@ def parse_block(text: str) -> Block:
         return Triangular(points)
     if length >= 2 and letters >= 2 and (letters > 2 or length > 2):
         return Hamming(length, letters)
-    raise InputError(f"expected polygon5 or larger, T5 or larger, H2x3 or H3x2 or larger, got {text!r}")
+    if prism >= 8 and prism % 2 == 0:
+        return Antiprism(prism)
+    if poles >= 10 and poles % 2 == 0:
+        return Bipyramid(poles)
+    raise InputError(
+        "expected polygon5 or larger, antiprism8 or bipyramid10 or a larger even number, T5 or larger, H2x3 or H3x2 or larger, "
+        f"got {text!r}"
+    )
 
 
-def codes_of_size(size: int) -> list[Block]:
+def codes_of_size(size: int) -> list[Code]:
     """Returns the codes, simplex and polygon apart, with this many classes."""
-    found: list[Block] = []
+    found: list[Code] = []
     points = (1 + math.isqrt(1 + 8 * size)) // 2
     if points >= 5 and points * (points - 1) // 2 == size:
         found.append(Triangular(points))
@@ -198,3 +259,9 @@ def codes_of_size(size: int) -> list[Block]:
         if letters**length == size and (letters > 2 or (letters == 2 and length > 2)):
             found.append(Hamming(length, letters))
     return found
+
+
+def prisms_of_size(size: int) -> list[Block]:
+    """Returns the antiprism and the bipyramid with this many classes."""
+    even = size % 2 == 0
+    return [*([Antiprism(size)] if even and size >= 8 else []), *([Bipyramid(size)] if even and size >= 10 else [])]

@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from landscape.errors import InputError
 from landscape.model.problem import Problem
-from landscape.structures.blocks import Block, Polygon, Simplex
+from landscape.structures.blocks import Block, Polygon, Simplex, prisms_of_size
 from landscape.structures.kinds import Marked, Root
 
 MOST = 50_000  # partitions: all of K = 50 are 30 701; beyond that the table takes minutes and nobody reads it
@@ -89,6 +89,21 @@ def block_lists(classes: int, samples: int, most: int, omitted: list[str]) -> li
         if len(found) > most:
             omitted.append(f"polygons (more than {most} structures)")
             return []
+    return found
+
+
+def prism_lists(classes: int, samples: int, most: int, omitted: list[str]) -> list[list[Marked]]:
+    """Returns an antiprism or a bipyramid with every split of the other classes into groups, all at the large root.
+
+    If there are more than `most`, none is returned and `omitted` says so.
+    """
+    found: list[list[Marked]] = []
+    for size in range(8, classes + 1, 2):
+        for prism, rest in product(prisms_of_size(size), splits(classes - size, classes - size)):
+            found.append([(prism, samples, "large"), *((Simplex(part), samples, "large") for part in rest)])
+            if len(found) > most:
+                omitted.append(f"antiprisms and bipyramids (more than {most} structures)")
+                return []
     return found
 
 

@@ -2,7 +2,7 @@
 
 from landscape.errors import InputError
 from landscape.model.problem import Problem
-from landscape.structures.blocks import Block, Simplex, rank_of, size_of
+from landscape.structures.blocks import Antiprism, Bipyramid, Block, Simplex, label, rank_of, size_of
 from landscape.structures.kinds import Apex, Blocks, Collapse, Pairs, Partition, Root, Structure, Zero
 from landscape.structures.names import name
 
@@ -27,6 +27,8 @@ def require_fit(problem: Problem, structure: Structure) -> None:
         case _:
             blocks = blocks_of(problem, structure)
             _require_blocks(problem, blocks, called)
+            if isinstance(structure, Blocks):
+                _require_large(structure)
             rank = sum(map(rank_of, blocks))
     if rank > problem.width:
         raise InputError(f"expected width >= {rank}, the rank of {called}, got {problem.width}")
@@ -88,3 +90,9 @@ def _require_blocks(problem: Problem, blocks: tuple[Block, ...], called: str) ->
         if len(sizes) > 1:
             raise InputError(f"expected equal class sizes within each group of {called}, got {sorted(sizes)}: start from random")
         start += size_of(block)
+
+
+def _require_large(structure: Blocks) -> None:
+    for block, root in zip(structure.blocks, structure.roots, strict=True):
+        if isinstance(block, Antiprism | Bipyramid) and root == "small":
+            raise InputError(f"expected {label(block)} at its large root: it has several scales, and no small root has a name")

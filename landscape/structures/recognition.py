@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.errors import InputError
+from landscape.display import brief
 from landscape.model.problem import Problem
-from landscape.structures.analytic import logit_form
-from landscape.structures.block_bases import basis_of
-from landscape.structures.blocks import Block, Polygon, Simplex, codes_of_size
-from landscape.structures.kinds import Apex, Collapse, Kind, Root, Unnamed, Zero, kind_of
+from landscape.structures.analytic import find_block
+from landscape.structures.blocks import Block, Polygon, Simplex, codes_of_size, prisms_of_size, rank_of
+from landscape.structures.few_scalars import find_form
+from landscape.structures.kinds import Apex, Collapse, Kind, Marked, Root, Unnamed, Zero, kind_of
 from landscape.structures.names import name
-from landscape.structures.scale_equation import scale_equation
+from landscape.structures.relabelling import matching
 
 MATCH = 1e-6  # relative error of the logits up to which a structure is recognised; polished points match to 1e-12
 _NEGLIGIBLE = 1e-6  # of the largest singular value of the logits: what is smaller adds no rank to a point without a core
@@ -27,24 +27,24 @@ class Part:
     """One block of a recognised structure.
 
     Attributes:
-        members: Labels of the classes of the block, ascending.
-        block: Shape of the block: simplex, polygon or code.
-        root: Root of the scale equation that the block's scale is closest to; None for a single class.
-        scale: Scale of the block's logits at that root; 0 for a single class.
+        members: Labels of the classes of the block, in the order of its shape; those of a simplex ascending.
+        block: Shape of the block: simplex, polygon, prism or code.
+        root: Root of the scale equation that the block is closest to; None for a single class.
+        logits: Exact logits of the block at that root, in the order of the members.
     """
 
     members: tuple[int, ...]
     block: Block
     root: Root | None
-    scale: float
+    logits: Float[Tensor, "g g"]
+
+    __repr__ = brief
 
     def distance(self, logits: Float[Tensor, "k k"]) -> float:
         """Returns the Frobenius distance of the block in class-mean logits from the exact block, relative to the exact one."""
         if self.root is None:
             return 0.0
-        basis = basis_of(self.block).to(logits)
-        order = list(self.members)
-        exact = self.scale * basis @ basis.mT
+        order, exact = list(self.members), self.logits.to(logits)
         return float((logits[order][:, order] - exact).norm() / exact.norm())
 
 
@@ -73,10 +73,9 @@ def structure_name(problem: Problem, logits: Float[Tensor, "k k"], rank: int) ->
 def recognise(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> Recognised:
     """Returns the known structure that class-mean logits match.
 
-    The root is added where it is small. A block is recognised by its zero pattern, by its scale, which must be a root of the
-    block's own equation, and for polygons and codes by being a projector with the right entries in every row (for T(8) and words
-    of 4 letters others share these). Under squared error DNC means one orthogonal mode per class; for ReLU models only simplex
-    logits are named.
+    The root is added where it is small. A block is recognised by its zero pattern and by its logits: in some order of its classes
+    they are those of the shape at a root of its own equation, entry by entry. Under squared error DNC means one orthogonal mode
+    per class; for ReLU models only simplex logits are named.
 
     Args:
         problem: The model of the point.
@@ -92,7 +91,7 @@ def recognise(problem: Problem, logits: Float[Tensor, "k k"], rank: int) -> Reco
         groups = _components(logits.abs() > coupling * logits.abs().max())
         matches = [_match(problem, logits, group) for group in groups]
         known = tuple(match for match in matches if match is not None)
-        if len(known) == len(groups) and sum(basis_of(part.block).shape[1] for part in known) == rank:
+        if len(known) == len(groups) and sum(rank_of(part.block) for part in known) == rank:
             marked = [(part.block, problem.class_sizes[part.members[0]], part.root or "large") for part in known]
             return Recognised(kind_of(marked), known)
     if problem.classes % 2 and rank == (problem.classes + 1) // 2 and problem.is_balanced and _is_apex(problem, logits):
@@ -135,59 +134,47 @@ def _is_simplex(block: Tensor) -> bool:
     return bool(scale > 0) and bool((block - scale * simplex).abs().max() <= MATCH * scale)
 
 
-def _is_code(block: Tensor, code: Block) -> bool:
-    """Whether a block is a multiple of a projector whose rows hold the code's entries in some order."""
-    basis = basis_of(code).to(block.device)
-    entries = (basis @ basis[0]).sort().values
-    scale = block.diagonal().mean() / entries[-1]
-    rows = (block.sort(dim=1).values - scale * entries).abs().max()
-    return bool(scale > 0) and bool(rows <= MATCH * scale) and bool((block @ block - scale * block).abs().max() <= MATCH * scale**2)
-
-
-def _shape(block: Tensor) -> Block | None:
-    """Returns the simplex, polygon or code that a block of logits is a multiple of."""
+def _shapes(block: Tensor) -> list[Block]:
+    """Returns the shapes that a block of logits may have: the simplex where it is one, else those of its classes and rank."""
     size = block.shape[0]
-    codes = [*([Polygon(size)] if size > 4 else []), *codes_of_size(size)]
-    return Simplex(size) if _is_simplex(block) else next((code for code in codes if _is_code(block, code)), None)
+    if _is_simplex(block):
+        return [Simplex(size)]
+    rank = rank_of_logits(block)
+    shapes: list[Block] = [*([Polygon(size)] if size > 4 else []), *codes_of_size(size), *prisms_of_size(size)]
+    return [shape for shape in shapes if rank_of(shape) == rank]
 
 
 def _match(problem: Problem, logits: Tensor, group: list[int]) -> Part | None:
     """Returns the block that a group of classes forms, at the root of its scale that is closest, or None if it forms none."""
-    size, samples = len(group), {problem.class_sizes[member] for member in group}
-    if size == 1:
-        return Part(tuple(group), Simplex(1), None, 0.0)
-    block = logits[group][:, group]
-    found = _shape(block) if len(samples) == 1 else None
-    if found is None:
+    if len(group) == 1:
+        return Part(tuple(group), Simplex(1), None, logits.new_zeros(1, 1))
+    samples = {problem.class_sizes[member] for member in group}
+    if len(samples) > 1:
         return None
-    basis = basis_of(found)
-    scale = float(block.diagonal().mean() / basis[0].square().sum())
-    equation = scale_equation(problem, found, samples.pop())
-    nowhere: tuple[float, Root, float] = (math.inf, "large", 0.0)
-    roots: list[tuple[float, Root, float]] = [
-        (abs(scale - root), which, root) for which in get_args(Root) if (root := equation.root(which)) is not None
-    ]
-    apart, which, root = min(roots, default=nowhere)
-    if not apart <= MATCH * root:
+    block, n = logits[group][:, group], samples.pop()
+    tries = [_placed(problem, block, group, (shape, n, root)) for shape in _shapes(block) for root in get_args(Root)]
+    return min((part for part in tries if part is not None), key=lambda part: part.distance(logits), default=None)
+
+
+def _placed(problem: Problem, block: Tensor, group: list[int], marked: Marked) -> Part | None:
+    """Returns the classes of a group in the order in which their logits are those of a shape at a root, or None."""
+    shape, samples, root = marked
+    form = find_block(problem, *marked)
+    if form is None:
         return None
-    return Part(tuple(group), found, which, root)
+    exact = ((form.left * form.singular) @ form.right.mT / math.sqrt(samples)).to(block)
+    tolerance = 2 * MATCH * float(form.singular[0]) / math.sqrt(samples)  # of the scale and of the entries beside it
+    if isinstance(shape, Simplex):
+        order = list(range(len(group))) if bool((block - exact).abs().max() <= tolerance) else None
+    else:
+        order = matching(exact, block, tolerance)
+    return None if order is None else Part(tuple(group[place] for place in order), shape, root, exact)
 
 
 def _is_apex(problem: Problem, logits: Tensor) -> bool:
-    """Puts the classes in the order of the analytic point (pairs, then the apex) for every candidate apex, and compares."""
-    try:
-        form = logit_form(problem, Apex())
-    except InputError:
+    """Whether logits are those of the analytic point in some order of the classes."""
+    form = find_form(problem, Apex(), problem.class_sizes[0])
+    if form is None:
         return False
-    known = (form.left * form.singular) @ form.right.mT / problem.class_sizes[0] ** 0.5
-    for apex in range(problem.classes):
-        left, order = [label for label in range(problem.classes) if label != apex], []
-        while left:
-            label = left.pop(0)
-            partner = min(left, key=lambda other: float(logits[other, label]))
-            left.remove(partner)
-            order += [label, partner]
-        order.append(apex)
-        if bool((logits[order][:, order].cpu() - known).abs().max() <= MATCH * known.abs().max()):
-            return True
-    return False
+    known = ((form.left * form.singular) @ form.right.mT / math.sqrt(problem.class_sizes[0])).to(logits)
+    return matching(known, logits, MATCH * float(known.abs().max())) is not None

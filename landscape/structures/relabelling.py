@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -74,3 +75,36 @@ def copies_of_logits(logits: Float[Tensor, "k k"], class_sizes: Sequence[int]) -
         symmetries *= sum(fits(fixed, target) and extends([*fixed, target]) for target in range(place, size))
     group = math.prod(math.factorial(times) for times in Counter(class_sizes).values())
     return group // symmetries
+
+
+def matching(known: Float[Tensor, "g g"], given: Float[Tensor, "g g"], tolerance: float) -> list[int] | None:
+    """Returns an order of the classes in which given logits are the known ones, entry by entry; None if there is none.
+
+    Args:
+        known: Logits whose order stays.
+        given: Logits that are put in order: class `order[i]` stands for class i of the known ones.
+        tolerance: Largest difference of two entries that count as equal.
+    """
+    one, other = known.cpu().numpy(), given.cpu().numpy()
+    order: list[int] = []
+
+    def candidates() -> Iterator[int]:
+        place = len(order)
+        fits = np.abs(other.diagonal() - one[place, place]) <= tolerance
+        fits &= (np.abs(other[order, :] - one[:place, place, None]) <= tolerance).all(0)
+        fits &= (np.abs(other[:, order] - one[place, :place]) <= tolerance).all(1)
+        fits[order] = False
+        return iter(np.flatnonzero(fits).tolist())
+
+    choices = [candidates()]
+    while choices:
+        chosen = next(choices[-1], None)
+        if chosen is None:
+            choices.pop()
+            del order[-1:]
+            continue
+        order.append(chosen)
+        if len(order) == len(one):
+            return order
+        choices.append(candidates())
+    return None

@@ -14,7 +14,7 @@ from landscape.display import brief
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.structures.block_bases import basis_of
-from landscape.structures.blocks import Block, Simplex
+from landscape.structures.blocks import Code, Simplex
 from landscape.structures.kinds import Root
 
 _FOLD_ROUNDING = 8 * sys.float_info.epsilon  # relative error of the logarithm of the scale equation's right side at its peak
@@ -112,12 +112,12 @@ def mode_equation(problem: Problem, samples: int) -> ScaleEquation:
     return ScaleEquation(log_pull, samples, problem.depth, problem.mean_decay, upper=1.0)
 
 
-def block_equation(problem: Problem, block: Block, samples: int) -> ScaleEquation:
+def block_equation(problem: Problem, block: Code, samples: int) -> ScaleEquation:
     """Returns the scale equation of a block under cross-entropy: its pull is share (1 - sum_r p_r E_rc / E_cc).
 
     Args:
         problem: The model of the structure.
-        block: Block whose classes have `samples` samples each; all other logits of their columns are 0.
+        block: Code whose classes have `samples` samples each; all other logits of their columns are 0.
         samples: Number of samples of each class.
     """
     basis = basis_of(block)
@@ -135,6 +135,6 @@ def block_equation(problem: Problem, block: Block, samples: int) -> ScaleEquatio
     return ScaleEquation(log_pull, samples, problem.depth, problem.mean_decay)
 
 
-def scale_equation(problem: Problem, block: Block, samples: int) -> ScaleEquation:
+def scale_equation(problem: Problem, block: Code, samples: int) -> ScaleEquation:
     """Returns the equation of a block's scale; the simplex has one in closed form."""
     return simplex_equation(problem, block.size, samples) if isinstance(block, Simplex) else block_equation(problem, block, samples)

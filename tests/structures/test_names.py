@@ -13,7 +13,7 @@ from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.structures.analytic import logit_form
-from landscape.structures.blocks import Hamming, Polygon, Simplex, Triangular, size_of
+from landscape.structures.blocks import Antiprism, Bipyramid, Hamming, Polygon, Simplex, Triangular, size_of
 from landscape.structures.kinds import Apex, Blocks, Collapse, Kind, Modes, Pairs, Partition, Unnamed, Zero, kind_of
 from landscape.structures.names import NOT_CRITICAL, in_words, known_name, name, parse
 from landscape.structures.notation import parse_structure
@@ -26,6 +26,8 @@ BLOCK = st.one_of(
     st.builds(Polygon, st.integers(5, 12)),
     st.builds(Triangular, st.integers(5, 9)),
     st.builds(Hamming, st.integers(3, 4), st.integers(2, 3)),
+    st.builds(Antiprism, st.integers(4, 8).map(lambda half: 2 * half)),
+    st.builds(Bipyramid, st.integers(5, 8).map(lambda half: 2 * half)),
 )
 
 
@@ -98,6 +100,8 @@ def test_names_of_groups(blocks, text: str) -> None:
         (Problem.balanced(10, 5, 20, 2, 1e-3), "partition:8-small,2"),
         (Problem.balanced(10, 5, 20, 2, 1e-3), "blocks:polygon5+3-small+2"),
         (Problem.balanced(10, 5, 20, 2, 1e-3), "blocks:T5-small"),
+        (Problem.balanced(10, 5, 20, 2, 1e-3), "blocks:antiprism8+2-small"),
+        (Problem.balanced(10, 5, 20, 3, 1e-3), "blocks:bipyramid10"),
         (Problem.balanced(10, 5, 20, 2, 1e-3), "pairs-small"),
         (Problem.balanced(10, 5, 20, 2, 1e-3), "DNC-small"),
         (Problem.balanced(7, 1, 7, 2, 1e-3), "apex"),
@@ -173,6 +177,8 @@ def test_a_name_is_safe_in_json() -> None:
         ("blocks:polygon5+3", "5-gon + group of 3"),
         ("blocks:T5", "triangular code T(5)"),
         ("blocks:H3x2", "Hamming code H(3,2)"),
+        ("blocks:antiprism8+2", "antiprism of 8 + group of 2"),
+        ("blocks:bipyramid10", "bipyramid of 10"),
     ],
 )
 def test_names_in_words(typed: str, words: str) -> None:

@@ -13,8 +13,8 @@ from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.structures.analytic import logit_form
 from landscape.structures.blocks import Polygon
+from landscape.structures.few_scalars import find_apex
 from landscape.structures.kinds import Apex, Blocks, Collapse, Pairs, Partition, Structure
-from landscape.structures.pairs_apex import find_apex
 from landscape.structures.scale_equation import simplex_equation
 
 

@@ -23,8 +23,7 @@ class HeadRow:
             the network's own features and head; empty where they have no decay, and for ReLU heads.
         adam_loss: Loss with weight decay, at the end of Adam.
         adam_rank: Singular values of the class-mean logits above 1 % of the largest, at the end of Adam.
-        adam_flow: Structure that the flow of the head leads to from there.
-        adam_moved: Distance to it over the norm of the parameters.
+        adam_moved: Distance from there to the end of the flow of the head, over the norm of the parameters.
         loss: Loss of the network with weight decay, at the end of training.
         gradient_norm: Euclidean norm of the gradient of the head and features, at the end of training.
         rank: Singular values of the class-mean logits above 1 % of the largest, at the end of training.
@@ -38,6 +37,7 @@ class HeadRow:
         index: Negative eigenvalues at that end; None where that is not certain.
         nullity: Zero eigenvalues at that end; None where that is not certain.
         kinks: Hidden pre-activations within 1e-3 of their root mean square, at the end of training; None for linear heads.
+        dead: Hidden units with no pre-activation above that on any sample, at the end of training; None for linear heads.
         moved: Distance to that end over the norm of the parameters.
         core_seconds: Processor time of the run, in seconds.
     """
@@ -56,7 +56,6 @@ class HeadRow:
     start_flow: str
     adam_loss: float
     adam_rank: int
-    adam_flow: str
     adam_moved: float
     loss: float
     gradient_norm: float
@@ -71,6 +70,7 @@ class HeadRow:
     index: int | None
     nullity: int | None
     kinks: int | None
+    dead: int | None
     moved: float
     core_seconds: float
 
@@ -172,3 +172,26 @@ class HeadPrediction:
     starts: int
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class HeadFeatures:
+    """How alike the class means of the features of one untrained network are.
+
+    Attributes:
+        data: Images that the features are of.
+        width: Width of the features.
+        seed: Seed of the initial weights.
+        least: Smallest cosine between two class means.
+        most: Largest cosine between two class means.
+        common: Share of the squared norm of all class means that is their common mean.
+        three: Share of the rest that its three largest singular directions hold.
+    """
+
+    data: str
+    width: int
+    seed: int
+    least: float
+    most: float
+    common: float
+    three: float

@@ -1,5 +1,6 @@
 """The table and the claims of docs/real-networks.md are those of the committed data, and the lines are those of the catalogue."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,13 +11,15 @@ import pytest
 from figures import DATA, figure_heads, figure_heads_spectrum, figure_heads_width
 from landscape.model.problem import Problem
 from landscape.studies.heads.standing import Lines
-from landscape.studies.heads.tables import HeadLine, HeadPrediction, HeadRow
+from landscape.studies.heads.tables import HeadFeatures, HeadLine, HeadPrediction, HeadRow
 from landscape.studies.intervals import share_interval
 from landscape.studies.tables import read_table
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "real-networks.md").read_text()
+SAID = " ".join(PAGE.split())
 ROWS = read_table(DATA / "real-networks.csv", HeadRow)
 LINEAR = [row for row in ROWS if row.activation == "linear"]
+PREDICTED = read_table(DATA / "real-networks-predictions.csv", HeadPrediction)
 
 
 SETTING = ("data", "backbone", "activation", "depth", "decay", "width", "init", "decayed", "feature_init", "head_init")
@@ -62,6 +65,8 @@ def claims() -> list[str]:
     bounded = [row for row in LINEAR if row.decayed == "features"]
     alike = [row for row in bounded if row.end_cosine is not None and row.end_cosine > 0.98]
     named = [row for row in alike if not row.end.startswith("unnamed")]
+    lines = read_table(DATA / "real-networks-lines.csv", HeadLine)
+    known = [row for row in alike if any(line.structure == row.end and abs(line.loss - row.end_loss) < 1e-9 for line in lines)]
     above = sum(row.loss > row.best_loss for row in bounded)
     shallow = [row for row in bounded if (row.backbone, row.depth, row.init) == ("mlp", 2, 1)]
     counts = {
@@ -81,10 +86,16 @@ def claims() -> list[str]:
         f"The loss lies above the best known point of the model in {share(above, len(bounded))} runs with a linear head and decay "
         "on the features.",
         "The class-mean logits at the end of training have a cosine above 0.98 with those of the critical point that the flow "
-        f"leads to in {share(len(alike), len(bounded))} of these runs. That point has a name in "
-        f"{share(len(named), len(bounded))}; the others are known by their loss alone.",
-        f"From the end of training their flow moves at most {max(row.moved for row in bounded):.3f} of the norm of "
-        f"the parameters, from the end of Adam up to {max(row.adam_moved for row in bounded):.2f}.",
+        f"leads to in {share(len(alike), len(bounded))} of these runs. That point is among the known ones, "
+        f"named or found by the search, in {share(len(known), len(bounded))}, and has a name in {share(len(named), len(bounded))}.",
+        f"From the end of training the flow of these {len(alike)} moves at most {max(row.moved for row in alike):.3f} of the norm "
+        f"of the parameters, from the end of Adam up to {max(row.adam_moved for row in alike):.2f}.",
+        *(
+            f"In the run of {row.depth} layers, width {row.width} and seed {row.seed} L-BFGS took no step from the end of Adam, at "
+            f"loss {row.loss:.4f}: the cosine is {row.end_cosine:.2f}, and the flow moves {row.moved:.2f} of the norm."
+            for row in bounded
+            if row not in alike
+        ),
         f"Started as usual, heads of two layers below an MLP end at DNC in {counts['fashion', 1, 'DNC']} runs on Fashion-MNIST and "
         f"in {counts['mnist', 1, 'DNC']} on MNIST, and at pairs in {counts['fashion', 1, 'pairs']} and "
         f"{counts['mnist', 1, 'pairs']}.",
@@ -96,9 +107,8 @@ def claims() -> list[str]:
 
 
 def test_the_claims_of_the_page_hold_in_the_table() -> None:
-    said = " ".join(PAGE.split())
     for claim in claims():
-        assert claim in said
+        assert claim in SAID
     deep = [row for row in LINEAR if row.depth == 3 and row.init == 1 and row.decayed == "features"]
     assert {row.rank for row in deep} == {3, 4, 5}
     assert sum(row.rank == 4 for row in deep) > len(deep) / 2
@@ -107,6 +117,8 @@ def test_the_claims_of_the_page_hold_in_the_table() -> None:
     assert {end for _, end in large[2]} == {"DNC", "partition:8,2"}
     assert {end for _, end in large[3]} == {"pairs"}
     assert min(row.moved for row in ROWS if row.decayed == "network") > 0.49
+    stopped = [row for row in LINEAR if row.decayed == "features" and row.moved > 0.1]
+    assert all(row.adam_loss - row.loss < 1e-7 for row in stopped)
     assert all(row.best_known == "" and row.best_loss is None for row in ROWS if row.decayed == "network")
     assert {row.start_flow for row in ROWS if row.head_init == 6} == {"DNC"}
 
@@ -157,16 +169,56 @@ def test_the_shares_of_the_figure_are_counts_of_the_table() -> None:
 
 
 def test_the_predictions_of_the_page_are_those_of_the_table() -> None:
-    rows = read_table(DATA / "real-networks-predictions.csv", HeadPrediction)
+    rows = PREDICTED
     settings = list(dict.fromkeys((row.data, row.width, row.feature_init, row.head_init, row.features) for row in rows))
     shown = []
     for setting in settings:
         alike = [row for row in rows if (row.data, row.width, row.feature_init, row.head_init, row.features) == setting]
         (collapse,) = [row for row in alike if row.structure == "DNC"]
         data, width, small, large, features = setting
-        others = ", ".join(f"{row.structure.partition(',')[0]} {row.count}" for row in alike if row is not collapse and row.count)
+        others = ", ".join(
+            f"{row.structure.partition(', loss')[0]} {row.count}" for row in alike if row is not collapse and row.count
+        )
         start = "as usual" if small == large == 1 else f"features x {small:g}, head x {large:g}"
         share = f"{collapse.count} of {collapse.starts} | {collapse.low:.3f} to {collapse.high:.3f}"
         shown.append(f"| {data} | {width} | {start} | {'own' if features == 'own' else 'random'} | {share} | {others or '-'} |")
         assert sum(row.count for row in alike) == collapse.starts
     assert [line for line in PAGE.splitlines() if line.startswith("|") and ("| own |" in line or "| random |" in line)] == shown
+
+
+def test_the_counts_of_the_text_on_predictions_are_sums_of_the_table() -> None:
+    own = [row for row in PREDICTED if row.features == "own" and row.structure == "DNC"]
+    usual, large = ([row for row in own if (row.head_init == 1) == same] for same in (True, False))
+    for rows, text in ((usual, "{} starts as usual ({})"), (large, "{} starts ({})")):
+        count, starts = sum(row.count for row in rows), sum(row.starts for row in rows)
+        assert text.format(*share(count, starts).removesuffix(")").split(" (")) in SAID
+    random = {row.width: row.count for row in PREDICTED if (row.features, row.structure, row.head_init) == ("none", "DNC", 1)}
+    assert {width for width, count in random.items() if count} == {width for width in random if width >= 200}
+
+
+def test_what_the_page_says_of_untrained_features_is_in_the_table() -> None:
+    rows = [row for row in read_table(DATA / "real-networks-features.csv", HeadFeatures) if row.width > 16]
+    assert {row.width for row in rows} == {64, 200, 800}
+    assert {(row.data, row.seed) for row in rows} == {(data, seed) for data in ("fashion", "mnist") for seed in range(5)}
+    least, most = min(row.least for row in rows), max(row.most for row in rows)
+    assert f"cosines of {least:.2f} to {most:.2f}, {min(row.common for row in rows):.2f} or more of their squared norm" in SAID
+    assert f"three directions hold {min(row.three for row in rows):.2f} to {max(row.three for row in rows):.2f} of the rest" in SAID
+
+
+def test_what_the_page_says_of_rectified_heads_is_in_the_table() -> None:
+    rows = [row for row in ROWS if row.activation == "relu"]
+    assert {(row.depth, row.width) for row in rows} == {(4, 64)}
+    assert {row.end for row in rows} == {"not critical"}
+    units = 3 * 64
+    normal = units * 500 * math.erf(1e-3 / math.sqrt(2))
+    kinks, dead = (f"{a}, {b} and {c}" for a, b, c in ([row.kinks for row in rows], [row.dead for row in rows]))
+    assert f"of the {units * 500} hidden pre-activations of each, {kinks} are within" in SAID
+    assert f"would have about {normal:.0f}, and {dead} of {units} hidden units are closed" in SAID
+    assert f"after {max(row.moved for row in rows):.5f} of the norm" in SAID
+
+
+def test_the_time_that_the_page_names_is_that_of_the_runs() -> None:
+    seconds = [row.core_seconds for row in ROWS]
+    each = f"{min(seconds):.0f} to {max(seconds):.0f} seconds each"
+    assert f"{len(ROWS)} runs took {sum(seconds) / 60:.0f} minutes of one core, {each}" in SAID
+    assert sum(seconds) < 3 * 3600

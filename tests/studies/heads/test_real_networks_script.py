@@ -1,6 +1,5 @@
 """What scripts/real_networks.py minimises, where its runs start, and what it counts at a rectified head."""
 
-import importlib.util
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +11,12 @@ from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint, Origin
 from landscape.studies.heads.images import Images
 
-PATH = Path(__file__).resolve().parents[3] / "scripts" / "real_networks.py"
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "real-networks.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def script():
-    specification = importlib.util.spec_from_file_location("real_networks", PATH)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["real_networks"] = module  # its dataclasses look their module up
-    specification.loader.exec_module(module)
-    yield module
-    del sys.modules["real_networks"]
+def script(load_script):
+    return load_script("real_networks")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +68,52 @@ def test_kinks_are_counted_where_a_hidden_unit_is_at_zero(script):
     problem = Problem.balanced(2, 3, 4, 2, 1e-2, activation="relu")
     theta = torch.ones(problem.parameters, dtype=torch.float64)
     point = CriticalPoint.at(problem, theta, Origin("a test"))
-    assert script.kinks(point) == 0
+    assert (script.kinks(point), script.dead(point)) == (0, 0)
     theta[:2] = torch.tensor([-3.0, 1.0])  # of the first feature; the first sample has a sum of 0 over its four
     assert script.kinks(CriticalPoint.at(problem, theta, Origin("a test"))) == 4
+    theta[24:28] = -1.0  # the weights of the first hidden unit
+    assert script.dead(CriticalPoint.at(problem, theta, Origin("a test"))) == 1
     assert script.kinks(CriticalPoint.at(Problem.balanced(2, 3, 4, 2, 1e-2), theta, Origin("a test"))) is None
+
+
+def called(script, monkeypatch, *given):
+    monkeypatch.setattr(sys, "argv", ["real_networks.py", *map(str, given)])
+    return script.main()
+
+
+def test_a_task_of_an_array_is_one_run_and_all_of_them_are_the_grid(script, monkeypatch, tmp_path):
+    trained, written = [], []
+
+    def followed(run, images, saved):
+        trained.append(run.name)
+        return {"row": {"loss": 0.5, "end": run.name, "moved": 0.0}}
+
+    monkeypatch.setattr(script, "followed", followed)
+    monkeypatch.setattr(script, "images_of", lambda *_: None)
+    monkeypatch.setattr(script, "tables", lambda records, folder: written.append([record["row"]["end"] for record in records]))
+    names = [run.name for run in script.runs()]
+    for index in reversed(range(len(names))):
+        assert called(script, monkeypatch, tmp_path, "--only", index) == 0
+        assert trained[-1] == names[index]
+    assert {path.stem for path in tmp_path.iterdir()} == set(names)
+    assert f"--array=0-{len(names) - 1} " in PAGE
+    assert written == []
+    assert called(script, monkeypatch, tmp_path) == 0
+    assert written == [names]
+    assert len(trained) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--only", 69), "expected --only between 0 and 68, got 69"),
+        (("--only", -1), "expected --only between 0 and 68, got -1"),
+        (("--images", "nowhere"), "dataset-fashion-mnist"),
+    ],
+)
+def test_what_is_wrong_is_one_line(script, monkeypatch, tmp_path, capsys, more, words):
+    assert called(script, monkeypatch, tmp_path, *more) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -1,9 +1,7 @@
 """The script for ResNet-20 on a GPU: two tiny passes on the CPU, stopped and continued, and what it refuses."""
 
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,17 +12,10 @@ from landscape.points.foreign_weights import WeightsLayout, import_weights
 from landscape.studies.heads.capture import head_point
 from landscape.studies.heads.images import Images
 
-PATH = Path(__file__).resolve().parents[3] / "scripts" / "real_resnet.py"
-
 
 @pytest.fixture(scope="module")
-def script():
-    specification = importlib.util.spec_from_file_location("real_resnet", PATH)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["real_resnet"] = module  # its dataclasses look their module up
-    specification.loader.exec_module(module)
-    yield module
-    del sys.modules["real_resnet"]
+def script(load_script):
+    return load_script("real_resnet")
 
 
 @pytest.fixture
