@@ -152,7 +152,7 @@ def test_the_spectra_are_those_of_the_ends_of_the_table() -> None:
         assert (report.structure, report.index, report.nullity) == (row.end, row.index, row.nullity)
         assert f"{report.nullity} of {report.problem.parameters}" in PAGE
     panels = figure_heads_spectrum.draw(reports).axes
-    assert [panel.get_title() for panel in panels] == ["L = 2: pairs, rank 5", "L = 3: blocks:T5, rank 4"]
+    assert [panel.get_title() for panel in panels] == ["L = 2: pairs, rank 5", "L = 3: triangular code T(5), rank 4"]
 
 
 def test_the_shares_of_the_figure_are_counts_of_the_table() -> None:
