@@ -229,11 +229,11 @@ def families(probes: Probes, searches: list[FamilySearch]) -> tuple[list[Symmetr
         failed = {place: search for place, search in pending.items() if len(answers[place][0]) < answers[place][1].found}
         pending = {place: replace(search, together=1) for place, search in failed.items() if search.together > 1}
     found: list[SymmetryFamily] = []
-    for place in sorted(answers):
-        for family in answers[place][0]:
+    for verified, _ in answers.values():
+        for family in verified:
             if not _contained(family, found):
                 found.append(family)
-    return found, [answers[place][1] for place in sorted(answers)], spent + len(checks)
+    return found, [gap for _, gap in answers.values()], spent + len(checks)
 
 
 def _asking(searches: dict[int, FamilySearch]) -> Callable[[Slope], Callable[[int], Tensor]]:
