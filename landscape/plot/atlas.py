@@ -22,6 +22,7 @@ _SADDLES = "YlOrBr"
 _LARGE = 4.0  # highest over lowest loss from which the axis is logarithmic
 _AREAS = (12.0, 70.0)  # points squared, for one copy and for the most
 _APART, _ASIDE = 0.07, 0.19  # markers of one rank closer than this part of the height stand side by side, so far apart in rank
+_STEPS = 16  # lines of letters, up and down, that a name is moved by to find room
 
 
 def draw_atlas(axes: Axes, entries: Sequence[AtlasRow], title: str = "") -> None:
@@ -93,6 +94,7 @@ def _name_minima(axes: Axes, shown: Sequence[AtlasRow], places: Sequence[float],
     figure_of(axes).draw_without_rendering()
     marks = [_extent(axes, place, entry.loss, area) for entry, place, area in zip(shown, places, areas, strict=True)]
     note: dict[str, Any] = {"fontsize": "small", "color": INK, "textcoords": "offset points", "zorder": 4}
+    note["bbox"] = {"color": "white", "pad": 0.4}  # over the lines of others
     taken: list[Bbox] = []
     named = [
         part for part in zip(shown, places, areas, strict=True) if part[0].index == 0 and not isinstance(part[0].kind, Unnamed)
@@ -101,7 +103,9 @@ def _name_minima(axes: Axes, shown: Sequence[AtlasRow], places: Sequence[float],
         reach = math.sqrt(area) / 2 + 2
         spots = [(0, -reach, "center", "top"), (0, reach, "center", "bottom")]
         spots += [
-            (0, sign * (reach + 9 * step), "center", "top" if sign < 0 else "bottom") for step in (1, 2, 3, 4) for sign in (-1, 1)
+            (0, sign * (reach + 9 * step), "center", "top" if sign < 0 else "bottom")
+            for step in range(1, _STEPS)
+            for sign in (-1, 1)
         ]
         for others, (x, y, across, upright) in product((marks, []), spots):
             text = axes.annotate(in_words(entry.kind), (place, entry.loss), (x, y), ha=across, va=upright, **note)
