@@ -1,17 +1,22 @@
 """Times solves to gradient norm 1e-12 beside plain descent and L-BFGS, and beside the kernels that they are made of, in one run.
 
-    python -m benchmarks.solves [--seeds 4] [--growth] [--out figures/data/cost-solves.csv]
+    python -m benchmarks.solves [--seeds 4] [--growth | --parts | --memory 1000] [--out figures/data/cost-solves.csv]
 
 Plain descent and L-BFGS (torch's, with a strong Wolfe line search) use the same kernels; Newton finishes L-BFGS, whose line search
 ends above 1e-12. The overhead is the time of a pool over that of its kernels alone: the Hessian products of its conjugate
 gradients, and for each step tried a gradient and a linearisation, at the cost that each has on the same rows in the same run.
-With --growth instead: one product and one solve, one size varied at a time, into figures/data/cost-growth.csv. Seconds are those
-of the processor, since a machine has other work. One thread unless OMP_NUM_THREADS says otherwise.
+With --growth instead: one product and one solve, one size varied at a time, into figures/data/cost-growth.csv. With --parts: the
+share of every part in the time of a pool. With --memory: the memory of `landscape prevalence` after a hundred seeds of the paper's
+setting and after so many. Seconds are those of the processor, since a machine has other work. One thread unless OMP_NUM_THREADS
+says otherwise.
 """
 
 import argparse
 import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +27,11 @@ from typing import Any
 import torch
 
 from benchmarks.peers import medians
-from landscape.model.objective import Objective
+from landscape.model.objective import HessianProduct, Objective
 from landscape.model.problem import ActivationName, Problem
 from landscape.points.point import Outcome
+from landscape.solver import flow, pool
+from landscape.solver.flow import Systems
 from landscape.solver.methods import LBFGS, GradientDescent, Method, Newton, PseudoTransient, Random
 from landscape.solver.pool import Arrival, Start, batch_size, solve_batch
 from landscape.solver.run import solve
@@ -41,6 +48,7 @@ GROWTH = {
     "samples": [1, 5, 20, 80],
 }
 DECAY = 2.0**-10
+FILLS = 4  # pools of starts that one pool solves, as `prevalence` refills it
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class SolveRow:
         samples: Number n of samples per class.
         width: Width d of the model.
         depth: Number L of weight matrices.
-        seeds: Number of seeds of plain descent and L-BFGS; the pool has a full pool of them.
+        seeds: Number of seeds of plain descent and L-BFGS; the pool has four pools of them, one after the other.
         pool: Time of a seed in a pool, polishing included.
         alone: Time of a seed that is solved alone.
         descent: Time of plain descent at learning rate 0.5; 0 where it was left out.
@@ -61,7 +69,7 @@ class SolveRow:
         steps: Mean number of steps tried, each with a gradient and a linearisation.
         gradients: Mean number of gradients of plain descent.
         kernels: Time of the kernels of a seed of the pool alone.
-        polish: Time of polishing a seed of the pool.
+        polish: Time of polishing a seed where its flow ended.
     """
 
     classes: int
@@ -116,6 +124,11 @@ def spent(action: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     return 1e3 * (time.process_time() - start), result
 
 
+def pool_rows(problem: Problem) -> int:
+    """Returns how many starts a pool of the benchmark holds at once."""
+    return min(64, batch_size(problem, torch.device("cpu")))
+
+
 def pooled(problem: Problem, starts: list[Start], size: int) -> list[Arrival]:
     """Returns the ends of all starts."""
     return list(solve_batch(problem, starts, PseudoTransient(), size))
@@ -160,8 +173,8 @@ def kernel_costs(problem: Problem, rows: int) -> tuple[float, float, float]:
 def measured(setting: tuple[int, int, int, int], seeds: int) -> SolveRow:
     """Times one setting; the methods take turns, seed by seed."""
     problem = problem_of(setting)
-    rows = min(64, batch_size(problem, torch.device("cpu")))
-    starts = [start_of(problem, seed) for seed in range(rows)]
+    rows = pool_rows(problem)
+    starts = [start_of(problem, seed) for seed in range(FILLS * rows)]
     methods: dict[str, tuple[Method, ...]] = {
         "alone": (PseudoTransient(), Newton()),
         "lbfgs": (LBFGS(), Newton()),
@@ -172,13 +185,14 @@ def measured(setting: tuple[int, int, int, int], seeds: int) -> SolveRow:
     one_solve(problem, 0, methods["alone"])  # to warm up
     for seed in range(seeds):
         taken, arrivals = spent(pooled, problem, starts, rows)
-        times["pool"].append(taken / rows)
+        times["pool"].append(taken / len(starts))
         costs.append(kernel_costs(problem, rows))
         for name, chain in methods.items():
             taken, count = spent(one_solve, problem, seed, chain)
             times[name].append(taken)
         steps.append(count)
-        times["polish"].append(spent(solve, problem, arrivals[seed].point.theta, (Newton(),))[0])
+        flowed = solve(problem, Random(seed=seed), (PseudoTransient(),))
+        times["polish"].append(spent(solve, problem, flowed, (Newton(),))[0])
     products = statistics.mean(arrival.products for arrival in arrivals)
     tried = statistics.mean(arrival.point.steps for arrival in arrivals)
     product, gradient, linearisation = (statistics.median(cost) for cost in zip(*costs, strict=True))
@@ -212,14 +226,86 @@ def grown(varied: str, value: int, seeds: int) -> GrowthRow:
     return GrowthRow(varied, *setting, problem.parameters, linear, relu, solved, counted)
 
 
+class Stopwatch:
+    """Seconds of the processor in calls that are measured, each without those inside it that are measured too."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.rows = 0  # of the directions that were multiplied
+
+    def measure(self, owner: Any, attribute: str, name: str) -> None:
+        """Measures a function or a method from now on."""
+        plain = getattr(owner, attribute)
+
+        def measured(*given: Any, **named: Any) -> Any:
+            start, before = time.process_time(), sum(self.seconds.values())
+            if name == "products" and given[1].dim() == 2:  # those of the pool, not of a polish
+                self.rows += len(given[1])
+            result = plain(*given, **named)
+            inside = sum(self.seconds.values()) - before
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - start - inside
+            return result
+
+        setattr(owner, attribute, measured)
+
+
+PARTS: list[tuple[Any, str, str]] = [
+    (HessianProduct, "__call__", "products"),
+    (Systems, "iterate", "vectors of conjugate gradients"),
+    (Objective, "expand", "gradients"),
+    (Objective, "linearize", "linearisations"),
+    (flow, "_try_step", "judging steps"),
+    (pool, "advance", "rows out of the pool and back"),
+    (pool._Pool, "look", "records"),
+    (pool, "_polished", "polish"),
+]
+
+
+def parts(setting: tuple[int, int, int, int]) -> None:
+    """Prints the shares of the parts in the time of a pool, and of its products those that nobody needed."""
+    problem, watch = problem_of(setting), Stopwatch()
+    rows = pool_rows(problem)
+    starts = [start_of(problem, seed) for seed in range(FILLS * rows)]
+    pooled(problem, starts[:rows], rows)  # to warm up
+    for part in PARTS:
+        watch.measure(*part)
+    total, arrivals = spent(pooled, problem, starts, rows)
+    shares = {name: 1e5 * seconds / total for name, seconds in watch.seconds.items()}
+    idle = shares["products"] * (1 - sum(arrival.products for arrival in arrivals) / watch.rows)
+    shares |= {"products": shares["products"] - idle, "products of rows that wait": idle}
+    shares["the rest"] = 100 - sum(shares.values())
+    print(setting, f"{total / len(starts):.1f} ms a seed:", ", ".join(f"{name} {share:.1f} %" for name, share in shares.items()))
+
+
+def memory(seeds: int) -> str:
+    """Returns the peak of the memory of `landscape prevalence` on so many seeds of the paper's setting, in a process of its own."""
+    problem = "K={},n={},d={},L={},decay=2**-10".format(*PAPER)
+    with tempfile.TemporaryDirectory() as name:
+        command = [sys.executable, "-m", "landscape", "prevalence", "--problem", problem, "--seeds", str(seeds), "--out", name]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"error: landscape prevalence ended with {process.returncode}")
+    return f"{seeds} seeds: {used.ru_maxrss / 1024:.0f} MiB at the peak, {used.ru_utime + used.ru_stime:.0f} s of the processor"
+
+
 def main() -> None:
     """Measures and writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--growth", action="store_true")
+    parser.add_argument("--parts", action="store_true")
+    parser.add_argument("--memory", type=int, help="number of seeds")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    if arguments.memory:
+        print(memory(100), memory(arguments.memory), sep="\n")
+        return
+    if arguments.parts:
+        parts(PAPER)
+        return
     if arguments.growth:
         table: list[Any] = [grown(varied, value, arguments.seeds) for varied, values in GROWTH.items() for value in values]
     else:

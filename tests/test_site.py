@@ -13,6 +13,7 @@ from tests.report.test_browser import Browser, browser  # noqa: F401  the fixtur
 
 pytestmark = pytest.mark.slow
 WIDE = "[...document.querySelectorAll('article pre')].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.innerText)"
+NARROW = "[...document.querySelectorAll('table.docutils td')].filter(e => e.clientWidth < 60).map(e => e.innerText)"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -40,6 +41,7 @@ def test_no_page_complains_or_is_wider_than_the_window(site: Path, browser: Brow
         browser.open(page, width, scheme)
         assert browser.complaints() == [], page.name
         assert browser.ask("document.documentElement.scrollWidth") <= width, f"{page.name} is wider than {width}"
+        assert browser.ask(NARROW) == [], f"{page.name}: columns of some letters"
         if width > 1000 and "reference" not in page.parts:
             assert browser.ask(WIDE) == [], page.name
 

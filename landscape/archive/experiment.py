@@ -17,7 +17,7 @@ DTYPE = "float64"
 RANDOM = "random"
 UNSWAPPED = "none"  # among swaps: the start as drawn
 
-AnalysisName = Literal["auto", "reduction", "dense", "inertia", "quotient", "deflated", "lowrank", "lanczos"]
+AnalysisName = Literal["auto", "reduction", "dense", "inertia", "quotient", "deflated", "recurrence", "lowrank", "lanczos"]
 _METHODS: dict[type[BatchMethod], str] = {PseudoTransient: "ptc", GradientDescent: "gd"}
 _ONE_WORD: dict[type, str] = {Random: RANDOM, Collapse: "dnc", Pairs: "pairs", Apex: "apex", Zero: "zero"}
 _WRITTEN = {"tolerance": "handover"}  # settings of the methods that an identity calls otherwise

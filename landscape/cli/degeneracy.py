@@ -40,12 +40,13 @@ def degeneracy(
 
     reduction: linear models of any width, exact; dense: all eigenvalues, up to 20 000 parameters; inertia: signs of a
     factorisation; quotient: a proof for minima; deflated: known symmetries projected out, then a certificate that nothing else is
-    null; lowrank: all eigenvalues where one decay covers all parameters; lanczos: assumes nothing, slow; auto: reduction where it
-    applies, else dense or lowrank by size, and deflated as a second, independent route. Routes that disagree are undecided.
-    Counts of named structures and of small cores are proved in ball arithmetic, with --prove those of any linear point. A count
-    that is not certain is not stated (exit code 1), and of a point that is not critical only the Hessian at the point itself is
-    shown. The point of a network needs --run-sources, since its code is run. With --json one point is an object, several
-    are a list in "reports".
+    null; recurrence: such a certificate for minima, in the memory of a few vectors; lowrank: all eigenvalues where one decay
+    covers all parameters; lanczos: assumes nothing, slow; auto: reduction where it applies, else dense or lowrank by size, and
+    deflated as a second, independent route. Routes that disagree are undecided. Counts of named structures and of small cores are
+    proved in ball arithmetic, with --prove those of any linear point. A count that is not certain is not stated (exit code 1), and
+    of a point that is not critical only the Hessian at the point itself is shown. The point of a network needs --run-sources,
+    since its code is run; its methods are auto, dense, inertia, quotient and recurrence. With --json one point is an object,
+    several are a list in "reports".
     """
     reports: list[DegeneracyReport | NetworkReport] = []
     with progress("count") as shown:

@@ -44,7 +44,7 @@ def positive(type_: Any, value: Any) -> None:
 
 SEEDS = within(0, 2**63 - 1, "0 to 2**63 - 1")
 RootChoice = Literal["large", "small"]
-MethodChoice = Literal["auto", "reduction", "dense", "inertia", "quotient", "deflated", "lowrank", "lanczos"]
+MethodChoice = Literal["auto", "reduction", "dense", "inertia", "quotient", "deflated", "recurrence", "lowrank", "lanczos"]
 MethodOption = Annotated[MethodChoice, Parameter(help="How zeros are counted; auto confirms by a second, independent route.")]
 LossChoice = Literal["ce", "mse"]
 ActivationChoice = Literal["linear", "relu"]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from landscape.degeneracy.judgement import Doubt, Verdict
+from landscape.degeneracy.judgement import Doubt, StatesCounts, Verdict
 from landscape.display import brief
 from landscape.model.problem import Problem
 from landscape.structures.kinds import Kind
@@ -29,7 +29,7 @@ class Flatness:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Facts(StatesCounts):
     """What is known of one critical point. What is not certain is None, with the doubt as a value.
 
     Attributes:
@@ -62,16 +62,6 @@ class Facts:
         return name(self.kind)
 
     @property
-    def nullity(self) -> int | None:
-        """Zero eigenvalues; None where that is not certain."""
-        return self.verdict.nullity
-
-    @property
-    def index(self) -> int | None:
-        """Negative eigenvalues; None where that is not certain."""
-        return self.verdict.index
-
-    @property
     def doubt(self) -> Doubt | None:
         """Why the counts are not stated; None where they are."""
         return self.verdict.doubt
@@ -94,7 +84,7 @@ class Facts:
         return (self.problem.parameters - self.nullity) / 2
 
 
-class StatesFacts:
+class StatesFacts(StatesCounts):
     """What holds the facts of a critical point states them as its own."""
 
     facts: Facts
@@ -128,16 +118,6 @@ class StatesFacts:
     def verdict(self) -> Verdict:
         """Nullity and index, or the doubt that forbids them, with the proof if there is one."""
         return self.facts.verdict
-
-    @property
-    def nullity(self) -> int | None:
-        """Number of zero eigenvalues; None where that is not certain."""
-        return self.facts.nullity
-
-    @property
-    def index(self) -> int | None:
-        """Number of negative eigenvalues; None where that is not certain."""
-        return self.facts.index
 
     @property
     def reason(self) -> str:

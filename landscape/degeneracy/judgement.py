@@ -6,6 +6,7 @@ with its remedy. Sentences are made from it for people; no code reads them again
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Protocol, runtime_checkable
 
 from landscape.curvature.counting.zeros import UNDECIDED_FACTOR, Nullity, count_zeros
 from landscape.curvature.spectra.spectrum import Spectrum
@@ -84,6 +85,31 @@ class Verdict:
     def reason(self) -> str:
         """The doubt as one line for people: what is wrong, the evidence, and the remedy; empty where nothing is."""
         return "" if self.doubt is None else f"{self.doubt.lead}: {self.detail}; {self.doubt.value}"
+
+
+@runtime_checkable
+class _HasVerdict(Protocol):
+    @property
+    def verdict(self) -> Verdict: ...
+
+
+class StatesCounts:
+    """What holds a verdict states its counts as its own."""
+
+    @property
+    def resolved(self: _HasVerdict) -> bool:
+        """Whether nullity and index may be stated."""
+        return self.verdict.certain
+
+    @property
+    def nullity(self: _HasVerdict) -> int | None:
+        """Number of zero eigenvalues; None where that is not certain."""
+        return self.verdict.nullity
+
+    @property
+    def index(self: _HasVerdict) -> int | None:
+        """Number of negative eigenvalues; None where that is not certain."""
+        return self.verdict.index
 
 
 def judge(

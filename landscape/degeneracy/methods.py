@@ -20,6 +20,7 @@ from landscape.curvature.counting.interface import Counting, nullity
 from landscape.curvature.counting.locking import BlockLanczos
 from landscape.curvature.counting.lowrank import LowRank
 from landscape.curvature.counting.quotient import QuotientCholesky
+from landscape.curvature.counting.short_recurrence import ShortRecurrence
 from landscape.curvature.counting.zeros import Nullity
 from landscape.curvature.operators.counted import Counted
 from landscape.curvature.operators.operator import Hessian, Product
@@ -32,8 +33,8 @@ from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint
 
-MethodName = Literal["auto", "reduction", "dense", "inertia", "quotient", "deflated", "lowrank", "lanczos"]
-Route = Literal["reduction", "dense", "inertia", "quotient", "deflated", "lowrank", "lanczos"]
+MethodName = Literal["auto", "reduction", "dense", "inertia", "quotient", "deflated", "recurrence", "lowrank", "lanczos"]
+Route = Literal["reduction", "dense", "inertia", "quotient", "deflated", "recurrence", "lowrank", "lanczos"]
 LARGEST_DENSE = 20_000  # parameters: two matrices of 3.2 GB and hours of eigenvalues; beyond that dense is refused
 _DENSE_AT_ONCE = 10_000  # up to here eigenvalues are as fast as the range finder and say more
 _LARGEST_SECOND = 100_000  # a second route beyond this takes tens of seconds at saddles
@@ -242,6 +243,8 @@ def _counting(problem: Problem, theta: Tensor, route: Route, tolerance: float) -
             return QuotientCholesky(orbit_projector(problem, theta, tolerance), memory)
         case "deflated":
             return Deflated(orbit_projector(problem, theta, tolerance), memory=memory)
+        case "recurrence":
+            return ShortRecurrence(orbit_projector(problem, theta, tolerance))
         case "lanczos":
             return BlockLanczos(block=32 if problem.parameters < 2_000 else 256, memory=memory)
         case "reduction" | "dense" | "lowrank":

@@ -64,11 +64,6 @@ class DegeneracyReport(StatesFacts):
         return table(repr(self), self.rows())
 
     @property
-    def resolved(self) -> bool:
-        """Whether nullity and index are exact."""
-        return self.verdict.certain
-
-    @property
     def critical(self) -> bool:
         """Whether the point is close enough to a critical one for its spectrum to be that of the critical one."""
         return self.verdict.critical

@@ -98,7 +98,7 @@ def analyse(
         if method not in METHODS:
             raise InputError(f"expected a method among {', '.join(METHODS)}, got {method!r}")
         return analyse_network(source, method)
-    return analyse_point(source, method, wanted)  # type: ignore[arg-type]
+    return analyse_point(source, method, wanted)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,17 @@ equations than unknowns holds the symmetries. In reduced row echelon form they a
 the matrices A that are symmetries form a linear space; that a second A, drawn after the factors, is in it says that all are, with
 probability one. Both are checked to rounding, on fresh parameters and inputs.
 
+Where the unknowns are many, a probe is asked about several matrices A at once, each of them one equation: a family holds for all.
+These equations can depend on each other, so that too few are independent. The null space then holds vectors that are no symmetry,
+and one at least of any basis fails on fresh matrices; that search is made again with one matrix and a probe for every unknown.
+
 Weight decay leaves rotations alone, whatever the decay of each tensor: they keep its norm. It breaks all other kinds, which are
 looked for among the tensors without decay alone.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import scipy.linalg
 import torch
@@ -25,7 +29,8 @@ from landscape.display import brief
 from landscape.network.families import Member, Slot, SymmetryFamily, SymmetryKind, algebra_dimension, coordinates_of, matrix_of
 from landscape.network.probes import Probes, Slope
 
-SPARE = 24  # equations more than unknowns: a generic system then has no null vector by chance
+SPARE = 24  # gradients more than the unknowns ask for: a generic system then has no null vector by chance
+_TOGETHER = 8  # matrices that one gradient is asked about at most
 NULL = 1e-12  # singular values up to this part of the largest are zero; rounding leaves 1e-15
 OTHER = 1e-7  # and from this part on they are not; in between nothing is claimed
 SILENT = 1e-13  # of the loudest slot: a slot that moves the loss by less is unused, and no member of anything
@@ -78,13 +83,13 @@ class FamilySearch:
         kind: Algebra of the matrices.
         size: Rows of the matrices; 1 for scaling, whose matrices are numbers that multiply whole tensors.
         grids: Where the matrices may act.
-        seed: Seed of the random matrix.
+        together: Number of random matrices that every gradient is asked about.
     """
 
     kind: SymmetryKind
     size: int
     grids: tuple[SlotGrid, ...]
-    seed: int = 0
+    together: int = 1
 
     __repr__ = brief
 
@@ -94,23 +99,28 @@ class FamilySearch:
         turns = (False, True) if self.kind == "linear map" else (False,)
         return [(slot, turned) for turned in turns for grid in self.grids for slot in grid.slots]
 
-    @cached_property
-    def matrix(self) -> Float[Tensor, "b b"]:
-        """The matrix that is tried."""
-        generator = seeded(self.seed, f"{self.kind} of {self.size}")
-        drawn = torch.randn(algebra_dimension(self.kind, self.size), generator=generator, dtype=torch.float64)
-        return matrix_of(self.kind, self.size, drawn)
+    @property
+    def gradients(self) -> int:
+        """Gradients that the search takes."""
+        return gradients_for(len(self.unknowns), self.together)
 
-    def equation(self, moments: dict[tuple[str, int], Tensor]) -> Float[Tensor, " u"]:
-        """Returns the change of the loss by every unknown."""
+    @cached_property
+    def matrices(self) -> Float[Tensor, "k b b"]:
+        """The matrices that are tried."""
+        generator = seeded(0, f"{self.kind} of {self.size}")
+        drawn = torch.randn(self.together, algebra_dimension(self.kind, self.size), generator=generator, dtype=torch.float64)
+        return torch.stack([matrix_of(self.kind, self.size, row) for row in drawn])
+
+    def equations(self, moment: Callable[[str, int], Tensor]) -> Float[Tensor, "k u"]:
+        """Returns the change of the loss by every unknown, for each of the matrices."""
         turns = (False, True) if self.kind == "linear map" else (False,)
         entries = []
         for turned in turns:
             for grid in self.grids:
-                blocks = grid.blocks(moments[grid.tensor, grid.mode])
-                matrix = self.matrix.to(blocks) if self.size > 1 else self.matrix.to(blocks) * torch.eye(grid.size).to(blocks)
-                entries.append((blocks * (matrix.mT if turned else matrix)).sum((1, 2)))
-        return torch.cat(entries)
+                blocks = grid.blocks(moment(grid.tensor, grid.mode))
+                acting = self.matrices.to(blocks) if self.size > 1 else self.matrices.to(blocks) * torch.eye(grid.size).to(blocks)
+                entries.append((acting.mT if turned else acting).flatten(1) @ blocks.flatten(1).mT)
+        return torch.cat(entries, dim=1)
 
 
 @dataclass(frozen=True)
@@ -164,7 +174,7 @@ def planned(shapes: dict[str, torch.Size], free: set[str], limit: int) -> tuple[
                 skipped.append(size)
                 continue
             if grids:
-                searches.append(FamilySearch(kind, size, grids))
+                searches.append(FamilySearch(kind, size, grids, asked_at_once(unknowns, algebra_dimension(kind, size))))
     whole = tuple(SlotGrid(n, 0, s[0], len(s), s[0], 1) for n, s in shapes.items() if n in free and len(s) > 0)
     return [*searches, *([FamilySearch("scaling", 1, whole)] if whole else [])], sorted(set(skipped))
 
@@ -179,40 +189,59 @@ def _grids(shapes: dict[str, torch.Size], size: int, some: bool) -> Iterator[Slo
                         yield SlotGrid(name, mode, length, len(shape), size, stride)
 
 
-def moments(slope: Slope, axes: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
-    """Returns gradient times parameters transposed on axes of the tensors, as a part of the norm of the whole gradient."""
+def asked_at_once(unknowns: int, dimension: int) -> int:
+    """Returns how many random elements of a space one gradient is asked about, so that a search takes no fewer than `SPARE`."""
+    return max(1, min(_TOGETHER, dimension, unknowns // SPARE))
+
+
+def gradients_for(unknowns: int, together: int) -> int:
+    """Returns the gradients that a search takes if each is asked about so many elements."""
+    return -(-unknowns // together) + SPARE
+
+
+def moments(slope: Slope) -> Callable[[str, int], Float[Tensor, "m m"]]:
+    """Returns gradient times parameters transposed, by tensor and axis, as a part of the norm of the whole gradient."""
     scale = slope.norm or 1.0
-    found = {}
-    for name, mode in axes:
+
+    @cache
+    def moment(name: str, mode: int) -> Tensor:
         value = slope.values[name].movedim(mode, 0)
         value = value.reshape(value.shape[0], -1)
         pulled = slope.gradients[name].movedim(mode, 0).reshape(value.shape)
-        found[name, mode] = pulled @ value.mT / scale
-    return found
+        return pulled @ value.mT / scale
+
+    return moment
 
 
 def families(probes: Probes, searches: list[FamilySearch]) -> tuple[list[SymmetryFamily], list[Gap], int]:
     """Returns the families, those inside larger ones left out, the gaps of all searches, and the gradients that were spent."""
-    axes = {(grid.tensor, grid.mode) for search in searches for grid in search.grids}
-    if not searches:
-        return [], [], 0
-    needed = {place: len(search.unknowns) + SPARE for place, search in enumerate(searches)}
-
-    def asked(slope: Slope) -> Callable[[int], Tensor]:
-        seen = moments(slope, axes)
-        return lambda place: searches[place].equation(seen)
-
-    rows, spent = probes.equations(needed, asked)
-    checks = [probes.slope() for _ in range(_CHECKS)]
+    pending = dict(enumerate(searches))
+    answers: dict[int, tuple[list[SymmetryFamily], Gap]] = {}
+    checks: list[Slope] = []
+    spent = 0
+    while pending:
+        rows, more = probes.equations({place: search.gradients for place, search in pending.items()}, _asking(pending))
+        checks = checks or [probes.slope() for _ in range(_CHECKS)]
+        spent += more
+        for place, search in pending.items():
+            members, gap = _solved(search, rows.pop(place))
+            answers[place] = _verified(checks, members), gap
+        failed = {place: search for place, search in pending.items() if len(answers[place][0]) < answers[place][1].found}
+        pending = {place: replace(search, together=1) for place, search in failed.items() if search.together > 1}
     found: list[SymmetryFamily] = []
-    gaps = []
-    for place, search in enumerate(searches):
-        members, gap = _solved(search, rows.pop(place))
-        gaps.append(gap)
-        for family in _verified(checks, members):
+    for verified, _ in answers.values():
+        for family in verified:
             if not _contained(family, found):
                 found.append(family)
-    return found, gaps, spent + _CHECKS
+    return found, [gap for _, gap in answers.values()], spent + len(checks)
+
+
+def _asking(searches: dict[int, FamilySearch]) -> Callable[[Slope], Callable[[int], Tensor]]:
+    def asked(slope: Slope) -> Callable[[int], Tensor]:
+        moment = moments(slope)
+        return lambda place: searches[place].equations(moment)
+
+    return asked
 
 
 def _solved(search: FamilySearch, equations: Float[Tensor, "e u"]) -> tuple[list[SymmetryFamily], Gap]:
@@ -297,7 +326,7 @@ def _contained(family: SymmetryFamily, larger: list[SymmetryFamily]) -> bool:
         moved = {member.slot.tensor: member.slot for other in larger for member in other.members}
         family = replace(family, members=tuple(_elsewhere(member, moved.get(member.slot.tensor)) for member in family.members))
     rest: dict[tuple[str, int], Tensor] = {}
-    _add(rest, family, FamilySearch(family.kind, family.size, ()).matrix)
+    _add(rest, family, FamilySearch(family.kind, family.size, ()).matrices[0])
     whole = _square(rest)
     if not whole > _CONTAINED**2 * sum(member.factor**2 for member in family.members):  # it moves nothing
         return True

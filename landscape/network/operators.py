@@ -132,16 +132,18 @@ class _ModuleOperator(ABC):
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
         with plain_autograd(self.problem.theta.device):
-            parts = block.detach().split(self._columns, dim=1)
+            block = block.detach()
 
             def data() -> Tensor:
-                totals = [torch.zeros_like(each) for each in parts]
+                total = torch.zeros_like(block)
+                parts = list(zip(total.split(self._columns, dim=1), block.split(self._columns, dim=1), strict=True))
                 graphs: Iterable[tuple[float, _Graph]] = self._kept if self.keep else self._graphs()
                 for share, graph in graphs:
-                    totals = [total + share * graph.products(each) for total, each in zip(totals, parts, strict=True)]
-                return torch.cat(totals, dim=1)
+                    for into, part in parts:
+                        into.add_(graph.products(part), alpha=share)
+                return total
 
-            return self.problem.decays[:, None] * block.detach() + summed(self.problem.group, data, block)
+            return summed(self.problem.group, data, block).addcmul_(self.problem.decays[:, None], block)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from landscape.network.shards import of_first, summed
 from landscape.network.trees import mapped
 
 _FEW = 8  # samples of a probe on random inputs: a symmetry holds for each of them, so few are enough
+_LEAST = 0.1  # of a usual initialisation
 _TRIES = 3  # wider moves of the parameters may leave the domain of a loss; then a narrower one is tried
 
 Key = TypeVar("Key", bound=Hashable)
@@ -73,10 +74,15 @@ class Probes:
 
     @cached_property
     def spreads(self) -> Float[Tensor, " p"]:
-        """The root mean square of every parameter's tensor; that of a usual initialisation where a tensor is zero."""
+        """The root mean square of every parameter's tensor, and at least a part of that of a usual initialisation.
+
+        Decay takes whole tensors to 1e-30: so near to zero the loss sees nothing of them, and they would pass for unused.
+        """
         values = self.problem.flat.split(self.problem.theta)
         sizes = [
-            torch.full((value.numel(),), float(value.square().mean().sqrt()) or 1 / math.sqrt(max(value.shape[-1:], default=1)))
+            torch.full(
+                (value.numel(),), max(float(value.square().mean().sqrt()), _LEAST / math.sqrt(max(value.shape[-1:], default=1)))
+            )
             for value in values.values()
         ]
         return torch.cat(sizes).to(self.problem.theta)
@@ -123,13 +129,13 @@ class Probes:
         )
 
     def equations(
-        self, needed: dict[Key, int], asked: Callable[[Slope], Callable[[Key], Float[Tensor, " u"]]]
+        self, needed: dict[Key, int], asked: Callable[[Slope], Callable[[Key], Float[Tensor, "k u"]]]
     ) -> tuple[dict[Key, Float[Tensor, "e u"]], int]:
-        """Returns as many equations as are needed for every group of unknowns, and the gradients spent; one exists at a time.
+        """Returns the equations of as many gradients as every group of unknowns needs, and how many; one exists at a time.
 
         Args:
-            needed: Equations by group.
-            asked: Maps a gradient to the function that gives its equation for a group.
+            needed: Gradients by group.
+            asked: Maps a gradient to the function that gives its equations for a group.
         """
         rows: dict[Key, Tensor] = {}
         most = max(needed.values(), default=0)
@@ -139,9 +145,9 @@ class Probes:
                 if count < enough:
                     row = equation(key)
                     if key not in rows:  # small tensors that stay among large ones that go would leave holes in the memory
-                        rows[key] = row.new_empty(enough, len(row))
+                        rows[key] = row.new_empty(enough, *row.shape)
                     rows[key][count] = row
-        return rows, most
+        return {key: each.flatten(0, 1) for key, each in rows.items()}, most
 
     def _of_data(self, theta: Tensor) -> Tensor:
         result = torch.zeros_like(theta)

@@ -7,7 +7,7 @@ from typing import Any
 from landscape.curvature.counting.zeros import Nullity
 from landscape.curvature.spectra.density import Density
 from landscape.curvature.spectra.spectrum import Spectrum
-from landscape.degeneracy.judgement import Doubt, Verdict
+from landscape.degeneracy.judgement import Doubt, StatesCounts, Verdict
 from landscape.degeneracy.methods import certificate
 from landscape.display import aligned, table
 from landscape.errors import InputError
@@ -41,7 +41,7 @@ class Multiplicity:
 
 
 @dataclass(frozen=True)
-class NetworkReport:
+class NetworkReport(StatesCounts):
     """How degenerate a critical point of a module's loss is, measured and explained.
 
     Nullity and index are exact up to the certificate, or None; `reason` then says why and what to do. An estimate is never shown
@@ -90,21 +90,6 @@ class NetworkReport:
     def parameters(self) -> int:
         """The number of trained parameters, P."""
         return self.problem.theta.numel()
-
-    @property
-    def resolved(self) -> bool:
-        """Whether nullity and index may be stated."""
-        return self.verdict.certain
-
-    @property
-    def nullity(self) -> int | None:
-        """Zero eigenvalues; None where that is not certain."""
-        return self.verdict.nullity
-
-    @property
-    def index(self) -> int | None:
-        """Negative eigenvalues; None where that is not certain."""
-        return self.verdict.index
 
     @property
     def reason(self) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from landscape.curvature.krylov import seeded
 from landscape.display import brief
-from landscape.network.family_search import SILENT, SPARE, VERIFIED, null_vectors
+from landscape.network.family_search import SILENT, VERIFIED, gradients_for, null_vectors
 from landscape.network.probes import Probes, Slope
 
 _CHECKS = 4
@@ -124,7 +124,7 @@ def shears(probes: Probes, free: set[str], limit: int) -> tuple[list[Shear], int
     if not groups:
         return [], 0
     draws = {size: torch.randn(size, generator=seeded(0, f"shear of {size}"), dtype=torch.float64) for size in groups}
-    needed = {size: len(reads) + SPARE for size, reads in groups.items()}
+    needed = {size: gradients_for(len(reads), 1) for size, reads in groups.items()}
     rows, spent = probes.equations(needed, lambda slope: lambda size: _equation(slope, groups[size], draws[size]))
     checks = [probes.slope() for _ in range(_CHECKS)]
     found = []
@@ -152,13 +152,13 @@ def _reads(size: int, biases: dict[str, int], shapes: dict[str, torch.Size]) -> 
     return [*direct, *mapped]
 
 
-def _equation(slope: Slope, reads: list[Read], drawn: Float[Tensor, " n"]) -> Float[Tensor, " u"]:
+def _equation(slope: Slope, reads: list[Read], drawn: Float[Tensor, " n"]) -> Float[Tensor, "1 u"]:
     entries = []
     for read in reads:
         pulled, matrix = slope.gradients[read.target], read.matrix(slope.values)
         vector = drawn.to(pulled) if matrix is None else matrix @ drawn.to(pulled)
         entries.append((read.part(pulled, len(vector)) * vector).sum())
-    return torch.stack(entries) / (slope.norm or 1.0)
+    return torch.stack(entries)[None] / (slope.norm or 1.0)
 
 
 def _change(shear: Shear, slopes: list[Slope]) -> float:

@@ -2,11 +2,13 @@
 
 A family of shifts adds one free array v, times fixed factors, to slices of parameter tensors: v to one column whose input is
 always zero, v to a column and -v to that of an identical input, v to all rows before a softmax. The factors are the null space of
-gradients on the data at random parameters, in reduced row echelon form; they are verified with a fresh v. Whether random inputs
+gradients on the data at random parameters, in reduced row echelon form; they are verified with a fresh v. As with families, a
+gradient may be asked about several v, and a search with a null vector that fails is made again with one. Whether random inputs
 keep a shift invisible tells a property of the network from one of the data. All slices of a family have one decay lambda, so that
 a shift is an eigenvector of the Hessian with eigenvalue lambda, at every point.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
@@ -19,7 +21,7 @@ from landscape.curvature.krylov import seeded
 from landscape.curvature.operators.reverse import plain_autograd
 from landscape.display import brief
 from landscape.network.families import axis_name, numbers_in_words
-from landscape.network.family_search import SILENT, SPARE, VERIFIED, null_vectors
+from landscape.network.family_search import SILENT, VERIFIED, asked_at_once, gradients_for, null_vectors
 from landscape.network.loss import ModuleLoss
 from landscape.network.probes import Probes, Slope
 from landscape.network.trees import flattened
@@ -147,21 +149,38 @@ def shifts(problem: ModuleLoss, on_data: Probes, anywhere: Probes, limit: int) -
     checks = [on_data.slope() for _ in range(_CHECKS)]
     others = [anywhere.slope() for _ in range(_CHECKS)]
     found: list[Shift] = []
-    between = 0
     unused = [name for name in problem.flat.shapes if all(_silent(slope, name) for slope in checks)]
     for name in unused:
         shape = problem.flat.shapes[name]
         whole = TensorSlice(name, None, 0, 1, len(shape))
         found.append(Shift(((whole, 1.0),), tuple(shape), _decay(problem, name)))
-    used = {key: [place for place in slices if place.tensor not in unused] for key, slices in groups.items()}
-    needed = {key: len(slices) + SPARE for key, slices in used.items() if slices}
-    rows, spent = on_data.equations(needed, lambda slope: lambda key: _equation(slope, used[key], key[0]))
-    for (rest, decay), equations in rows.items():
-        vectors, near = _null(equations)
-        between += near
-        found += [_shift(vector, used[rest, decay], rest, decay) for vector in vectors]
     found = [shift for shift in found if _unseen(shift, checks)]
-    return [_explained(shift, problem, others) for shift in found], spent + 2 * _CHECKS, skipped, between
+    used = {key: [place for place in slices if place.tensor not in unused] for key, slices in groups.items()}
+    more, spent, between = _dependent({key: slices for key, slices in used.items() if slices}, on_data, checks)
+    return [_explained(shift, problem, others) for shift in [*found, *more]], spent + 2 * _CHECKS, skipped, between
+
+
+def _dependent(used: dict[_Key, list[TensorSlice]], on_data: Probes, checks: list[Slope]) -> tuple[list[Shift], int, int]:
+    """Returns the shifts of slices of equal shape and decay, the gradients spent, and singular values that are neither."""
+    found: list[Shift] = []
+    spent = between = 0
+    together = {key: asked_at_once(len(slices), torch.Size(key[0]).numel()) for key, slices in used.items()}
+    while together:
+        drawn = {key: _drawn(key[0], many) for key, many in together.items()}
+        needed = {key: gradients_for(len(used[key]), many) for key, many in together.items()}
+        rows, more = on_data.equations(needed, _asking(used, drawn))
+        spent += more
+        again = {}
+        for key, equations in rows.items():
+            vectors, near = _null(equations)
+            unseen = [shift for shift in (_shift(vector, used[key], *key) for vector in vectors) if _unseen(shift, checks)]
+            if together[key] > 1 and len(unseen) < len(vectors):
+                again[key] = 1
+                continue
+            found += unseen
+            between += near
+        together = again
+    return found, spent, between
 
 
 def _groups(problem: ModuleLoss, limit: int) -> tuple[dict[_Key, list[TensorSlice]], list[str]]:
@@ -187,15 +206,22 @@ def _silent(slope: Slope, name: str) -> bool:
     return float(slope.gradients[name].norm()) <= SILENT * slope.norm
 
 
-def _equation(slope: Slope, slices: list[TensorSlice], rest: tuple[int, ...]) -> Float[Tensor, " u"]:
-    drawn = torch.randn(rest, generator=seeded(0, f"shift of {rest}"), dtype=torch.float64)
+def _asking(used: dict[_Key, list[TensorSlice]], drawn: dict[_Key, Tensor]) -> Callable[[Slope], Callable[[_Key], Tensor]]:
+    return lambda slope: lambda key: _equations(slope, used[key], drawn[key])
+
+
+def _drawn(rest: tuple[int, ...], many: int) -> Float[Tensor, "k r"]:
+    return torch.randn(many, torch.Size(rest).numel(), generator=seeded(0, f"shift of {rest}"), dtype=torch.float64)
+
+
+def _equations(slope: Slope, slices: list[TensorSlice], drawn: Float[Tensor, "k r"]) -> Float[Tensor, "k u"]:
     parts = []
     for (tensor, mode), group in groupby(slices, key=lambda place: (place.tensor, place.mode)):
         gradient = slope.gradients[tensor]
         own = gradient[None] if mode is None else gradient.movedim(mode, 0)
         chosen = own[[place.index for place in group]]
-        parts.append(chosen.reshape(chosen.shape[0], -1) @ drawn.reshape(-1).to(chosen))
-    return torch.cat(parts) / (slope.norm or 1.0)
+        parts.append(drawn.to(chosen) @ chosen.reshape(chosen.shape[0], -1).mT)
+    return torch.cat(parts, dim=1) / (slope.norm or 1.0)
 
 
 def _null(equations: Float[Tensor, "e u"]) -> tuple[list[Tensor], int]:

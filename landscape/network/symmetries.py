@@ -18,7 +18,7 @@ from landscape.network.probes import Draw, Probes
 from landscape.network.shears import Shear, shears
 from landscape.network.shifts import Shift, shifts
 
-LIMIT = 1_500  # unknowns of one search: so many gradients at most
+LIMIT = 1_500  # unknowns of one search
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,8 @@ def symmetries(
 
     Args:
         problem: The loss. Its point gives the sizes of random parameters, and the orbit's dimension is that at the point.
-        limit: Unknowns of one search at most. A search takes so many gradients on 8 samples, that for shifts on the data.
+        limit: Unknowns of one search at most. A search takes 24 gradients on 8 samples, on all data if it is for shifts, and one
+            more for each unknown, or for several where they tell these apart.
         draw: Replaces the inputs of a batch by random ones, for modules that take no standard normal numbers or tokens in range.
         seed: Seed of all draws.
         progress: Called with a line when a part of the search begins.

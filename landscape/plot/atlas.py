@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ _SADDLES = "YlOrBr"
 _LARGE = 4.0  # highest over lowest loss from which the axis is logarithmic
 _AREAS = (12.0, 70.0)  # points squared, for one copy and for the most
 _APART, _ASIDE = 0.07, 0.19  # markers of one rank closer than this part of the height stand side by side, so far apart in rank
+_STEPS = 16  # lines of letters, up and down, that a name is moved by to find room
 
 
 def draw_atlas(axes: Axes, entries: Sequence[AtlasRow], title: str = "") -> None:
@@ -88,9 +90,11 @@ def _draw_saddles(axes: Axes, shown: Sequence[AtlasRow], places: Sequence[float]
 
 
 def _name_minima(axes: Axes, shown: Sequence[AtlasRow], places: Sequence[float], areas: Sequence[float]) -> None:
-    """Writes the names of the minima below them, or above where another name stands; what has no name gets none."""
+    """Writes the names of the minima below or above them, where nothing stands or at least no other name."""
     figure_of(axes).draw_without_rendering()
+    marks = [_extent(axes, place, entry.loss, area) for entry, place, area in zip(shown, places, areas, strict=True)]
     note: dict[str, Any] = {"fontsize": "small", "color": INK, "textcoords": "offset points", "zorder": 4}
+    note["bbox"] = {"color": "white", "pad": 0.4}  # over the lines of others
     taken: list[Bbox] = []
     named = [
         part for part in zip(shown, places, areas, strict=True) if part[0].index == 0 and not isinstance(part[0].kind, Unnamed)
@@ -99,20 +103,32 @@ def _name_minima(axes: Axes, shown: Sequence[AtlasRow], places: Sequence[float],
         reach = math.sqrt(area) / 2 + 2
         spots = [(0, -reach, "center", "top"), (0, reach, "center", "bottom")]
         spots += [
-            (0, sign * (reach + 9 * step), "center", "top" if sign < 0 else "bottom") for step in (1, 2, 3, 4) for sign in (-1, 1)
+            (0, sign * (reach + 9 * step), "center", "top" if sign < 0 else "bottom")
+            for step in range(1, _STEPS)
+            for sign in (-1, 1)
         ]
-        for x, y, across, upright in spots:
+        for others, (x, y, across, upright) in product((marks, []), spots):
             text = axes.annotate(in_words(entry.kind), (place, entry.loss), (x, y), ha=across, va=upright, **note)
             box = text.get_window_extent()
             shift = min(0.0, axes.bbox.x1 - box.x1) + max(0.0, axes.bbox.x0 + 2 - box.x0)
             box = box.translated(shift, 0.0)
-            if axes.bbox.y0 < box.y0 and box.y1 < axes.bbox.y1 and not any(box.overlaps(other) for other in taken):
+            if axes.bbox.y0 < box.y0 and box.y1 < axes.bbox.y1 and not any(box.overlaps(other) for other in [*taken, *others]):
                 break
             text.remove()
         else:
             continue
         text.xyann = (72 * shift / figure_of(axes).dpi, y)
+        if abs(y) > reach:  # a line leads from a name that stands apart
+            line: dict[str, Any] = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.5, "shrinkA": 0.0, "shrinkB": reach - 2}
+            axes.annotate("", (place, entry.loss), text.xyann, textcoords="offset points", arrowprops=line, zorder=1)
         taken.append(box)
+
+
+def _extent(axes: Axes, place: float, loss: float, area: float) -> Bbox:
+    """Returns the box of a marker, in dots."""
+    x, y = axes.transData.transform((place, loss))
+    reach = math.sqrt(area) / 2 * figure_of(axes).dpi / 72
+    return Bbox.from_extents(x - reach, y - reach, x + reach, y + reach)
 
 
 def _legend(axes: Axes, shown: Sequence[AtlasRow], most: float) -> None:

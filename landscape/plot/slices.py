@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
@@ -165,7 +166,7 @@ def plot_slice(cut: Line | Plane | Mapping[str, Segment], ax: Axes | None = None
 
 def surface_axes(width: float = COLUMN_WIDTH, height: float = 0.0) -> Axes3D:
     """Returns three-dimensional axes of a new figure in the house style; sizes in inches, a height of 0 means 2.9."""
-    with style():
-        axes: Axes3D = Figure(figsize=(width, height or 2.9)).add_axes((0.0, 0.05, 0.9, 0.95), projection="3d")
+    with style(), rc_context({"grid.color": "0.6", "grid.linewidth": 0.4}):  # a grey for both grounds
+        axes: Axes3D = Figure(figsize=(width, height or 2.9)).add_axes((0.0, 0.03, 0.9, 0.9), projection="3d")
         axes.set_box_aspect(None, zoom=0.85)
         return axes

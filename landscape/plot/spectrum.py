@@ -29,6 +29,7 @@ AxisScale = Literal["symlog", "linear"]
 _GRID, _PANEL = 4, 1.6  # small multiples in a row at most, and the inches that each needs
 _WORDS = 1.15  # inches that the name of an origin takes in a legend
 _NEGATIVE = 0.075  # inches that a letter of the count of negative eigenvalues takes
+_INNER = 0.8  # of the width of axes that is left when the layout has made room for the labels
 
 
 def plot_spectrum(
@@ -148,7 +149,7 @@ def draw_parts(axes: Sequence[Axes], parts: Sequence[SpectrumParts], axis: AxisS
             place.set(xlim=axes[0].get_xlim(), ylim=(FLOOR, FLOOR * top**1.28))  # the room above the stems is for the counts
             place.yaxis.set_major_locator(LogLocator(numticks=6))
             place.yaxis.set_minor_locator(NullLocator())
-            write_counts(place, part if not small else _unmarked(part))
+            write_counts(place, part if not small else _unmarked(part), small)
             place.label_outer()
         for place, part in zip(axes, parts, strict=True):
             if part.by_origin and not small:
@@ -190,7 +191,9 @@ def _set_scales(axes: Axes, parts: Sequence[SpectrumParts], axis: AxisScale, sma
     if axis == "linear":
         low, high = min([0.0, *values]), max([0.0, *values])
         room = 0.06 * (high - low) or 1.0
-        axes.set_xlim(low - room * (4 if letters else 1), high + room)
+        inches = _INNER * axes.bbox.width / figure_of(axes).dpi
+        share = min(_NEGATIVE * letters / inches, 0.5)  # of the axis, left of zero
+        axes.set_xlim(min(low - room, -share / (1 - share) * (high + room)), high + room)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.ticklabel_format(axis="x", scilimits=(-2, 3), useMathText=True)
     else:

@@ -126,9 +126,10 @@ def _draw_curve(axes: Axes, parts: SpectrumParts, color: Any) -> None:
     axes.plot(places, np.where(mean > 0.1, mean, np.nan), color=color, linewidth=1.0, label="density")
 
 
-def write_counts(axes: Axes, parts: SpectrumParts) -> None:
+def write_counts(axes: Axes, parts: SpectrumParts, small: bool = False) -> None:
     """Writes the number of zeros above their stem, that of negative eigenvalues left of it, and marks the decay."""
     row: dict[str, Any] = {"va": "top", "bbox": {"color": "white", "pad": 0.6}, "zorder": 5}
+    row |= {"fontsize": "small"} if small else {}
     top, place = axes.get_xaxis_transform(), (0.0, 0.985)
     height = sum(stem.height for stem in parts.zeros)
     axes.text(*place, f" {zeros_in_words(parts)}", transform=top, color=DARK_ORANGE, weight="bold", **row)

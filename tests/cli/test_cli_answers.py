@@ -171,7 +171,7 @@ def test_text_has_the_counts_and_the_evidence(dnc: Path, capsys: pytest.CaptureF
     assert rows["smallest non-zero"].endswith("by reduction")
 
 
-@pytest.mark.parametrize("method", ["inertia", "quotient", "deflated", "lowrank", "lanczos"])
+@pytest.mark.parametrize("method", ["inertia", "quotient", "deflated", "recurrence", "lowrank", "lanczos"])
 def test_every_method_is_a_choice(method: str, dnc: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = answer(capsys, "degeneracy", dnc, "--method", method)
     assert (report["nullity"], report["index"]) == (24, 0)

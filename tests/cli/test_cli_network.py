@@ -157,7 +157,10 @@ def test_from_a_checkpoint_to_a_saved_point_that_every_command_takes(folder: Pat
     again = json.loads(capsys.readouterr().out)
     assert run(["degeneracy", point, "--run-sources", "--json"]) == 0
     counted = json.loads(capsys.readouterr().out)
-    for said in (again, counted):
+    assert run(["degeneracy", point, "--run-sources", "--method", "recurrence", "--json"]) == 0
+    certified = json.loads(capsys.readouterr().out)
+    assert (counted["certificate"]["method"], certified["certificate"]["method"]) == ("dense", "recurrence")
+    for said in (again, counted, certified):
         assert (said["nullity"], said["index"], said["predicted"]) == (report.nullity, 0, report.predicted)
         assert said["loss"] == pytest.approx(report.loss, rel=1e-12)
     assert report.nullity == report.predicted

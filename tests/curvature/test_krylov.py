@@ -118,6 +118,21 @@ def test_one_end_takes_the_products_of_arpack(plant, end):
     assert found.products <= len(products) + count
 
 
+@pytest.mark.parametrize("end", ["middle", "Top", "", None, 1, ["top"]])
+def test_an_end_that_is_none_is_refused_in_one_line_before_any_product(end):
+    class Untouched:
+        size, like = 3, torch.zeros(3, dtype=torch.float64)
+
+        def __matmul__(self, block):
+            raise AssertionError("a product")
+
+    settings = Extremes(count=1)
+    vars(settings)["end"] = end  # as users without the types of the tests would pass it
+    with pytest.raises(InputError) as refused:
+        extremes(Untouched(), settings)
+    assert str(refused.value) == f"expected an end among both, top, bottom, got {end!r}"
+
+
 def test_extremes_that_run_out_of_restarts_say_so(plant):
     found = extremes(plant([float(i) for i in range(300)], 1), Extremes(count=2, restarts=2))
     assert not found.top.converged

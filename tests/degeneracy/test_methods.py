@@ -141,7 +141,7 @@ def test_the_noise_ladder_is_right_or_undecided(size):
         noise = torch.randn(point.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
         rank = 4 - len(groups)
         right = (2 * (5 * rank - rank * (rank + 1) // 2), index)
-        for method in ("auto", "inertia", "deflated", "lowrank", "quotient", "lanczos"):
+        for method in ("auto", "inertia", "deflated", "lowrank", "quotient", "recurrence", "lanczos"):
             report = analyse(given_point(problem, point + size * noise), method)
             assert (report.nullity, report.index) in (right, (None, None)), (groups, method)
             assert report.resolved or report.reason

@@ -131,12 +131,45 @@ def test_what_the_data_do_not_see():
     assert block["d.weight rows"] == block["u.weight columns"] == "shift before a normalisation"
 
 
+@pytest.mark.parametrize("size", [0.0, 1e-30, 1e-9])
+def test_tensors_that_decay_has_taken_to_zero_are_not_unused(size):
+    class Branch(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.h = no_bias(4, 3), no_bias(3, 4), no_bias(4, 3)
+
+        def forward(self, x):
+            return self.h(x + self.b(torch.tanh(self.a(x))))
+
+    problem = loss_of(Branch, normal(12, 4))
+    small = problem.theta.clone()
+    small[problem.layers["a.weight"]] *= size
+    small[problem.layers["b.weight"]] *= size
+    found = symmetries(problem.at(small))
+    assert {(each.reason, each.where) for each in found.inert} == {("softmax shift", "h.weight rows")}
+
+
 def test_many_dependences_of_inputs_are_one_line():
     """Six inputs and a bias on four samples leave three relations, each between five columns, for each of four units."""
     (found,) = (each for each in symmetries(loss_of(TwoMaps, normal(4, 6))).inert if "inputs" in each.reason)
     assert found.reason == "linear dependence of inputs"
     assert found.where == "0.bias, 0.weight columns"
     assert found.dimension == 3 * 4
+
+
+def test_one_sample_whose_gradients_answer_one_question_each():
+    """Gradients of all rows are multiples of the one input, so that questions about several arrays have one answer."""
+
+    class Rows(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.Linear(3, 79))
+
+    found = symmetries(loss_of(Rows, normal(1, 3)))
+    assert not found.families
+    assert not found.unsearched
+    # three inputs and a bias on one sample leave three relations, for each of 79 classes
+    reasons = sorted((each.reason, each.dimension) for each in found.inert)
+    assert reasons == [("linear dependence of inputs", 3 * 79), ("softmax shift", 1), ("softmax shift", 3)]
 
 
 def test_the_projector_is_one_and_needs_no_basis(monkeypatch):

@@ -3,7 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from matplotlib.collections import PathCollection
+from matplotlib.text import Annotation, Text
+from matplotlib.transforms import Bbox
 
 from landscape.catalogue.table import atlas
 from landscape.degeneracy.judgement import Doubt, Verdict
@@ -30,6 +33,26 @@ def test_every_point_but_zero_is_drawn_with_its_index_and_the_minima_are_named()
     assert_legible(figure)
     assert "zero point at 2.303 not shown" in words
     assert axes.get_yscale() == "linear"
+
+
+@pytest.mark.parametrize("width", [3.3, 6.8])
+def test_a_name_stands_on_no_marker_and_a_line_leads_from_where_it_is_not_beside_its_own(width: float) -> None:
+    figure, (axes,) = new_figure(width=width, height=3.0)
+    draw_atlas(axes, atlas(PAPER).entries)
+    assert_legible(figure)
+    dots = figure.dpi / 72
+    marks = {}
+    for part in axes.collections:
+        for offset, size in _sized(part) if isinstance(part, PathCollection) else ():
+            (x, y), reach = axes.transData.transform(offset), dots * size**0.5 / 2
+            marks[tuple(offset)] = Bbox.from_extents(x - reach, y - reach, x + reach, y + reach)
+    notes = [text for text in axes.texts if isinstance(text, Annotation)]
+    led = {tuple(note.xy) for note in notes if not note.get_text()}
+    for note in notes:
+        if note.get_text():
+            box, own = Text.get_window_extent(note), marks[tuple(note.xy)]
+            assert not any(box.padded(-1).overlaps(mark) for mark in marks.values()), note.get_text()
+            assert (min(abs(box.y0 - own.y1), abs(box.y1 - own.y0)) > 4 * dots) == (tuple(note.xy) in led)
 
 
 def test_markers_of_one_rank_do_not_hide_each_other_and_grow_with_the_copies() -> None:

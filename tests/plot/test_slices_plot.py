@@ -88,13 +88,14 @@ def test_the_way_between_two_points() -> None:
 def test_a_plane_as_a_surface() -> None:
     first, second = directions(PROBLEM, SADDLE, ["negative", "stiffest"])
     result = plane(PROBLEM, SADDLE, (first, second), PLACES)
-    axes = plot_slice(result, surface=True)
+    axes = plot_slice(result, title="a saddle", surface=True)
     (drawn,) = axes.collections
     assert "Poly3D" in type(drawn).__name__
     assert isinstance(axes, Axes3D)
     assert axes.zz_dataLim.intervalx.tolist() == [float(result.loss.min()), float(result.loss.max())]
     assert axes.lines[0].get_data_3d()[2] == [float(result.loss[5, 5])]
     axes.figure.canvas.draw()
+    assert axes.title.get_window_extent().y1 <= axes.figure.bbox.y1  # the name of the point is in the picture
     with pytest.raises(InputError, match="axes of three dimensions"):
         plot_slice(result, new_figure()[1][0], surface=True)
 

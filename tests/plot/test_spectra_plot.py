@@ -18,7 +18,7 @@ from landscape.degeneracy.report import DegeneracyReport
 from landscape.errors import InputError
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
-from landscape.plot.spectrum import Arrangement, plot_spectra, plot_spectrum
+from landscape.plot.spectrum import Arrangement, AxisScale, plot_spectra, plot_spectrum
 from landscape.plot.theme import MEDIA, new_figure, save_figure
 from landscape.structures.analytic import logit_form
 from landscape.structures.kinds import Collapse, Pairs, Partition, Structure
@@ -100,6 +100,15 @@ def test_a_linear_axis_has_the_same_stems(reports: dict[str, DegeneracyReport]) 
     values = reports["partition:5,5"].spectrum.values
     assert low < float(values[0]) < float(values[-1]) < high
     assert_legible(figure_of(axes))
+
+
+@pytest.mark.parametrize("axis", ["linear", "symlog"])
+def test_the_number_of_negative_eigenvalues_stands_inside_its_panel(reports: dict[str, DegeneracyReport], axis: AxisScale) -> None:
+    _, (axes,) = new_figure(width=3.3, height=3.0)
+    plot_spectrum(reports["partition:5,5"], axes, axis=axis)
+    assert_legible(figure_of(axes))
+    (words,) = (text for text in axes.texts if "negative" in text.get_text())
+    assert axes.bbox.x0 < words.get_window_extent().x0
 
 
 def test_an_estimate_has_error_bars_and_a_band() -> None:

@@ -2,6 +2,7 @@
 
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,14 @@ def test_no_stated_count_of_the_table_is_wrong() -> None:
     for source in ("structure", "atlas", "saved"):
         away = [row for row in table if row.source == source and row.far and row.true_nullity >= 0]
         assert sum(not row.stated for row in away) < 0.05 * len(away)
+
+
+def test_answers_are_compared_with_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert true_counts.compare(2) == 0
+    other = [replace(row, nullity=row.nullity + 1) if row.source == "saved" else row for row in true_counts.read()]
+    monkeypatch.setattr(true_counts, "read", lambda: other)
+    assert true_counts.compare(2) == 2
+    assert "case 1, saved: " in capsys.readouterr().out
 
 
 def test_every_point_of_the_table_is_proved_and_accepted() -> None:

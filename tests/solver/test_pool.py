@@ -61,6 +61,17 @@ def test_ends_are_critical_by_autograd() -> None:
         assert arrival.point.gradient_norm == pytest.approx(float(gradient.norm()), abs=1e-14)
 
 
+def test_torch_can_differentiate_at_what_comes_back() -> None:
+    """The flow runs in torch's inference mode, whose own tensors autograd refuses."""
+    thetas = [arrival.point.theta for arrival in ends(SMALL, range(2), PseudoTransient(), 2).values()]
+    thetas.append(solve(SMALL, random_start(SMALL, Random()), (PseudoTransient(),)).theta)
+    for theta in thetas:
+        scale = torch.ones((), dtype=torch.float64, requires_grad=True)
+        Objective.of(SMALL).loss(scale * theta).backward()
+        assert scale.grad is not None
+        assert abs(float(scale.grad)) < 1e-8
+
+
 def test_descent_steps_are_the_papers() -> None:
     problem, start = Problem.balanced(3, 1, 4, 2, 1e-2), random_start(Problem.balanced(3, 1, 4, 2, 1e-2), Random(seed=5))
     theta = start.clone()

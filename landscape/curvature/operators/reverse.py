@@ -159,7 +159,7 @@ class Transpose:
             torch.autograd.grad(self.output, self.leaf, column.contiguous(), retain_graph=True, materialize_grads=True)[0]
             for column in block.unbind(-1)
         ]
-        return torch.stack(rows, dim=1)
+        return rows[0][:, None] if len(rows) == 1 else torch.stack(rows, dim=1)
 
     def _batch(self, block: Tensor) -> Tensor:
         rows = block.movedim(-1, 0).contiguous()
