@@ -195,3 +195,30 @@ class HeadFeatures:
     most: float
     common: float
     three: float
+
+
+@dataclass(frozen=True)
+class HeadSmoothed:
+    """Where softplus continuation leads from the class means of one rectified head.
+
+    Attributes:
+        seed: Seed of the run that trained the head.
+        loss: Loss with weight decay of the head with its class means, before the continuation.
+        end_loss: Loss with weight decay at the end of the continuation.
+        rank: Rank of the class-mean logits at the end.
+        kinks: Hidden pre-activations within 1e-3 of their root mean square, at the end.
+        inputs: Hidden pre-activations in all.
+        dead: Hidden units with no pre-activation above that on any class, at the end.
+        gradient_norm: Euclidean norm of the gradient with closed gates at the kinks, at the end.
+        residual: Norm of the shortest generalised gradient found, over all masks of the kinks.
+    """
+
+    seed: int
+    loss: float
+    end_loss: float
+    rank: int
+    kinks: int
+    inputs: int
+    dead: int
+    gradient_norm: float
+    residual: float

@@ -11,7 +11,7 @@ import pytest
 from figures import DATA, figure_heads, figure_heads_spectrum, figure_heads_width
 from landscape.model.problem import Problem
 from landscape.studies.heads.standing import Lines
-from landscape.studies.heads.tables import HeadFeatures, HeadLine, HeadPrediction, HeadRow
+from landscape.studies.heads.tables import HeadFeatures, HeadLine, HeadPrediction, HeadRow, HeadSmoothed
 from landscape.studies.intervals import share_interval
 from landscape.studies.tables import read_table
 
@@ -215,6 +215,26 @@ def test_what_the_page_says_of_rectified_heads_is_in_the_table() -> None:
     assert f"of the {units * 500} hidden pre-activations of each, {kinks} are within" in SAID
     assert f"would have about {normal:.0f}, and {dead} of {units} hidden units are closed" in SAID
     assert f"after {max(row.moved for row in rows):.5f} of the norm" in SAID
+
+
+def test_what_the_page_says_of_smoothed_heads_is_in_the_table() -> None:
+    rows = read_table(DATA / "real-networks-relu.csv", HeadSmoothed)
+    trained = {row.seed: row.loss for row in ROWS if row.activation == "relu"}
+    assert all(0 <= trained[row.seed] - row.loss < 2e-4 for row in rows)
+    assert {(row.inputs, row.gradient_norm > 1e-3, row.rank < 10) for row in rows} == {(3 * 64 * 10, True, True)}
+    losses, kinks, dead, residuals = (
+        ", ".join(f"{value:{form}}" for value in values)
+        for values, form in (
+            ([row.end_loss for row in rows], ".4f"),
+            ([row.kinks for row in rows], "d"),
+            ([row.dead for row in rows], "d"),
+            ([row.residual for row in rows], ".1e"),
+        )
+    )
+    seeds = ", ".join(str(row.seed) for row in rows)
+    assert f"(seed {seeds}) to a loss of {losses}, at kinks too: {kinks} of 1920 pre-activations" in SAID
+    assert f"{dead} of 192 units are closed on every class" in SAID
+    assert f"shortest generalised gradient found has the norm {residuals}" in SAID
 
 
 def test_the_time_that_the_page_names_is_that_of_the_runs() -> None:
