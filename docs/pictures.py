@@ -1,9 +1,9 @@
 """Makes the pictures of the pages: structures, the two spectra, and contact sheets of what the commands and the figures draw.
 
-`python docs/pictures.py` writes docs/structures.png, docs/spectra.png, docs/cost.png, and the sheets docs/contact-light.png,
+`python -m docs.pictures` writes docs/structures.png, docs/spectra.png, docs/cost.png, and the sheets docs/contact-light.png,
 docs/contact-dark.png and docs/contact-figures.png, in some minutes. The first two sheets show what the commands draw, at 3.3 and
 6.8 inches, on a light and on a dark ground; the last one all figures of the pages, at their size on paper. Words that follow, as
-in `python docs/pictures.py sheets figures`, choose among pages, sheets and figures.
+in `python -m docs.pictures sheets figures`, choose among pages, sheets and figures.
 """
 
 import contextlib
