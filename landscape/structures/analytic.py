@@ -47,17 +47,18 @@ def _solve_scale(problem: Problem, equation: ScaleEquation, root: Root, called: 
 
 
 def _blocks(problem: Problem, blocks: tuple[Block, ...], roots: tuple[Root, ...], called: str) -> LogitForm:
-    parts, start = [], 0
-    for block, root in zip(blocks, roots, strict=True):
-        samples = problem.class_sizes[start]
+    starts = [sum(map(size_of, blocks[:place])) for place in range(len(blocks))]
+    parts: dict[int, LogitForm] = {}
+    # prisms last: they exist up to larger decays than the groups beside them, whose end is then that of the structure
+    for place in sorted(range(len(blocks)), key=lambda place: isinstance(blocks[place], Antiprism | Bipyramid)):
+        block, samples = blocks[place], problem.class_sizes[starts[place]]
         if isinstance(block, Antiprism | Bipyramid):
-            parts.append(require_form(problem, block, samples))
+            parts[place] = require_form(problem, block, samples)
         else:
             single = size_of(block) == 1
-            scale = 0.0 if single else _solve_scale(problem, scale_equation(problem, block, samples), root, called)
-            parts.append(_code_form(block, samples, scale))
-        start += size_of(block)
-    return _side_by_side(parts)
+            scale = 0.0 if single else _solve_scale(problem, scale_equation(problem, block, samples), roots[place], called)
+            parts[place] = _code_form(block, samples, scale)
+    return _side_by_side([parts[place] for place in range(len(blocks))])
 
 
 def find_blocks(problem: Problem, blocks: Sequence[Marked]) -> LogitForm | None:

@@ -24,6 +24,7 @@ from landscape.tolerances import CRITICAL
 
 FewScalars = Apex | Antiprism | Bipyramid
 _FLOOR = 1e-9  # gradient norm below which the loss moves by less than its rounding, and decides nothing
+_STEP, _RESOLVED = 0.01, 1e-6  # of the decay: the first and the last step where it is raised
 _LATITUDE = 0.4  # of corners towards their pole, where Newton starts; the ends seen have 0.3 to 0.5
 
 
@@ -80,16 +81,34 @@ def _reduced_loss(problem: Problem, shape: FewScalars, samples: int, scalars: Te
 
 
 @lru_cache(maxsize=1024)  # a tenth of a second, and the naming of every point of a problem asks
-def _scalars(problem: Problem, shape: FewScalars, samples: int) -> Tensor | None:
-    """Newton on the scalars from the pairs' own scale; None if it leaves the positive minimum."""
-    pairs = simplex_equation(problem, 2, samples).root("large")
-    if pairs is None:
-        return None
+def _climbed(problem: Problem, shape: FewScalars, samples: int) -> tuple[float, Tensor | None]:
+    """Returns the scalars at the decay of the problem, or at the largest smaller one that was reached; None where none were found.
+
+    Newton starts from the pairs' own scale. Where pairs exist no longer the decay is raised step by step: rank 3 outlives them by
+    some percent.
+    """
+    equation, target = simplex_equation(problem, 2, samples), problem.mean_decay
+    pairs = equation.root("large")
+    if pairs is not None:
+        return target, _minimum(problem, shape, samples, _start(shape, problem.classes, pairs))
+    decay, found = _climbed(replace(problem, decay=equation.largest_decay * (1 - _STEP)), shape, samples)
+    step = _STEP
+    while found is not None and decay < target and step > _RESOLVED:
+        higher = min(decay * (1 + step), target)
+        scalars = _minimum(replace(problem, decay=higher), shape, samples, found)
+        if scalars is None:
+            step /= 2
+        else:
+            decay, found = higher, scalars
+    return decay, found
+
+
+def _minimum(problem: Problem, shape: FewScalars, samples: int, scalars: Tensor) -> Tensor | None:
+    """Newton on the scalars; None if it leaves the positive minimum."""
 
     def loss(x: Tensor) -> Tensor:
         return _reduced_loss(problem, shape, samples, x)
 
-    scalars = _start(shape, problem.classes, pairs)
     best = math.inf
     for _ in range(200):
         gradient, curvature = torch.func.grad(loss)(scalars), torch.func.hessian(loss)(scalars)
@@ -119,8 +138,8 @@ def find_form(problem: Problem, shape: FewScalars, samples: int) -> LogitForm | 
         shape: The structure; its classes have `samples` samples each.
         samples: Number of samples of each of its classes.
     """
-    scalars = _scalars(problem, shape, samples)
-    return None if scalars is None else _form(shape, problem.classes, samples, scalars)
+    decay, scalars = _climbed(problem, shape, samples)
+    return None if scalars is None or decay < problem.mean_decay else _form(shape, problem.classes, samples, scalars)
 
 
 def require_form(problem: Problem, shape: FewScalars, samples: int) -> LogitForm:
@@ -132,15 +151,18 @@ def require_form(problem: Problem, shape: FewScalars, samples: int) -> LogitForm
     form, called = find_form(problem, shape, samples), name(shape) if isinstance(shape, Apex) else label(shape)
     if form is not None:
         return form
-    low, high = problem.mean_decay / 2, problem.mean_decay
-    while _scalars(replace(problem, decay=low), shape, samples) is None:
+    low, found = _climbed(problem, shape, samples)
+    high = low
+    while found is None:  # nor where it was climbed from
         low, high = low / 2, low
         if low < 1e-9:
             raise InputError(f"no {called} was found at decay {problem.mean_decay:g} or below: start from random")
+        _, found = _climbed(replace(problem, decay=low), shape, samples)
     while high / low > 1 + 1e-5:
         middle = math.sqrt(low * high)
-        low, high = (low, middle) if _scalars(replace(problem, decay=middle), shape, samples) is None else (middle, high)
-    raise InputError(f"no {called} exists at decay {problem.mean_decay:g}: the largest decay that has one is {low:.6g}")
+        none = find_form(replace(problem, decay=middle), shape, samples) is None
+        low, high = (low, middle) if none else (middle, high)
+    raise InputError(f"no {called} was found at decay {problem.mean_decay:g}: the largest decay that has one is {low:.6g}")
 
 
 def require_apex(problem: Problem) -> LogitForm:

@@ -13,6 +13,8 @@ from landscape.model.problem import Problem
 from landscape.structures.blocks import Block, size_of, symmetries_of
 from landscape.tolerances import SAME_LOGITS
 
+_MOST_TRIED = 50_000  # classes of a search for an order: two seconds; logits of known structures of 64 classes take hundreds
+
 
 def copies_of_blocks(blocks: Sequence[tuple[Block, object]], samples: Sequence[int]) -> int:
     """Returns the number of distinct relabellings of a block structure among classes of equal size.
@@ -78,7 +80,9 @@ def copies_of_logits(logits: Float[Tensor, "k k"], class_sizes: Sequence[int]) -
 
 
 def matching(known: Float[Tensor, "g g"], given: Float[Tensor, "g g"], tolerance: float) -> list[int] | None:
-    """Returns an order of the classes in which given logits are the known ones, entry by entry; None if there is none.
+    """Returns an order of the classes in which given logits are the known ones, entry by entry; None if none was found.
+
+    The search goes class by class and gives up after `_MOST_TRIED` of them: matrices that nearly match would take for ever.
 
     Args:
         known: Logits whose order stays.
@@ -96,8 +100,9 @@ def matching(known: Float[Tensor, "g g"], given: Float[Tensor, "g g"], tolerance
         fits[order] = False
         return iter(np.flatnonzero(fits).tolist())
 
-    choices = [candidates()]
-    while choices:
+    choices, tried = [candidates()], 0
+    while choices and tried < _MOST_TRIED:
+        tried += 1
         chosen = next(choices[-1], None)
         if chosen is None:
             choices.pop()

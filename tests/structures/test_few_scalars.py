@@ -1,6 +1,7 @@
 """Antiprisms and bipyramids against their stationarity in mpmath, the icosahedron, and ends of trained networks."""
 
 import math
+from dataclasses import replace
 
 import mpmath
 import pytest
@@ -12,7 +13,8 @@ from landscape.model.logit_form import LogitForm, write_parameters
 from landscape.model.problem import Problem
 from landscape.model.reduced_point import Core
 from landscape.structures.analytic import logit_form
-from landscape.structures.blocks import Antiprism, Bipyramid, parse_block, symmetries_of
+from landscape.structures.block_bases import basis_of
+from landscape.structures.blocks import Antiprism, Bipyramid, Hamming, label, parse_block, symmetries_of
 from landscape.structures.kinds import Blocks, Unnamed
 from landscape.structures.names import name
 from landscape.structures.notation import parse_structure
@@ -144,6 +146,32 @@ def test_above_the_largest_decay_there_is_none(text: str) -> None:
     assert float(core.objective.gradient(core.theta).norm()) < 1e-12
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("shape", "classes", "pairs_end"), [(Antiprism(8), 8, 0.132903), (Bipyramid(10), 10, 0.11554)])
+def test_they_outlive_pairs_up_to_a_fold_of_their_own(shape: Antiprism | Bipyramid, classes: int, pairs_end: float) -> None:
+    """Along the branch the curvature falls to zero like the root of the distance from the fold: by ten from 1 % to 1e-4."""
+    problem = Problem.balanced(classes, 1, classes, 3, 0.5)
+    with pytest.raises(InputError, match="largest decay") as refusal:
+        logit_form(problem, Blocks((shape,)))
+    largest = float(str(refusal.value).rsplit(" ", 1)[1])
+    assert largest > 1.03 * pairs_end
+
+    def place(apart: float) -> Core:
+        near = replace(problem, decay=largest * (1 - apart))
+        core = Core.from_form(near, logit_form(near, Blocks((shape,))))
+        assert float(core.objective.gradient(core.theta).norm()) < 1e-12
+        assert name(recognise(near, core.class_logits, core.rank).kind) == f"blocks:{label(shape)}"
+        return core
+
+    curvatures = []
+    for apart in (1e-2, 1e-4):
+        here, beside = place(apart), place(1.01 * apart)
+        along = (beside.theta - here.theta) / (beside.theta - here.theta).norm()
+        hessian = torch.autograd.functional.hessian(here.objective.loss, here.theta)
+        curvatures.append(float(along @ hessian @ along))
+    assert 5 < curvatures[0] / curvatures[1] < 20
+
+
 @pytest.mark.parametrize("size", [1, 5, 9])
 def test_an_order_is_found_again(size: int) -> None:
     generator = torch.Generator().manual_seed(size)
@@ -155,3 +183,14 @@ def test_an_order_is_found_again(size: int) -> None:
     other = known.clone()
     other[0, 0] += 0.5
     assert matching(known, other, 1e-9) is None
+
+
+def test_a_search_for_an_order_that_nearly_exists_gives_up() -> None:
+    """Two rows of a cube's logits are exchanged: most of the orders fit half of the classes and no more."""
+    basis = basis_of(Hamming(6, 2))
+    known = basis @ basis.mT
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
+    assert matching(known, known[order][:, order], 1e-9) is not None
+    spoilt = known.clone()
+    spoilt[[5, 40]] = known[[40, 5]]
+    assert matching(known, spoilt, 1e-9) is None
