@@ -89,6 +89,8 @@ def test_the_recorder_adds_a_row_a_call() -> None:
     assert all(row["loss"] > min(line["loss"] for line in row["lines"]) for row in record.rows)
 
 
+@pytest.mark.filterwarnings("ignore:The `srun` command is available")  # where SLURM is installed, Lightning proposes to use it
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.. is deprecated:FutureWarning")  # of Lightning's own calls
 def test_a_callback_of_lightning_passes_the_step_on() -> None:
     lightning = pytest.importorskip("lightning", reason="in the extra interop")
     torch.manual_seed(0)
