@@ -13,7 +13,6 @@ for nine digits.
 """
 
 import argparse
-import csv
 import importlib.metadata
 import importlib.util
 import sys
@@ -28,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.peers import medians
+from benchmarks.peers import medians, write_rows
 from landscape.curvature.pyhessian import PyHessian
 from landscape.curvature.spectra.extremes import Extremes, extremes
 from landscape.network.loss import ModuleLoss
@@ -256,10 +255,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with sdpa_kernel(SDPBackend.MATH):
         lines = [line for name in ("ResNet-8", "tiny transformer") for line in rows(name, arguments.rounds)]
-    with arguments.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+    write_rows(arguments.out, COLUMNS, lines)
 
 
 if __name__ == "__main__":

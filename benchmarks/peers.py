@@ -9,6 +9,7 @@ otherwise.
 """
 
 import argparse
+import csv
 import importlib.metadata
 import importlib.util
 import json
@@ -16,7 +17,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -65,6 +66,14 @@ def medians(
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def write_rows(path: Path, columns: Sequence[str], rows: list[dict[str, Any]]) -> None:
+    """Writes a table of a comparison as CSV."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 class Scalar(nn.Module):
     """The loss as a module, for the peers that want one."""
 
@@ -88,7 +97,7 @@ def peer_products(
 
         nothing = [(torch.zeros(1, 1, dtype=theta.dtype), torch.zeros(1, 1, dtype=theta.dtype))]
         module = Scalar(objective.loss, theta)
-        peer = HessianLinearOperator(module, _Identity(), [module.theta], nothing, check_deterministic=False)
+        peer = HessianLinearOperator(module, Identity(), [module.theta], nothing, check_deterministic=False)
         actions["curvlinops, single"] = (lambda: peer @ vector, 1)
         if block is not None:
             actions["curvlinops, blocked"] = (lambda: peer @ block, block.shape[1])
@@ -134,7 +143,7 @@ def products(problem: Problem, theta: Tensor, compile_too: bool) -> dict[str, fl
         return medians(actions, 15 if problem.parameters < 100_000 else 3)
 
 
-class _Identity(nn.MSELoss):
+class Identity(nn.MSELoss):
     """Passes the loss through under the name of a loss that curvlinops knows."""
 
     def forward(self, outputs: Tensor, _: Tensor) -> Tensor:

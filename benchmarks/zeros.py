@@ -9,7 +9,6 @@ install the others; one that is not installed is left out.
 """
 
 import argparse
-import csv
 import importlib.metadata
 import importlib.util
 import statistics
@@ -22,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.peers import Scalar, _Identity
+from benchmarks.peers import Identity, Scalar, write_rows
 from landscape.curvature.pyhessian import PyHessian
 from landscape.model.logit_form import write_parameters
 from landscape.model.objective import Objective
@@ -49,7 +48,7 @@ def densities(loss: Callable[[Tensor], Tensor], theta: Tensor) -> Iterator[tuple
 
         def copied(steps: int, probes: int) -> list[Probe]:
             torch.manual_seed(0)
-            nodes, squares = Copied(module, _Identity(), [nothing], "cpu", try_cache=True).density(steps, probes)
+            nodes, squares = Copied(module, Identity(), [nothing], "cpu", try_cache=True).density(steps, probes)
             return [
                 ([float(n.real) for n in node], [float(w.real) for w in square[0]])
                 for node, square in zip(nodes, squares, strict=True)
@@ -76,7 +75,7 @@ def _papyan(module: Scalar, nothing: tuple[Tensor, Tensor], steps: int, probes: 
     from curvlinops import HessianLinearOperator
     from curvlinops.papyan2020traces.spectrum import fast_lanczos
 
-    operator = HessianLinearOperator(module, _Identity(), [module.theta], [nothing], check_deterministic=False)
+    operator = HessianLinearOperator(module, Identity(), [module.theta], [nothing], check_deterministic=False)
     torch.manual_seed(0)
     found = [fast_lanczos(operator, steps) for _ in range(probes)]
     return [(nodes.tolist(), vectors[0].square().tolist()) for nodes, vectors in found]
@@ -149,10 +148,7 @@ def main() -> None:
     for line in rows(Problem.balanced(10, 5, 70, 2, 2**-10), arguments.steps, arguments.probes):
         print(*line.values(), sep="  ", flush=True)
         lines.append(line)
-    with arguments.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+    write_rows(arguments.out, COLUMNS, lines)
 
 
 if __name__ == "__main__":

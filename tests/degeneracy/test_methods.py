@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -94,19 +95,15 @@ def test_every_method_agrees_at_a_point_that_an_optimiser_found():
 COUNTS = {(10,): (1170, 0), (3, 3, 2, 2): (798, 4), (5, 5): (1048, 18)}  # nullity and index in the paper's setting
 
 
+BY_MATRIX = [("inertia", (3, 3, 2, 2)), ("dense", (5, 5))]  # most of a minute each; DNC by dense: test_analysis.py
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("groups", COUNTS)
-@pytest.mark.parametrize("method", ["auto", "deflated", "lowrank"])
-def test_the_paper_setting(groups, method):
+@pytest.mark.parametrize(("method", "groups"), [*product(["auto", "deflated", "lowrank"], COUNTS), *BY_MATRIX])
+def test_the_paper_setting(method, groups):
     theta = write_parameters(PAPER, logit_form(PAPER, Partition(groups)), gauge=1)
     report = analyse(given_point(PAPER, theta), method)
     assert (report.nullity, report.index, report.reason) == (*COUNTS[groups], "")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("method", "groups"), [("inertia", (3, 3, 2, 2)), ("dense", (5, 5))])  # DNC by dense: test_analysis.py
-def test_the_paper_setting_by_a_matrix(method, groups):
-    test_the_paper_setting(groups, method)
 
 
 @pytest.mark.slow
