@@ -1,6 +1,6 @@
 """Derivatives of a loss of Z = W_L a(W_{L-1} .. a(W_1 H)) by passing every column through the layers, and back.
 
-All signals are kept transposed, one row per column of H, so that each product has its thin side first.
+Short signals are multiplied as they are, others and those of a batch as rows (`thin_matmul`).
 """
 
 import math
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.display import brief
-from landscape.model.thin_matmul import add_times, times
+from landscape.model.thin_matmul import ColumnKernels, RowKernels, Stack, add_times, stored_as_rows
 from landscape.model.thin_product import AddProducts, Map
 
 
@@ -62,14 +62,14 @@ class ColumnPass:
         inputs: What enters each layer.
         slopes: Derivatives of the activation after each layer; None where there is none.
         bends: Second derivatives over the first, likewise.
-        outputs: The logits Z, one row per column.
+        outputs: The logits Z.
     """
 
     layers: list[Tensor]
     inputs: list[Tensor]
     slopes: list[Tensor | None]
     bends: list[Tensor | None]
-    outputs: Float[Tensor, "*b m k"]
+    outputs: Float[Tensor, "*b k m"]
 
     __repr__ = brief
 
@@ -77,33 +77,36 @@ class ColumnPass:
     def of(cls, factors: list[Tensor], activation: Activation) -> "ColumnPass":
         """Passes the columns of H through W_1, .., W_L."""
         features, *layers = factors
-        inputs, slopes, bends = [features.mT], [], []
+        kernels = ColumnKernels.of(features)
+        inputs, slopes, bends = [stored_as_rows(features)], [], []
         for layer in layers[:-1]:
-            output = times(inputs[-1], layer.mT)
-            inputs.append(activation.of(output))
+            output = kernels.times(layer, inputs[-1])
+            inputs.append(stored_as_rows(activation.of(output)))
             slopes.append(activation.slope(output))
             bends.append(activation.bend(output))
-        return cls(layers, inputs, [*slopes, None], [*bends, None], times(inputs[-1], layers[-1].mT))
+        return cls(layers, inputs, [*slopes, None], [*bends, None], kernels.times(layers[-1], inputs[-1]))
 
     def product(self) -> Float[Tensor, "*b k m"]:
         """Returns Z."""
-        return self.outputs.mT
+        return self.outputs
 
     def push(self, changes: list[Tensor]) -> list[Tensor]:
         """Returns the first-order changes of what enters each layer and of the outputs, for changes of the factors."""
         tangent, *turns = changes
-        tangents = [tangent.mT]
-        for index, (layer, turn) in enumerate(zip(self.layers, turns, strict=True)):
-            change = times(tangents[-1], layer.mT)
-            add_times(change, self.inputs[index], turn.mT)
-            tangents.append(_gated(change, self.slopes[index]))
+        times, add_times, stored = ColumnKernels.of(tangent)
+        tangents = [stored(tangent)]
+        for layer, turn, at, slope in zip(self.layers, turns, self.inputs, self.slopes, strict=True):
+            change = times(layer, tangents[-1])
+            add_times(change, turn, at)
+            tangents.append(_gated(change, slope))
         return tangents
 
     def back(self, error: Float[Tensor, "*b k m"]) -> "ColumnErrors":
         """Passes the derivative with respect to Z back through the layers."""
-        errors, bends = [error.mT], []
+        times = ColumnKernels.of(self.inputs[0]).times
+        errors, bends = [error], []
         for index, layer, slope in self.backwards():
-            arriving = times(errors[-1], layer)
+            arriving = times(layer.mT, errors[-1])
             bend = self.bends[index - 1] if index else None
             bends.append(None if bend is None else bend * arriving)
             errors.append(_gated(arriving, slope))
@@ -134,14 +137,14 @@ class ColumnErrors:
     @property
     def arrays(self) -> list[Tensor]:
         """Everything that was computed from the factors and that Hessian products read."""
-        read = [*self.forward.inputs[1:], *self.forward.slopes, *self.errors[:-1], *self.bends]
+        read = [*self.forward.inputs, *self.forward.slopes, *self.errors[:-1], *self.bends]
         return [array for array in read if array is not None]
 
     def add_gradient(self, results: list[Tensor]) -> None:
         """Adds the derivatives with respect to H, W_1, .., W_L to `results` in place."""
         for (index, _, _), error in zip(self.forward.backwards(), self.errors, strict=False):
-            add_times(results[index + 1], error.mT, self.forward.inputs[index])
-        results[0].add_(self.errors[-1].mT)
+            add_times(results[index + 1], error, self.forward.inputs[index].mT)
+        results[0].add_(self.errors[-1])
 
     def linearize(self, curve: Map) -> AddProducts:
         """Returns the map that adds the change of the gradient, for a change of the factors, to results in place.
@@ -149,20 +152,23 @@ class ColumnErrors:
         Args:
             curve: The map of a change of Z to the change of the derivative with respect to Z.
         """
+        read = [part.mT for part in self.forward.inputs]
+        steps = list(zip(self.forward.backwards(), self.errors, self.bends, strict=False))
 
-        def add_products(changes: list[Tensor], results: list[Tensor]) -> None:
+        def add_products(changes: list[Tensor], turned: list[Tensor], results: list[Tensor], *_: list[Stack]) -> None:
+            kernels, add_outer = ColumnKernels.of(results[0]), RowKernels.of(results[0]).add_times
             tangents = self.forward.push(changes)
-            swing = curve(tangents.pop().mT).mT
-            for (index, layer, slope), arriving, bend in zip(self.forward.backwards(), self.errors, self.bends, strict=False):
+            swing = curve(tangents.pop())
+            for (index, layer, slope), arriving, bend in steps:
                 tangent = tangents.pop()
-                add_times(results[index + 1], swing.mT, self.forward.inputs[index])
-                add_times(results[index + 1], arriving.mT, tangent)
-                swing = times(swing, layer)
-                add_times(swing, arriving, changes[index + 1])
+                add_outer(results[index + 1], swing, read[index])
+                add_outer(results[index + 1], arriving, tangent.mT)
+                swing = kernels.times(layer.mT, swing)
+                kernels.add_times(swing, turned[index + 1], arriving)
                 swing = _gated(swing, slope)
                 if bend is not None:
                     swing = swing.addcmul_(bend, tangent)
-            results[0].add_(swing.mT)
+            results[0].add_(swing)
 
         return add_products
 

@@ -6,10 +6,11 @@ into one flat result that holds what the decays make of the direction.
 `Objective.loss` is plain differentiable torch, so `torch.func` gives independent derivatives of the same function.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from landscape.display import brief
 from landscape.model.column_pass import Activation, ColumnErrors, ColumnPass, softplus
 from landscape.model.problem import ActivationName, LossName, Problem
+from landscape.model.room import Rooms
 from landscape.model.thin_product import AddProducts, ThinErrors, ThinProduct
 
 
@@ -80,12 +82,17 @@ class Objective:
 
     def views(self, flat: Float[Tensor, "*b p"]) -> list[Float[Tensor, "*b _ _"]]:
         """Returns the factors as views of a contiguous vector or of rows of them: `split` in half the time, not differentiable."""
-        start, row = flat.storage_offset(), (flat.stride(0),) if flat.dim() == 2 else ()
-        found = []
-        for rows, columns in self.shapes:
-            found.append(flat.as_strided((*flat.shape[:-1], rows, columns), (*row, columns, 1), start))
-            start += rows * columns
-        return found
+        start = flat.storage_offset()
+        if flat.dim() == 1:
+            return [flat.as_strided(shape, stride, start + place) for shape, stride, place in self._places]
+        batch, row = flat.shape[0], flat.stride(0)
+        return [flat.as_strided((batch, *shape), (row, *stride), start + place) for shape, stride, place in self._places]
+
+    @cached_property
+    def _places(self) -> list[tuple[tuple[int, int], tuple[int, int], int]]:
+        """The shapes and strides of the factors, and where they start in the flat vector."""
+        starts = itertools.accumulate(map(math.prod, self.shapes), initial=0)
+        return [(shape, (shape[1], 1), start) for shape, start in zip(self.shapes, starts, strict=False)]
 
     def preactivations(self, theta: Float[Tensor, "*b p"]) -> list[Float[Tensor, "*b _ m"]]:
         """Returns W_1 H_1, W_2 a(W_1 H_1), .., Z, before any activation."""
@@ -131,7 +138,7 @@ class Objective:
         if self.loss_kind == "mse":
             return FitCurvature(weights)
         probabilities = torch.softmax(logits, dim=-2)
-        return FitCurvature(probabilities * weights, probabilities, self.targets.argmax(dim=0, keepdim=True))
+        return FitCurvature(probabilities * weights, -probabilities, self.targets.argmax(dim=0, keepdim=True))
 
     @property
     def _activation(self) -> Activation:
@@ -173,8 +180,8 @@ class Objective:
 
     def _product(self, theta: Tensor, rows: Tensor, logits: Tensor, errors: ThinErrors | ColumnErrors) -> "HessianProduct":
         curve = self.fit_curvature(logits, self.scales)
-        arrays = (*errors.arrays, *curve.arrays)
-        return HessianProduct(self, theta, self._decay_vector(rows), errors.linearize(curve), arrays)
+        arrays, rooms = (*errors.arrays, *curve.arrays), Rooms.of(errors, self.views, rows)
+        return HessianProduct(self, theta, self._decay_vector(rows), errors.linearize(curve), arrays, rooms)
 
     def linearize(self, theta: Float[Tensor, "*b p"]) -> "HessianProduct":
         """Returns the map v -> Hessian(theta) v; the forward and backward pass at theta are done once.
@@ -193,8 +200,8 @@ class Objective:
             shape = _common_shape(theta, direction)
             if theta.dim() > 1 and shape != theta.shape:
                 return self.pushforward(theta.expand(shape))(direction)
-            change = passed.push(self.views(_rows(direction.expand(shape))))[-1].mT * self.scales
-            return change.view(*shape[:-1], *self.targets.shape)
+            change = passed.push(self.views(_rows(direction.expand(shape))))[-1] * self.scales
+            return change.reshape(*shape[:-1], *self.targets.shape)
 
         return push
 
@@ -229,12 +236,12 @@ class FitCurvature:
 
     Attributes:
         weighted: Weights of the columns, times the probabilities of the classes for cross-entropy.
-        probabilities: Probabilities of the classes; None for squared error.
+        opposite: Probabilities of the classes, negative; None for squared error.
         true: Class of every column; None for squared error.
     """
 
     weighted: Float[Tensor, "*w m"]
-    probabilities: Float[Tensor, "*b k m"] | None = None
+    opposite: Float[Tensor, "*b k m"] | None = None
     true: Int[Tensor, "1 m"] | None = None
 
     __repr__ = brief
@@ -242,16 +249,16 @@ class FitCurvature:
     @property
     def arrays(self) -> list[Tensor]:
         """What depends on the point."""
-        return [] if self.probabilities is None else [self.weighted, self.probabilities]
+        return [] if self.opposite is None else [self.weighted, self.opposite]
 
-    def __call__(self, change: Float[Tensor, "*c k m"]) -> Float[Tensor, "*c k m"]:
-        """Returns the change of the derivative."""
-        if self.probabilities is None or self.true is None:
-            return change * self.weighted
+    def __call__(self, change: Float[Tensor, "*c k m"], out: Tensor | None = None) -> Float[Tensor, "*c k m"]:
+        """Returns the change of the derivative, in the memory `out` if it is given."""
+        if self.opposite is None or self.true is None:
+            return torch.mul(change, self.weighted, out=out)
         # Equal changes of all logits do nothing; relative to the true class, a certain one loses no digits.
         true = self.true if change.dim() == 2 else self.true.expand(*change.shape[:-2], -1, -1)
-        relative = change - change.gather(-2, true)
-        return (relative - (self.probabilities * relative).sum(-2, keepdim=True)).mul_(self.weighted)
+        parts = torch.sub(change, change.gather(-2, true), out=out).mul_(self.weighted)
+        return parts.addcmul_(self.opposite, parts.sum(-2, True))
 
 
 @dataclass(frozen=True)
@@ -264,6 +271,7 @@ class HessianProduct:
         decay: Decay of every parameter, or the one of all.
         add_products: Adds the products of the data part to the factors of a result.
         arrays: What `add_products` reads beside the factors themselves, computed at the point or points.
+        rooms: Memory for products of one short vector; None where they do without.
     """
 
     objective: Objective
@@ -271,16 +279,33 @@ class HessianProduct:
     decay: Tensor | float
     add_products: AddProducts
     arrays: tuple[Tensor, ...]
+    rooms: Rooms | None = None
 
     __repr__ = brief
 
     def __call__(self, direction: Float[Tensor, "*c p"]) -> Float[Tensor, "*d p"]:
         """Returns the products, row by row; the batch dimensions of directions and points are broadcast."""
+        if direction.dim() == 1 and self.theta.dim() == 1:
+            return self.column(direction)
         shape = _common_shape(self.theta, direction)
         if self.theta.dim() > 1 and shape != self.theta.shape:
             return self.objective.linearize(self.theta.expand(shape))(direction)
-        rows = _rows(direction.expand(shape))
+        rows = _rows(direction if direction.shape == shape else direction.expand(shape))
         return self.write(rows, torch.empty_like(rows)).view(shape)
+
+    def column(self, vector: Float[Tensor, "*v"]) -> Float[Tensor, "*v"]:
+        """Returns the product of one vector, or of one column, where there is one point."""
+        rooms = self.rooms
+        if rooms is None or not rooms.hold(vector):
+            rows = vector.reshape(-1)
+            return self.write(rows, torch.empty_like(rows)).view(vector.shape)
+        room = rooms.take(self.theta)
+        room.row.copy_(vector if vector.dim() == 1 else vector.mT)
+        torch.mul(room.direction, self.decay, out=room.result)
+        self.add_products(room.changes, room.turned, room.results, room.stacks)
+        result = (room.result if vector.dim() == 1 else room.column).clone()
+        rooms.free.append(room)
+        return result
 
     def shifted(self, shift: Float[Tensor, "*b"]) -> "HessianProduct":
         """Returns the map of directions to their products with Hessian + shift, with a shift for each point."""
@@ -294,7 +319,8 @@ class HessianProduct:
     def write(self, rows: Tensor, results: Tensor) -> Tensor:
         """Writes the products of contiguous rows, or of one vector, to contiguous results, and returns them."""
         torch.mul(rows, self.decay, out=results)
-        self.add_products(self.objective.views(rows), self.objective.views(results))
+        changes = self.objective.views(rows)
+        self.add_products(changes, [change.mT for change in changes], self.objective.views(results))
         return results
 
 

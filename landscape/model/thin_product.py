@@ -8,15 +8,14 @@ the columns of H through every layer takes, for the gradient and for the Hessian
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from landscape.display import brief
-from landscape.model.thin_matmul import add_times, times
+from landscape.model.thin_matmul import RowKernels, Stack, add_times, times
 
-Map = Callable[[Tensor], Tensor]
-AddProducts = Callable[[list[Tensor], list[Tensor]], None]  # adds the products of changes of the factors to results, in place
+Map = Callable[..., Tensor]  # of a tensor, with the memory of the result if it is given
+AddProducts = Callable[..., None]  # given changes of the factors, also transposed, adds their products to results, in place
 
 
 @dataclass(frozen=True)
@@ -90,34 +89,45 @@ class ThinErrors:
         Args:
             curve: The map of a change of Z to the change of E.
         """
-        layers, suffixes, pulled, error = self.forward.layers, self.forward.suffixes, self.pulled, self.error
-        features, flipped, widest = self.forward.features, self.forward.features.mT, suffixes[0].mT
-        upwards, hidden = [layer.mT for layer in layers], range(len(layers) - 1)
+        forward, hidden, bare = self.forward, range(len(self.forward.layers) - 1), [Stack()] * len(self.forward.layers)
+        layers, suffixes, features = forward.layers, forward.suffixes, forward.features
+        backwards = list(zip(suffixes, [self.error, *self.pulled], [features.mT, *(layer.mT for layer in layers)], strict=False))
 
-        def add_products(changes: list[Tensor], results: list[Tensor]) -> None:
-            tangent, *turns = changes
-            bent = [turns[-1]]  # the changes of the suffixes, the last first
+        def add_products(changes: list[Tensor], turned: list[Tensor], results: list[Tensor], stacks: list[Stack] = bare) -> None:
+            times, add_times, add_outer, add_last = RowKernels.of(results[0])
+            bent = changes[-1:]  # the changes of the suffixes, the last first
             for i in reversed(hidden):
-                bent.append(times(bent[-1], layers[i]))
-                add_times(bent[-1], suffixes[i + 1], turns[i])
-            change = times(bent[-1], features)
-            add_times(change, suffixes[0], tangent)
-            change = curve(change)
-            add_times(results[0], bent.pop().mT, error)
-            add_times(results[0], widest, change)
-            moved = times(change, flipped)  # the change of `pulled`
-            add_times(moved, error, tangent.mT)
-            for i in hidden:
-                # One product of both, since the result is wide and each pass over it costs as much as a product.
-                add_times(results[i + 1], _stacked(bent.pop(), suffixes[i + 1]).mT, _stacked(moved, pulled[i], first=False))
-                moved = times(moved, upwards[i])
-                add_times(moved, pulled[i], turns[i].mT)
-            results[-1].add_(moved)
+                bent.append(times(bent[-1], layers[i], out=stacks[i].first))
+                add_times(bent[-1], suffixes[i + 1], changes[i + 1])
+            moved = times(bent[-1], features)
+            add_times(moved, suffixes[0], changes[0])
+            moved = curve(moved, stacks[0].second)  # the change of E, then those of `pulled`
+            for i, (suffix, at, wide) in enumerate(backwards):
+                add_outer(results[i], bent.pop(), at, suffix, moved, stacks[i])
+                if not bent:  # behind the last layer comes no other
+                    add_last(results[-1], moved, wide, at, turned[i])
+                    break
+                moved = times(moved, wide, out=stacks[i + 1].second)
+                add_times(moved, at, turned[i])
 
         return add_products
 
+    def stacks(self, direction: Float[Tensor, " p"], behind: Float[Tensor, " q"]) -> list[Stack]:
+        """Returns memory for what is added to each factor but the last, for one vector.
 
-def _stacked(change: Tensor, at: Tensor, first: bool = True) -> Tensor:
-    """Returns the rows of both, those of `change` first or last."""
-    rows = at.expand_as(change)
-    return torch.cat([change, rows] if first else [rows, change], dim=-2)
+        Args:
+            direction: The vector that will be multiplied.
+            behind: The memory after it, as large as W_L, which is written there: below its own change.
+        """
+        suffixes, rows, stacks = self.forward.suffixes, len(self.error), []
+        behind.copy_(suffixes[-1].flatten())
+        for suffix, at in zip(suffixes, [self.error, *self.pulled], strict=False):
+            wide = at.new_empty(2 * rows, at.shape[1])
+            wide[:rows].copy_(at)
+            if suffix is suffixes[-1]:
+                thin = direction.as_strided((2 * rows, suffix.shape[1]), (suffix.shape[1], 1), direction.numel() - suffix.numel())
+            else:
+                thin = suffix.new_empty(2 * rows, suffix.shape[1])
+                thin[rows:].copy_(suffix)
+            stacks.append(Stack(thin.mT, wide, thin[:rows], wide[rows:]))
+        return stacks

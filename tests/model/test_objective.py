@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscape.curvature.operators import operator
+from landscape.model import room, thin_matmul
 from landscape.model.objective import Objective, class_means
 from landscape.model.problem import Problem
 
@@ -139,10 +140,15 @@ def test_batches_of_points_and_of_directions_are_broadcast(loss, activation, poi
 @pytest.mark.parametrize("columns", [1, 2, 5])
 @pytest.mark.parametrize("large", [False, True])
 def test_blocks_of_the_operator_are_double_backward(loss, activation, depth, columns, large, monkeypatch):
-    """Parts of two columns and one, written to memory of torch or of numpy, from either layout of the block."""
+    """Parts of two columns and one, written to memory of torch or of numpy, from either layout of the block.
+
+    Large takes the ways of wide models too: signals as rows, no memory that is used again.
+    """
     monkeypatch.setattr(operator, "_CACHED", 2)
     monkeypatch.setattr(operator, "_FEWEST", 2)
-    monkeypatch.setattr(operator, "_LARGE", 0 if large else 1 << 22)
+    if large:
+        for module, name in ((operator, "_LARGE"), (room, "_LARGEST"), (thin_matmul, "_SHORT")):
+            monkeypatch.setattr(module, name, 0)
     problem = Problem((2, 1, 3), 4, depth, 0.02, loss, activation)
     theta, rows = draw((problem.parameters,), SMOOTH_SEED), draw((columns, problem.parameters), 3)
     product_with = operator.Product(Objective.of(problem).linearize(theta), theta)

@@ -162,11 +162,10 @@ class Product:
         return self.like.numel()
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
-        write = getattr(self.apply, "write", None)
-        if write is not None and block.shape[1] == 1:
-            rows = block.reshape(block.shape[0])
-            column: Tensor = write(rows, torch.empty_like(rows)).unsqueeze(1)
-            return column
+        write, column = getattr(self.apply, "write", None), getattr(self.apply, "column", None)
+        if column is not None and block.shape[1] == 1:
+            product: Tensor = column(block)
+            return product
         # Small arrays beside the result: large ones come fresh from the system every time, and that takes as long as the products.
         result, step = _fresh(block.mT), _columns(block)
         for part, target in zip(block.mT.split(step), result.split(step), strict=True):
