@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
+from torch.func import grad, hessian, jvp, vmap
 
 from landscape.curvature.operators.convolution import convolved
 from landscape.curvature.operators.reverse import right_operations
@@ -72,6 +73,24 @@ def test_third_derivatives_against_torch():
         torch.testing.assert_close(result, other, rtol=1e-12, atol=1e-12)
 
 
+def test_transforms_that_a_module_may_use_inside():
+    x, w, a, b = (tensor.detach() for tensor in drawn((2, 2, 5), (3, 2, 3), (2, 2, 5), (3, 2, 3)))
+
+    def results(apply):
+        def value(at):
+            return apply(x, at).sin().sum()
+
+        yield from jvp(apply, (x, w), (a, b))
+        yield jvp(lambda at: apply(x, at), (w,), (b,))[1]
+        yield hessian(value)(w)
+        yield jvp(grad(value), (w,), (b,))[1]
+        yield vmap(lambda at: apply(at, w))(torch.stack([x, a]))
+
+    ours = results(lambda left, right: convolved(torch.conv1d, (left, right), {"padding": 1}))
+    for result, other in zip(ours, results(lambda left, right: torch.conv1d(left, right, padding=1)), strict=True):
+        torch.testing.assert_close(result, other, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("function", "input", "weight", "options"),
     [
@@ -90,3 +109,6 @@ def test_a_wrong_call_has_torch_s_own_message():
     x, w = drawn((1, 2, 3, 3), (1, 3, 2, 2))
     with right_operations(), pytest.raises(RuntimeError, match=r"Given groups=1, weight of size \[1, 3, 2, 2\]"):
         torch.conv2d(x, w)
+    x, w, bias = drawn((1, 2, 3, 3), (3, 2, 2, 2), (1,))
+    with right_operations(), pytest.raises(RuntimeError, match="bias"):
+        torch.conv2d(x, w, bias)
