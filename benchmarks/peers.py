@@ -19,6 +19,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,12 @@ def version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def run_name() -> str:
+    """Returns what names this run in the tables that it writes: when it began, and the version of every library."""
+    versions = [f"{name}={found}" for name in PEERS if (found := version(name))]
+    return " ".join([f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", *versions])
 
 
 if __name__ == "__main__":

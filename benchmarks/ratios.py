@@ -5,7 +5,8 @@
 The bare products have the shapes of the hand-derived formula, in the orientation that was fastest of up to eight (operands and
 result stored either way, a batch at once or one after the other), results written to memory that exists. Those of a block run
 operation by operation or column by column, whichever is faster. All actions take turns; medians. "alone" is the same columns
-multiplied one at a time, with all products kept: what a block must not exceed. With --peers also PyHessian, curvlinops and
+multiplied one at a time, with all products kept: what a block must not exceed. `benchmarks.cost` runs this and the solves in one
+go and writes the tables of docs/cost.md. With --peers also PyHessian, curvlinops and
 hessian-eigenthings (`benchmarks/peers.py` says how to install them), in times the single product. One thread unless
 OMP_NUM_THREADS says otherwise.
 """
@@ -15,7 +16,7 @@ import itertools
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,15 +24,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.peers import PEERS, medians, peer_products, version
+from benchmarks.peers import medians, peer_products, run_name
 from landscape.curvature.operators.operator import Product
 from landscape.model.objective import Objective
-from landscape.model.problem import Problem
+from landscape.model.problem import ActivationName, Problem
 from landscape.solver.methods import Random
 from landscape.solver.starts import random_start
 from landscape.studies.tables import write_table
 
 CLASSES, SAMPLES, DECAY = 10, 5, 2.0**-10
+ACTIVATIONS: tuple[ActivationName, ...] = ("linear", "relu")
+WIDTHS, DEPTHS = (70, 512, 1024), (2, 3)
 BLOCK_NUMBERS = 4_000_000  # of a block at most: 32 MB, beyond which the C library asks the system for every array anew
 Action = Callable[[], object]
 
@@ -51,6 +54,7 @@ class RatioRow:
         block_bare: Median time of the bare matrix products of the block.
         alone: Median time of the columns of the block one at a time, all results kept.
         peers: Times of other libraries, as name=milliseconds, in the order of the names.
+        run: Beginning of the run and versions of the libraries.
     """
 
     activation: str
@@ -62,7 +66,8 @@ class RatioRow:
     block: float
     block_bare: float
     alone: float
-    peers: str = ""
+    peers: str
+    run: str
 
 
 @dataclass(frozen=True)
@@ -201,7 +206,7 @@ def _all(actions: list[Action]) -> None:
         action()
 
 
-def measured(problem: Problem, columns: int, rounds: int, with_peers: bool) -> RatioRow:
+def measured(problem: Problem, columns: int, rounds: int, with_peers: bool, run: str) -> RatioRow:
     """Times one case, all ways taking turns."""
     theta = random_start(problem, Random())
     objective = Objective.of(problem)
@@ -223,28 +228,18 @@ def measured(problem: Problem, columns: int, rounds: int, with_peers: bool) -> R
     found["block_bare"] = min(found["together"], found["apart"])
     peers = " ".join(f"{name.split(',')[0]}={found[name]:.3f}" for name in others if with_peers)
     times = {name: round(found[name], 5) for name in ("single", "single_bare", "block", "block_bare", "alone")}
-    return RatioRow(problem.activation, problem.width, problem.depth, columns, **times, peers=peers)
+    return RatioRow(problem.activation, problem.width, problem.depth, columns, **times, peers=peers, run=run)
 
 
-def main() -> None:
-    """Measures all cases and prints them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--widths", type=int, nargs="+", default=[70, 512, 1024])
-    parser.add_argument("--depths", type=int, nargs="+", default=[2, 3])
-    parser.add_argument("--activations", nargs="+", default=["linear", "relu"])
-    parser.add_argument("--rounds", type=int, default=0, help="0: 41 below 20 000 parameters, else 5")
-    parser.add_argument("--peers", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path("build/ratios.csv"))
-    arguments = parser.parse_args()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    print({name: version(name) for name in PEERS}, f"{torch.get_num_threads()} thread(s)")
+def table(cases: Iterable[tuple[ActivationName, int, int]], rounds: int, with_peers: bool, run: str) -> list[RatioRow]:
+    """Measures every case of activation, width and depth, and prints it as it comes."""
     print("activation    d  L   k  single   bare ratio   block   bare ratio   alone ratio")
     rows = []
-    for activation, width, depth in itertools.product(arguments.activations, arguments.widths, arguments.depths):
+    for activation, width, depth in cases:
         problem = Problem.balanced(CLASSES, SAMPLES, width, depth, DECAY, "ce", activation)
         columns = max(4, min(64, BLOCK_NUMBERS // problem.parameters))
-        rounds = arguments.rounds or (41 if problem.parameters < 20_000 else 5)
-        row = measured(problem, columns, rounds, arguments.peers)
+        often = rounds or (41 if problem.parameters < 20_000 else 5)
+        row = measured(problem, columns, often, with_peers, run)
         rows.append(row)
         print(
             f"{activation:7s} {width:7d} {depth:2d} {columns:3d} {row.single:7.3f} {row.single_bare:6.3f} "
@@ -252,6 +247,24 @@ def main() -> None:
             f"{row.alone:7.3f} {row.block / row.alone:5.2f}  {row.peers}",
             flush=True,
         )
+    return rows
+
+
+def main() -> None:
+    """Measures all cases and prints them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
+    parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS)
+    parser.add_argument("--activations", nargs="+", default=ACTIVATIONS)
+    parser.add_argument("--rounds", type=int, default=0, help="0: 41 below 20 000 parameters, else 5")
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path("build/ratios.csv"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    run = run_name()
+    print(run, f"{torch.get_num_threads()} thread(s)")
+    cases = itertools.product(arguments.activations, arguments.widths, arguments.depths)
+    rows = table(cases, arguments.rounds, arguments.peers, run)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_table(rows, arguments.out)
 

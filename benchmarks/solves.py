@@ -19,14 +19,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.peers import medians
+from benchmarks.peers import medians, run_name
 from landscape.model.objective import HessianProduct, Objective
 from landscape.model.problem import ActivationName, Problem
 from landscape.points.point import Outcome
@@ -70,6 +70,7 @@ class SolveRow:
         gradients: Mean number of gradients of plain descent.
         kernels: Time of the kernels of a seed of the pool alone.
         polish: Time of polishing a seed where its flow ended.
+        run: Beginning of the run and versions of the libraries.
     """
 
     classes: int
@@ -86,6 +87,7 @@ class SolveRow:
     gradients: float
     kernels: float
     polish: float
+    run: str = ""
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,15 @@ def measured(setting: tuple[int, int, int, int], seeds: int) -> SolveRow:
     return SolveRow(*setting, seeds, **{name: float(value) for name, value in fields.items()})  # type: ignore[arg-type]
 
 
+def solved(seeds: int, run: str) -> list[SolveRow]:
+    """Times every setting, and prints it as it comes."""
+    rows = []
+    for setting in SETTINGS:
+        rows.append(replace(measured(setting, seeds), run=run))
+        print(rows[-1], flush=True)
+    return rows
+
+
 def grown(varied: str, value: int, seeds: int) -> GrowthRow:
     """Times a product and a solve where one size differs from the paper's."""
     classes, samples, width, depth = (
@@ -308,9 +319,9 @@ def main() -> None:
         return
     if arguments.growth:
         table: list[Any] = [grown(varied, value, arguments.seeds) for varied, values in GROWTH.items() for value in values]
+        print(*table, sep="\n")
     else:
-        table = [measured(setting, arguments.seeds) for setting in SETTINGS]
-    print(*table, sep="\n")
+        table = solved(arguments.seeds, run_name())
     write_table(table, arguments.out or DATA / f"cost-{'growth' if arguments.growth else 'solves'}.csv")
 
 
