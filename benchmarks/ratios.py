@@ -213,7 +213,7 @@ def measured(problem: Problem, columns: int, rounds: int, with_peers: bool, run:
     operator = Product(objective.linearize(theta), theta)
     rows = torch.randn(columns, problem.parameters, dtype=theta.dtype, generator=torch.Generator().manual_seed(1))
     block, vector = rows.mT, rows[:1].mT
-    often = max(1, 100_000 // problem.parameters)  # or a small one pays for the caches that the action before it has emptied
+    often = max(1, 500_000 // problem.parameters)  # or a small one pays for the caches that the action before it has emptied
     actions: dict[str, tuple[Action, int]] = {
         "single": (partial(_all, [lambda: operator @ vector] * often), often),
         "single_bare": (partial(_all, chosen(bare_products(problem, None), None) * often), often),

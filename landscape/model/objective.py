@@ -180,8 +180,9 @@ class Objective:
 
     def _product(self, theta: Tensor, rows: Tensor, logits: Tensor, errors: ThinErrors | ColumnErrors) -> "HessianProduct":
         curve = self.fit_curvature(logits, self.scales)
-        arrays, rooms = (*errors.arrays, *curve.arrays), Rooms.of(errors, self.views, rows)
-        return HessianProduct(self, theta, self._decay_vector(rows), errors.linearize(curve), arrays, rooms)
+        arrays, add_products = (*errors.arrays, *curve.arrays), errors.linearize(curve)
+        rooms = Rooms.of(errors, add_products, self.views, rows)
+        return HessianProduct(self, theta, self._decay_vector(rows), add_products, arrays, rooms)
 
     def linearize(self, theta: Float[Tensor, "*b p"]) -> "HessianProduct":
         """Returns the map v -> Hessian(theta) v; the forward and backward pass at theta are done once.
@@ -257,8 +258,8 @@ class FitCurvature:
             return torch.mul(change, self.weighted, out=out)
         # Equal changes of all logits do nothing; relative to the true class, a certain one loses no digits.
         true = self.true if change.dim() == 2 else self.true.expand(*change.shape[:-2], -1, -1)
-        parts = torch.sub(change, change.gather(-2, true), out=out).mul_(self.weighted)
-        return parts.addcmul_(self.opposite, parts.sum(-2, True))
+        parts = torch.sub(change, torch.gather(change, -2, true), out=out).mul_(self.weighted)
+        return parts.addcmul_(self.opposite, torch.sum(parts, -2, True))
 
 
 @dataclass(frozen=True)
@@ -302,7 +303,8 @@ class HessianProduct:
         room = rooms.take(self.theta)
         room.row.copy_(vector if vector.dim() == 1 else vector.mT)
         torch.mul(room.direction, self.decay, out=room.result)
-        self.add_products(room.changes, room.turned, room.results, room.stacks)
+        for step in room.steps:
+            step()
         result = (room.result if vector.dim() == 1 else room.column).clone()
         rooms.free.append(room)
         return result

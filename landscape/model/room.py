@@ -1,45 +1,67 @@
-"""Memory for products of ONE short vector, which take as long to make views, stack matrices and allocate as to multiply."""
+"""Products of ONE short vector, whose views, stacked matrices and fresh memory take as long as its matrix products.
+
+The first product at a point is written down as calls on memory of its own, and the others repeat them.
+"""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
+from torch.overrides import TorchFunctionMode
 
 from landscape.display import brief
 from landscape.model.column_pass import ColumnErrors
-from landscape.model.thin_matmul import Stack
-from landscape.model.thin_product import ThinErrors
+from landscape.model.thin_product import AddProducts, ThinErrors
 
 _LARGEST = 1 << 15  # parameters; the copies of longer vectors take longer than the calls that they spare
 
 
+class _Tape(TorchFunctionMode):
+    """Writes down the calls of torch such that they can be made again, on the same memory: without Python in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[Callable[[], object]] = []
+
+    def __torch_function__(self, function: Any, _: Any, inputs: Any = (), options: Any = None) -> Any:
+        options = dict(options or {})
+        result = function(*inputs, **options)
+        if function in _FRESH:
+            self.steps.append(partial(function, *inputs, **{**options, "out": result}))
+        elif function in _IN_PLACE:
+            self.steps.append(partial(function, *inputs, **options))
+        elif isinstance(result, Tensor) and result.untyped_storage().data_ptr() != inputs[0].untyped_storage().data_ptr():
+            raise TypeError(f"expected a call that can be made again, got {function}")
+        return result
+
+
+_FRESH = {torch.mm, torch.gather, torch.sub, torch.sum, torch.mul}
+_IN_PLACE = {Tensor.addmm_, Tensor.add_, Tensor.mul_, Tensor.addcmul_}
+
+
 @dataclass(frozen=True)
 class Room:
-    """Memory for one product, with all views of it.
+    """Memory for one product, and the calls that compute it there.
 
     Attributes:
         row: The vector as a row, where the caller writes it.
         direction: The same vector, flat.
-        changes: Its factors.
-        turned: Its transposed factors.
-        result: The product, from where the caller copies it.
+        result: The product, which the calls add to.
         column: The same product, as a column.
-        results: Its factors.
-        stacks: Memory for products that are added as one.
+        steps: Calls that compute the product, in their order.
     """
 
     row: Float[Tensor, "1 p"]
     direction: Float[Tensor, " p"]
-    changes: list[Tensor]
-    turned: list[Tensor]
     result: Float[Tensor, " p"]
     column: Float[Tensor, "p 1"]
-    results: list[Tensor]
-    stacks: list[Stack]
+    steps: list[Callable[[], object]]
 
     __repr__ = brief
 
@@ -50,6 +72,7 @@ class Rooms:
 
     Attributes:
         errors: The pass at the point.
+        add_products: Adds the products of the data part to the factors of a result.
         views: Returns the factors of a vector as views.
         size: Number of the point's parameters.
         dtype: Type of the point's numbers.
@@ -57,6 +80,7 @@ class Rooms:
     """
 
     errors: ThinErrors | ColumnErrors
+    add_products: AddProducts
     views: Callable[[Tensor], list[Tensor]]
     size: int
     dtype: torch.dtype
@@ -66,17 +90,22 @@ class Rooms:
 
     @classmethod
     def of(
-        cls, errors: ThinErrors | ColumnErrors, views: Callable[[Tensor], list[Tensor]], point: Float[Tensor, "*b p"]
+        cls,
+        errors: ThinErrors | ColumnErrors,
+        add_products: AddProducts,
+        views: Callable[[Tensor], list[Tensor]],
+        point: Float[Tensor, "*b p"],
     ) -> "Rooms | None":
         """Returns none for batches, derivatives by the point, devices (whose streams would share memory) and long vectors."""
-        if point.dim() > 1 or not point.is_cpu or point.numel() > _LARGEST or point.requires_grad:
+        if point.dim() > 1 or point.numel() > _LARGEST or not point.is_cpu or type(point) is not Tensor or point.requires_grad:
             return None
-        return cls(errors, views, point.numel(), point.dtype) if unpack_dual(point).tangent is None else None
+        return cls(errors, add_products, views, point.numel(), point.dtype) if unpack_dual(point).tangent is None else None
 
     def hold(self, vector: Tensor) -> bool:
         """Returns whether a vector can be written there and nothing be lost."""
-        fits = vector.numel() == self.size and vector.dtype is self.dtype and vector.is_cpu
-        return fits and not vector.requires_grad and not torch.compiler.is_compiling()
+        if vector.numel() != self.size or vector.dtype is not self.dtype or vector.requires_grad or not vector.is_cpu:
+            return False
+        return not torch.compiler.is_compiling()
 
     def take(self, like: Float[Tensor, " p"]) -> Room:
         """Returns a room, which the caller puts back into `free`."""
@@ -89,9 +118,10 @@ class Rooms:
     def _built(self, like: Tensor) -> Room:
         size = like.numel()
         last = math.prod(self.views(like)[-1].shape)
-        memory, result = like.new_empty(size + last), torch.empty_like(like)
+        memory, result = like.new_zeros(size + last), torch.zeros_like(like)
         direction, behind = memory[:size], memory[size:]
-        changes = self.views(direction)
+        changes, results = self.views(direction), self.views(result)
         stacks = self.errors.stacks(direction, behind) if isinstance(self.errors, ThinErrors) else []
-        turned = [change.mT for change in changes]
-        return Room(direction.unsqueeze(0), direction, changes, turned, result, result.unsqueeze(1), self.views(result), stacks)
+        with _Tape() as tape:
+            self.add_products(changes, [change.mT for change in changes], results, stacks)
+        return Room(direction.unsqueeze(0), direction, result, result.unsqueeze(1), tape.steps)

@@ -146,8 +146,8 @@ class Product:
     """A symmetric operator given by a function from row vectors (one or a batch) to their products, as hand-derived kernels are.
 
     Attributes:
-        apply: Maps a batch of row vectors to the batch of their products; one that has `write(rows, results)` as well, for rows or
-            one vector, is spared a copy (`HessianProduct`).
+        apply: Maps a batch of row vectors to the batch of their products; one that has `write(rows, results)` and `column(block)`
+            as well, for rows and for one column, is spared copies (`HessianProduct`).
         like: A vector of the space, for size, dtype and device.
     """
 
@@ -162,10 +162,10 @@ class Product:
         return self.like.numel()
 
     def __matmul__(self, block: Float[Tensor, "p k"]) -> Float[Tensor, "p k"]:
-        write, column = getattr(self.apply, "write", None), getattr(self.apply, "column", None)
-        if column is not None and block.shape[1] == 1:
-            product: Tensor = column(block)
-            return product
+        column = getattr(self.apply, "column", None)
+        if column is not None and block.size(1) == 1:
+            return column(block)
+        write = getattr(self.apply, "write", None)
         # Small arrays beside the result: large ones come fresh from the system every time, and that takes as long as the products.
         result, step = _fresh(block.mT), _columns(block)
         for part, target in zip(block.mT.split(step), result.split(step), strict=True):
