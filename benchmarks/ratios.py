@@ -238,7 +238,7 @@ def table(cases: Iterable[tuple[ActivationName, int, int]], rounds: int, with_pe
     for activation, width, depth in cases:
         problem = Problem.balanced(CLASSES, SAMPLES, width, depth, DECAY, "ce", activation)
         columns = max(4, min(64, BLOCK_NUMBERS // problem.parameters))
-        often = rounds or (41 if problem.parameters < 20_000 else 5)
+        often = rounds or (41 if problem.parameters < 20_000 else 11)
         row = measured(problem, columns, often, with_peers, run)
         rows.append(row)
         print(
@@ -256,7 +256,7 @@ def main() -> None:
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS)
     parser.add_argument("--activations", nargs="+", default=ACTIVATIONS)
-    parser.add_argument("--rounds", type=int, default=0, help="0: 41 below 20 000 parameters, else 5")
+    parser.add_argument("--rounds", type=int, default=0, help="0: 41 below 20 000 parameters, else 11")
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("build/ratios.csv"))
     arguments = parser.parse_args()
