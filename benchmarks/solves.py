@@ -232,31 +232,36 @@ class Stopwatch:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.rows = 0  # of the directions that were multiplied
+        self.polishing = False  # what a polish calls belongs to it
 
     def measure(self, owner: Any, attribute: str, name: str) -> None:
         """Measures a function or a method from now on."""
         plain = getattr(owner, attribute)
 
         def measured(*given: Any, **named: Any) -> Any:
-            start, before = time.process_time(), sum(self.seconds.values())
-            if name == "products" and given[1].dim() == 2:  # those of the pool, not of a polish
+            if self.polishing:
+                return plain(*given, **named)
+            start, before, self.polishing = time.process_time(), sum(self.seconds.values()), name == "polish"
+            if name == "products":
                 self.rows += len(given[1])
             result = plain(*given, **named)
             inside = sum(self.seconds.values()) - before
             self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - start - inside
+            self.polishing = False
             return result
 
         setattr(owner, attribute, measured)
 
 
 PARTS: list[tuple[Any, str, str]] = [
-    (HessianProduct, "__call__", "products"),
+    (HessianProduct, "write", "products"),
     (Systems, "iterate", "vectors of conjugate gradients"),
-    (Objective, "expand", "gradients"),
-    (Objective, "linearize", "linearisations"),
+    (Objective, "expand", "gradients with linearisations"),
     (flow, "_try_step", "judging steps"),
-    (pool, "advance", "rows out of the pool and back"),
+    (flow, "_settle", "writing steps and the next systems"),
+    (pool, "advance", "the rest of an advance"),
     (pool._Pool, "look", "records"),
+    (pool._Pool, "refilled", "rows into the pool"),
     (pool, "_polished", "polish"),
 ]
 

@@ -146,12 +146,15 @@ class Objective:
         logits, gradient = self._differentiated(theta)
         return self.fit(logits) + self._penalty(theta), gradient
 
-    def expand(self, theta: Float[Tensor, "*b p"]) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b p"], "HessianProduct"]:
-        """Returns the loss, its gradient and what `linearize` returns, from one pass forward and one back."""
+    def expand(
+        self, theta: Float[Tensor, "*b p"]
+    ) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b k m"], Float[Tensor, "*b p"], "HessianProduct"]:
+        """Returns the loss, the logits, the gradient and what `linearize` returns, from one pass forward and one back."""
         rows = _rows(theta)
         logits, errors = self._passed(rows)
-        value = self.fit(logits.reshape(*theta.shape[:-1], *self.targets.shape)) + self._penalty(theta)
-        return value, self._gradient(rows, errors).view(theta.shape), self._product(theta, rows, logits, errors)
+        seen = logits.reshape(*theta.shape[:-1], *self.targets.shape)
+        gradient, product = self._gradient(rows, errors).view(theta.shape), self._product(theta, rows, logits, errors)
+        return self.fit(seen) + self._penalty(theta), seen, gradient, product
 
     def _passed(self, rows: Tensor) -> tuple[Tensor, ThinErrors | ColumnErrors]:
         """Returns the logits of one vector, or of rows, and what the derivative of the loss is on its way back."""
