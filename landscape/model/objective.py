@@ -289,10 +289,13 @@ class HessianProduct:
         """Returns the map of directions to their products with Hessian + shift, with a shift for each point."""
         return replace(self, decay=self.decay + (shift.reshape(-1, 1) if self.theta.dim() > 1 else shift))
 
-    def renew(self, rows: Int[Tensor, " r"], moved: "HessianProduct", places: Int[Tensor, " r"]) -> None:
-        """Writes what was computed at these places of other points over these rows, in place; `theta` is changed by its owner."""
+    def renew(self, rows: Int[Tensor, " r"], moved: "HessianProduct", places: Int[Tensor, " r"] | None = None) -> None:
+        """Writes what was computed at these places of other points (None: at all, in order) over these rows, in place.
+
+        `theta` is changed by its owner.
+        """
         for array, part in zip(self.arrays, moved.arrays, strict=True):
-            array.index_copy_(0, rows, part[places])
+            array.index_copy_(0, rows, part if places is None else part.index_select(0, places))
 
     def write(self, rows: Tensor, results: Tensor) -> Tensor:
         """Writes the products of contiguous rows, or of one vector, to contiguous results, and returns them."""

@@ -162,7 +162,7 @@ def refill(flow: Flow, rows: Int[Tensor, " r"], fresh: Flow) -> Flow:
     filled, product = put(flow, rows, fresh), flow.product
     if filled.theta is not flow.theta or product is None or fresh.product is None:
         return filled
-    product.renew(rows, fresh.product, torch.arange(len(rows), device=rows.device))
+    product.renew(rows, fresh.product)
     return replace(filled, product=product)
 
 
@@ -202,7 +202,7 @@ def _settle(flow: Flow, product: HessianProduct, rows: Int[Tensor, " r"], tried:
     systems, places = flow.systems, tried.taken.nonzero()[:, 0]
     whole = len(places) == len(rows)
     moved = rows if whole else rows.index_select(0, places)
-    product.renew(moved, tried.product, places)
+    product.renew(moved, tried.product, None if whole else places)
     for name in ("theta", "loss", "logits", "gradient", "norm"):
         found = getattr(tried, name)
         getattr(flow, name).index_copy_(0, moved, found if whole else found.index_select(0, places))
