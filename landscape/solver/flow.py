@@ -79,17 +79,26 @@ class Systems:
         """Whose system goes on: not solved, not broken, and below the limit of iterations."""
         return (self.size > self.goal).logical_and_(self.products < limit).logical_and_(self.broken.logical_not())
 
-    def iterate(self, apply: Callable[[Tensor], Tensor], rows: Bool[Tensor, " b"]) -> None:
-        """Does one iteration of these rows; `apply` is the product with H + shift."""
+    def iterate(
+        self, apply: Callable[[Tensor], Tensor], rows: Bool[Tensor, " b"], terms: Float[Tensor, "b p"] | None = None
+    ) -> None:
+        """Does one iteration of these rows.
+
+        Args:
+            apply: The product with H + shift.
+            rows: Whose iteration it is.
+            terms: Memory for the terms of inner products; None asks the system for it, which can take as long as all the rest.
+        """
         image = apply(self.direction)
-        curvature = torch.linalg.vecdot(self.direction, image)
+        curvature = torch.mul(self.direction, image, out=terms).sum(-1)
         still = rows.logical_and(curvature > 0).logical_not_()
         length = (self.size / curvature).masked_fill_(still, 0.0).unsqueeze(-1)
         self.solution.addcmul_(length, self.direction)
         self.residual.addcmul_(length, image, value=-1)
-        before = self.size.clone()
-        turn = (torch.linalg.vecdot(self.residual, self.residual, out=self.size) / before).masked_fill_(still, 0.0).unsqueeze(-1)
+        size = torch.mul(self.residual, self.residual, out=terms).sum(-1)
+        turn = size.div(self.size).masked_fill_(still, 0.0).unsqueeze(-1)
         torch.addcmul(self.residual, turn, self.direction, out=self.direction)  # of a row that stopped: never used
+        torch.where(still, self.size, size, out=self.size)
         self.products.add_(rows)
         self.broken.logical_or_(still.logical_and_(rows))
 
@@ -109,6 +118,7 @@ class Flow:
         products: Number of Hessian products of the steps tried so far.
         systems: Linear systems of the steps under way.
         product: Hessian product at `theta`, kept while the rows are the same; None where it has to be made.
+        space: Memory for vectors that an advance needs for a while, kept likewise.
     """
 
     theta: Float[Tensor, "b p"]
@@ -121,6 +131,7 @@ class Flow:
     products: Int[Tensor, " b"]
     systems: Systems
     product: HessianProduct | None = field(default=None, compare=False, metadata=WHOLE)
+    space: Float[Tensor, "2 b p"] | None = field(default=None, compare=False, metadata=WHOLE)
 
     __repr__ = brief
 
@@ -144,16 +155,16 @@ class Flow:
 def advance(objective: Objective, flow: Flow, settings: PseudoTransient) -> Flow:
     """Moves the flow until a share of the rows (a single row: always) have solved their system and tried their step."""
     systems, product, count = flow.systems, flow.product or objective.linearize(flow.theta), len(flow.loss)
-    shifted, image, waiting = product.shifted(systems.shift), torch.empty_like(flow.theta), count - max(1, round(_SHARE * count))
+    space = flow.theta.new_empty(2, *flow.theta.shape) if flow.space is None else flow.space
+    shifted, (image, terms), waiting = product.shifted(systems.shift), space, count - max(1, round(_SHARE * count))
     while True:
         unsolved = systems.unsolved(settings.max_products)
         if int(unsolved.sum()) <= waiting:
             break
-        systems.iterate(lambda direction: shifted.write(direction, image), unsolved)
+        systems.iterate(lambda direction: shifted.write(direction, image), unsolved, terms)
     rows = unsolved.logical_not().nonzero()[:, 0]
-    tried = _try_step(objective, flow, rows, settings)
-    _settle(flow, product, rows, tried)
-    return flow if flow.product is product else replace(flow, product=product)
+    _settle(flow, product, rows, _try_step(objective, flow, rows, settings))
+    return flow if flow.space is space else replace(flow, product=product, space=space)
 
 
 @torch.inference_mode()
@@ -163,7 +174,7 @@ def refill(flow: Flow, rows: Int[Tensor, " r"], fresh: Flow) -> Flow:
     if filled.theta is not flow.theta or product is None or fresh.product is None:
         return filled
     product.renew(rows, fresh.product)
-    return replace(filled, product=product)
+    return replace(filled, product=product, space=flow.space)
 
 
 @dataclass(frozen=True)
