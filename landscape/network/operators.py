@@ -23,7 +23,7 @@ from landscape.network.shards import summed, together
 from landscape.network.smoothness import kinks, kinks_here
 from landscape.network.trees import flattened, refilled, tensors
 
-_CACHED = 40_000  # numbers of a block that CPUs differentiate fastest at once: 8 columns of 4650 parameters, 1 of 26 122
+_CACHED = 16e6  # bytes of the activations of all columns, beyond which a CPU takes longer per column; the best was 8 to 80 MB
 _STEP = 1e-3  # relative: a difference quotient with a kink nearer than this proves nothing
 
 
@@ -109,7 +109,7 @@ class _ModuleOperator(ABC):
         bound = default_bound(device) if self.memory is None else self.memory
         most = bound / 4 // max(self._bytes, 1)
         if device.type == "cpu":
-            most = min(most, _CACHED // self.size)
+            most = min(most, _CACHED // max(self._bytes, 1))
         return int(min(CHUNK, max(1, most)))
 
     @abstractmethod

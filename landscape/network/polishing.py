@@ -20,6 +20,7 @@ COARSE = 1e-5  # gradient norm where Newton steps take over: later costs more gr
 _HISTORY = 50
 _ITERATIONS = 20  # of L-BFGS between two looks at the gradient
 _NOISE = 1e3  # times eps of the loss: a smaller predicted decrease is rounding, and the gradient decides instead
+_GROWN = 100  # times the norm at the start: products that fail their checks there say nothing about the module
 _SMALLEST = 1e-14  # radius relative to the parameters: no smaller step changes them
 
 
@@ -31,6 +32,7 @@ class Stop(Enum):
     ROUNDING = "the gradient no longer falls: it is at rounding, or the loss is flat in a direction; a larger target, or more decay"
     KINK = "pre-activations are at a kink, where there is no gradient to reach zero: use a smooth activation"
     DIVERGED = "the loss is no longer finite: start from a point trained further"
+    ESCAPED = "the parameters grew more than a hundredfold and their Hessian is lost in rounding: give decay to those that grow"
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,13 @@ class _Run:
         self.radius = self.radius or 0.1 * size
         last = self.products + products
         for _ in range(most):
-            hessian = ModuleHessian(self.problem.at(self.theta), keep=keep, check=not self.checked)
+            try:
+                hessian = ModuleHessian(self.problem.at(self.theta), keep=keep, check=not self.checked)
+            except InputError:
+                if self.checked or not size > _GROWN * float(self.problem.theta.norm()):
+                    raise
+                self.stopped = Stop.ESCAPED
+                return
             self.checked = True
             while self.going:
                 left = last - self.products

@@ -95,6 +95,29 @@ def matrix(values: list[float]) -> torch.Tensor:
     return basis @ torch.tensor(values, dtype=torch.float64).diag() @ basis.mT
 
 
+class Gate(nn.Module):
+    """Two of whose three weights can shrink together while the third grows, or grow while it shrinks."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate, self.value, self.out = nn.Linear(4, 5, bias=False), nn.Linear(4, 5, bias=False), nn.Linear(5, 3, bias=False)
+
+    def forward(self, x):
+        return self.out(torch.sigmoid(self.gate(x)) * self.value(x))
+
+
+@pytest.mark.parametrize("decayed", ["gate.weight", "out.weight"])
+def test_parameters_that_grow_without_end_are_said_to(decayed):
+    """Decay on one factor of a product is paid less and less while another grows: there is no minimum."""
+    torch.manual_seed(0)
+    net, x, y = Gate().double(), torch.randn(30, 4, dtype=torch.float64), torch.randint(3, (30,))
+    decays = {name: 1e-2 if name == decayed else 0.0 for name, _ in net.named_parameters()}
+    loss = ModuleLoss(net, nn.functional.cross_entropy, [(x, y)], decay=decays)
+    found = polish(loss)
+    assert found.stopped is Stop.ESCAPED
+    assert found.problem.theta.norm() > 100 * loss.theta.norm()
+
+
 def test_the_step_inside_is_the_newton_step():
     entries = matrix([1.0, 2.0, 5.0, 0.0])
     gradient = entries @ torch.ones(4, dtype=torch.float64)  # orthogonal to the null space

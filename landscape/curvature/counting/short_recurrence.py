@@ -118,8 +118,7 @@ class ShortRecurrence:
             runs = runs.continued(quotient, min(max(_LOOK, runs.steps // 10), self.steps - runs.steps), generator)
             smallest = runs.smallest
             if not smallest > 2 * zone:
-                reason = f"a Ritz value of {smallest:.1e}: a saddle, or more zeros than the given space has"
-                return replace(start, certified=False, reason=reason)
+                return replace(start, certified=False, reason=_why(smallest, zone))
             half = _BELOW * smallest
             chance = runs.missed(half, quotient.dimension, rounding)
             if chance <= self.delta:
@@ -127,6 +126,16 @@ class ShortRecurrence:
             if runs.steps >= self.steps:
                 reason = f"no certificate within {self.steps} steps of {self.probes} starts: the chance of a miss is {chance:.1e}"
                 return replace(start, certified=False, reason=reason)
+
+
+def _why(smallest: float, zone: float) -> str:
+    """Returns what a Ritz value too small for a certificate says of the point."""
+    if smallest < -zone:
+        return f"a Ritz value of {smallest:.1e}: a saddle"
+    return (
+        f"a Ritz value of {smallest:.1e}, not above {2 * zone:.1e}: more zeros than the given space has, or a point that is not "
+        "critical enough to tell"
+    )
 
 
 @dataclass(frozen=True)

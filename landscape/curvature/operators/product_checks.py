@@ -76,7 +76,7 @@ def require_hessian(product: Multiply, gradient: Multiply, at: Float[Tensor, " p
 def _why(relative: float) -> str:
     """Returns what makes products of an operator wrong, from how wrong they are."""
     if relative < _FEW_DIGITS:
-        return "something inside computes in fewer digits than the parameters have"
+        return "something inside computes in fewer digits than the parameters have, or these are so large that digits are lost"
     return "a backward pass (an autograd.Function, padding_idx of a tied embedding) is not the derivative of its forward pass"
 
 

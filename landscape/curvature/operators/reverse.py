@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from landscape.curvature.operators.convolution import convolved
 from landscape.display import brief
 from landscape.errors import InputError
 
@@ -34,6 +35,8 @@ class _Plain(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is torch._weight_norm:
             return _weight_norm(*args, **kwargs)
+        if (result := convolved(func, args, kwargs)) is not None:
+            return result
         if args and isinstance(args[0], Tensor) and args[0].dtype == torch.float64:
             if func in _SHORTENING:
                 return args[0]

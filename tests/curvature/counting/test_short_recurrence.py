@@ -101,7 +101,11 @@ def test_budgets_saddles_and_bad_settings_say_so():
     assert "40 steps" in short.reason
     values[-1] = -1.0
     saddle = nullity(diagonal(values), ShortRecurrence(known(200, 5)))
-    assert "saddle" in saddle.reason
+    assert saddle.reason.endswith(": a saddle")
+    values[-1] = 1e-16
+    more = nullity(diagonal(values), ShortRecurrence(known(200, 5)))
+    assert not more.resolved
+    assert "more zeros than the given space has, or a point that is not critical enough" in more.reason
     wrong = nullity(diagonal(values), ShortRecurrence(BasisProjector(torch.eye(200, dtype=torch.float64)[:, 150:151].contiguous())))
     assert "null only to" in wrong.reason
     with pytest.raises(InputError, match="probes >= 1"):
