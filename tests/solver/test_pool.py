@@ -11,7 +11,7 @@ from landscape.errors import InputError
 from landscape.model.objective import Objective
 from landscape.model.problem import ActivationName, LossName, Problem
 from landscape.points.point import Origin, Outcome
-from landscape.solver.flow import Flow, Systems, advance
+from landscape.solver.flow import Flow, Systems, advance, refill
 from landscape.solver.methods import BatchMethod, GradientDescent, PseudoTransient
 from landscape.solver.pool import Arrival, Start, batch_size, solve_batch
 from landscape.solver.rows import put, take
@@ -176,6 +176,27 @@ def test_the_product_that_is_kept_is_that_at_the_parameters(loss: LossName, acti
         turned = torch.func.jvp(torch.func.grad(smooth.loss), (flow.theta[row],), (direction[row],))[1]
         torch.testing.assert_close(flow.product(direction)[row], turned, rtol=1e-11, atol=1e-13)
     assert take(flow, torch.tensor([1, 2])).product is None
+
+
+def test_starts_take_the_places_of_others() -> None:
+    """The others go on as before, and the product that is kept is that of all parameters."""
+    objective, settings = Objective.of(SMALL), PseudoTransient()
+    thetas = torch.stack([random_start(SMALL, Random(seed=seed)) for seed in range(6)])
+    flow = Flow.begin(objective, thetas[:4], settings)
+    for _ in range(6):
+        flow = advance(objective, flow, settings)
+    kept, fresh = take(flow, torch.tensor([1, 3])), Flow.begin(objective, thetas[4:], settings)
+    filled = refill(flow, torch.tensor([2, 0]), take(fresh, torch.tensor([0, 1])))
+    assert filled.product is None, "expected no product where the new rows bring none"
+    filled = refill(replace(filled, product=objective.linearize(filled.theta)), torch.tensor([2, 0]), fresh)
+    assert torch.equal(filled.theta[[2, 0]], thetas[4:])
+    assert filled.steps[[2, 0]].tolist() == filled.systems.products[[2, 0]].tolist() == [0, 0]
+    assert filled.product is not None
+    direction = torch.randn(4, SMALL.parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(filled.product(direction), objective.linearize(filled.theta)(direction))
+    for name in ("theta", "loss", "gradient", "time_step", "steps"):
+        assert torch.equal(getattr(filled, name)[[1, 3]], getattr(kept, name))
+    assert torch.equal(refill(fresh, torch.arange(2), kept).theta, kept.theta)
 
 
 @dataclass(frozen=True)
