@@ -5,10 +5,13 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
+from pygments.lexer import inherit
+from pygments.lexers import BashLexer
+from pygments.token import Name
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the scraper of figures and the reference
 
@@ -107,7 +110,14 @@ def formula(display: Literal["inline", "block"]) -> Callable[[Any, Any], None]:
     return write
 
 
+class Commands(BashLexer):
+    """A shell whose options are tokens, so that the style sheet can keep `--json` on one line."""
+
+    tokens: ClassVar = {"root": [(r"(?<=\s)--?[A-Za-z][\w-]*", Name.Attribute), inherit]}
+
+
 def setup(app: Any) -> None:
     """Docstrings are made plain before napoleon, which writes markup of its own."""
     app.connect("autodoc-process-docstring", plain, priority=100)
+    app.add_lexer("bash", Commands)
     app.add_html_math_renderer("mathml", (formula("inline"), None), (formula("block"), None))

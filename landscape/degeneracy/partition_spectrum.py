@@ -3,11 +3,14 @@
 At blockdiag(alpha_g S_g) the Hessian commutes with the permutations inside every group and of equal groups. Its core therefore
 falls apart into blocks, one per irreducible representation (derivation: docs/mathematics.md, "Spectra of partition points"):
 
-    between groups i, j       standard x standard              2 (L+1) rows, (g_i - 1)(g_j - 1) times
-    within group i            antisymmetric                    L+1 rows, (g-1)(g-2)/2 times
-                              symmetric with zero diagonal     L+1 rows, g(g-3)/2 times
-                              trivial                          L+1 rows, once
-                              standard                         L+1 (g >= 3), and two for every kind of group, g_i - 1 times
+    between groups i, j
+        standard x standard             2 (L+1) rows, (g_i - 1)(g_j - 1) times
+    within group i
+        antisymmetric                   L+1 rows, (g-1)(g-2)/2 times
+        symmetric with zero diagonal    L+1 rows, g(g-3)/2 times
+        trivial                         L+1 rows, once
+        standard                        L+1 (g >= 3), and two for every kind
+                                        of group, g_i - 1 times
 
 DNC is the partition into one group, so K = 1000 costs what K = 4 costs. Cross-entropy, linear layers, any decays; class sizes equal
 within a group.

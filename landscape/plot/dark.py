@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.collections import Collection
 from matplotlib.colors import to_rgb, to_rgba_array
@@ -41,10 +42,12 @@ def _recolour(artist: Artist) -> None:
             face, edge = artist.get_facecolor(), artist.get_edgecolor()
             artist.set_facecolor(_turned(face))
             artist.set_edgecolor(_turned(edge))
-        case Collection() if artist.get_array() is None:
-            faces, edges = artist.get_facecolor(), artist.get_edgecolor()
-            artist.set_facecolor([_turned(color) for color in to_rgba_array(faces)])
-            artist.set_edgecolor([_turned(color) for color in to_rgba_array(edges)])
+        case Collection():
+            faces, edges = to_rgba_array(artist.get_facecolor()), to_rgba_array(artist.get_edgecolor())
+            if artist.get_array() is None:
+                artist.set_facecolor([_turned(color) for color in faces])
+            if artist.get_array() is None or not np.array_equal(edges, faces):  # an edge of its own sets dark values off
+                artist.set_edgecolor([_turned(color) for color in edges])
         case _:
             pass
 

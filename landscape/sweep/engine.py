@@ -6,7 +6,6 @@ Dask's; it is imported only here, and only when it is used.
 
 import contextlib
 import logging
-import os
 import queue
 import shutil
 import tempfile
@@ -270,6 +269,20 @@ def _finished(task: Task, future: Any) -> Finished:
     return Finished(task, kind, reason=reason)
 
 
+def require_packages(settings: Settings) -> None:
+    """Refuses an engine whose packages are missing.
+
+    Raises:
+        InputError: If Dask is needed and not there.
+    """
+    if settings.kind == "local" and settings.workers == 0:
+        return
+    try:
+        import distributed  # noqa: F401 (only to see whether it is there, and to load its settings before they are changed)
+    except ImportError as error:
+        raise InputError(_MISSING.format(name=error.name)) from error
+
+
 def open_engine(settings: Settings, folder: Path) -> Engine:
     """Returns the engine that the settings name, with its workers started or asked for.
 
@@ -283,11 +296,9 @@ def open_engine(settings: Settings, folder: Path) -> Engine:
     if settings.kind == "local" and settings.workers == 0:
         return InProcess()
     require_encryption(settings)
-    try:
-        import dask
-        import distributed  # noqa: F401 (only to see whether it is there, and to load its settings before they are changed)
-    except ImportError as error:
-        raise InputError(_MISSING.format(name=error.name)) from error
+    require_packages(settings)
+    import dask
+
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": _DEATHS,
@@ -312,12 +323,13 @@ def open_engine(settings: Settings, folder: Path) -> Engine:
 def _opened(settings: Settings, folder: Path, security: Any) -> Distributed:
     """Returns the engine with its workers; what they write beside their tasks is where nobody else can write."""
     import dask
+    from dask.system import CPU_COUNT
 
     page, pages = dashboard_settings()
     with contextlib.ExitStack() as undo:
         match settings.kind:
             case "local":
-                count = len(os.sched_getaffinity(0)) if settings.workers is None else settings.workers
+                count = CPU_COUNT if settings.workers is None else settings.workers
                 scratch = tempfile.mkdtemp(prefix="landscape-")
                 undo.callback(shutil.rmtree, scratch, ignore_errors=True)
                 dask.config.set({**pages, "temporary-directory": scratch})

@@ -15,7 +15,7 @@ from landscape.archive.records import Archive
 from landscape.atomic_files import check_writable
 from landscape.errors import InputError
 from landscape.sweep.census import Census
-from landscape.sweep.engine import Engine, Finished, open_engine
+from landscape.sweep.engine import Engine, Finished, open_engine, require_packages
 from landscape.sweep.grid import Grid
 from landscape.sweep.planner import Planner
 from landscape.sweep.settings import EngineSettings as Settings
@@ -124,8 +124,11 @@ def run_sweep(
         InputError: If the folder or the engine cannot be used, or another process computes into the folder.
     """
     begun, settings = time.monotonic(), settings or grid.engine
+    folder = Path(folder).absolute()
+    if not folder.exists():
+        require_packages(settings)  # before a folder is made that nothing would be in
     census = Census(grid)
-    archive = Archive.create(Path(folder).absolute())
+    archive = Archive.create(folder)
     damaged: dict[str, str] = {}
     for digest, fault in archive.examined(census):
         if fault:

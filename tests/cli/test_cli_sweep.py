@@ -86,6 +86,17 @@ def test_a_dry_run_verifies_what_is_there_and_changes_nothing(grid: Path, capsys
     assert content(grid.parent) == before
 
 
+def test_a_sweep_without_its_packages_is_refused_before_a_folder_is_made(
+    grid: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert run(["sweep", str(grid), "--out", str(grid.parent / "out"), "--workers", "2"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected the package distributed for this engine" in line
+    assert "--workers 0" in line
+    assert not (grid.parent / "out").exists()
+
+
 def other_file(out: Path) -> None:
     out.mkdir()
     (out / "thesis.tex").touch()

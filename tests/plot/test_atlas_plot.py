@@ -12,6 +12,7 @@ from landscape.catalogue.table import atlas
 from landscape.degeneracy.judgement import Doubt, Verdict
 from landscape.model.problem import Problem
 from landscape.plot.atlas import draw_atlas
+from landscape.plot.dark import darken
 from landscape.plot.theme import new_figure
 from tests.plot.test_spectrum_plot import assert_legible
 
@@ -82,3 +83,17 @@ def test_undecided_points_are_hollow_and_a_zero_point_alone_is_drawn() -> None:
     _, (axes,) = new_figure()
     draw_atlas(axes, [entry for entry in entries if entry.rank == 0])
     assert len(axes.collections) == 1
+
+
+def test_on_a_dark_ground_a_saddle_of_high_index_has_a_light_edge() -> None:
+    figure, (axes,) = new_figure(width=4.6, height=3.6)
+    draw_atlas(axes, atlas(PAPER).entries)
+    (saddles,) = (part for part in axes.collections if isinstance(part, PathCollection) and part.get_array() is not None)
+    figure.canvas.draw()
+    before = np.asarray(saddles.get_facecolor())
+    darken(figure)
+    figure.canvas.draw()
+    ground = np.asarray(figure.get_facecolor())[:3].max()
+    assert before[:, :3].max(axis=1).min() < 0.5, "some values are dark"
+    assert np.array_equal(saddles.get_facecolor(), before), "colours stand for values"
+    assert np.asarray(saddles.get_edgecolor())[:, :3].min() > ground + 0.5
