@@ -6,9 +6,9 @@ Plain descent and L-BFGS (torch's, with a strong Wolfe line search) use the same
 ends above 1e-12. The overhead is the time of a pool over that of its kernels alone: the Hessian products of its conjugate
 gradients, and for each step tried a gradient and a linearisation, at the cost that each has on the same rows in the same run.
 With --growth instead: one product and one solve, one size varied at a time, into figures/data/cost-growth.csv. With --parts: the
-share of every part in the time of a pool. With --memory: the memory of `landscape prevalence` after a hundred seeds of the paper's
-setting and after so many. Seconds are those of the processor, since a machine has other work. One thread unless OMP_NUM_THREADS
-says otherwise.
+share of every part in the time of a pool, and its overhead over kernels that are called as the flow calls them. With --memory: the
+memory of `landscape prevalence` after a hundred seeds of the paper's setting and after so many. Seconds are those of the processor,
+since a machine has other work. One thread unless OMP_NUM_THREADS says otherwise.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,41 @@ def kernel_costs(problem: Problem, rows: int) -> tuple[float, float, float]:
     return 1e3 * found["product"], 1e3 * found["gradient"], 1e3 * found["linearize"]
 
 
+def flow_costs(problem: Problem, rows: int) -> tuple[float, float]:
+    """Returns the milliseconds per row of a product, and of a gradient with its linearisation, as the flow calls them.
+
+    In inference mode, products to memory that exists, each of another direction than the one before.
+    """
+    theta = torch.stack([random_start(problem, Random(seed=seed)) for seed in range(rows)])
+    objective, directions, result = Objective.of(problem), cycle(torch.randn(4, *theta.shape).to(theta)), torch.empty_like(theta)
+    apply = objective.linearize(theta)
+    actions: dict[str, tuple[Callable[[], object], int]] = {
+        "product": (lambda: apply.write(next(directions), result), rows),
+        "expand": (lambda: objective.expand(theta), rows),
+    }
+    with torch.inference_mode():
+        found = medians(actions, 41, time.process_time)
+    return 1e3 * found["product"], 1e3 * found["expand"]
+
+
+def overheads(problem: Problem, starts: list[Start], rows: int) -> str:
+    """Returns the time of a pool over that of its kernels, both ways to call them and the products alone, medians of five turns."""
+    found = []
+    for _ in range(5):
+        taken, arrivals = spent(pooled, problem, starts, rows)
+        products, tried = (sum(counts) for counts in zip(*((end.products, end.point.steps) for end in arrivals), strict=True))
+        product, gradient, linearisation = kernel_costs(problem, rows)
+        written, expanded = flow_costs(problem, rows)
+        kernels = (
+            products * product + tried * (gradient + linearisation),
+            products * written + tried * expanded,
+            products * written,
+        )
+        found.append([taken / kernel for kernel in kernels])
+    apart, called, alone = (statistics.median(ratios) for ratios in zip(*found, strict=True))
+    return f"overhead {apart:.2f} over kernels one by one, {called:.2f} as the flow calls them, {alone:.2f} over products alone"
+
+
 def measured(setting: tuple[int, int, int, int], seeds: int) -> SolveRow:
     """Times one setting; the methods take turns, seed by seed."""
     problem = problem_of(setting)
@@ -243,44 +279,53 @@ class Stopwatch:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.rows = 0  # of the directions that were multiplied
+        self.polishing = False  # what a polish calls belongs to it
 
     def measure(self, owner: Any, attribute: str, name: str) -> None:
         """Measures a function or a method from now on."""
         plain = getattr(owner, attribute)
 
         def measured(*given: Any, **named: Any) -> Any:
-            start, before = time.process_time(), sum(self.seconds.values())
-            if name == "products" and given[1].dim() == 2:  # those of the pool, not of a polish
+            if self.polishing:
+                return plain(*given, **named)
+            start, before, self.polishing = time.process_time(), sum(self.seconds.values()), name == "polish"
+            if name == "products":
                 self.rows += len(given[1])
             result = plain(*given, **named)
             inside = sum(self.seconds.values()) - before
             self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - start - inside
+            self.polishing = False
             return result
 
         setattr(owner, attribute, measured)
 
 
 PARTS: list[tuple[Any, str, str]] = [
-    (HessianProduct, "__call__", "products"),
+    (HessianProduct, "write", "products"),
     (Systems, "iterate", "vectors of conjugate gradients"),
-    (Objective, "expand", "gradients"),
-    (Objective, "linearize", "linearisations"),
+    (Objective, "expand", "gradients with linearisations"),
     (flow, "_try_step", "judging steps"),
-    (pool, "advance", "rows out of the pool and back"),
+    (flow, "_settle", "writing steps and the next systems"),
+    (pool, "advance", "the rest of an advance"),
     (pool._Pool, "look", "records"),
+    (pool._Pool, "refilled", "rows into the pool"),
     (pool, "_polished", "polish"),
 ]
 
 
 def parts(setting: tuple[int, int, int, int]) -> None:
-    """Prints the shares of the parts in the time of a pool, and of its products those that nobody needed."""
+    """Prints the overheads of a pool, the shares of the parts in its time, and of its products those that nobody needed."""
     problem, watch = problem_of(setting), Stopwatch()
     rows = pool_rows(problem)
     starts = [start_of(problem, seed) for seed in range(FILLS * rows)]
     pooled(problem, starts[:rows], rows)  # to warm up
+    print(setting, overheads(problem, starts, rows))
+    plain = [getattr(owner, attribute) for owner, attribute, _ in PARTS]
     for part in PARTS:
         watch.measure(*part)
     total, arrivals = spent(pooled, problem, starts, rows)
+    for (owner, attribute, _), function in zip(PARTS, plain, strict=True):
+        setattr(owner, attribute, function)
     shares = {name: 1e5 * seconds / total for name, seconds in watch.seconds.items()}
     idle = shares["products"] * (1 - sum(arrival.products for arrival in arrivals) / watch.rows)
     shares |= {"products": shares["products"] - idle, "products of rows that wait": idle}
@@ -315,7 +360,8 @@ def main() -> None:
         print(memory(100), memory(arguments.memory), sep="\n")
         return
     if arguments.parts:
-        parts(PAPER)
+        for setting in SETTINGS:
+            parts(setting)
         return
     if arguments.growth:
         table: list[Any] = [grown(varied, value, arguments.seeds) for varied, values in GROWTH.items() for value in values]

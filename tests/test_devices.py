@@ -1,7 +1,6 @@
 """Every kernel traced with fake CUDA tensors: a tensor made on the wrong device fails here, without a GPU."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 import torch
@@ -44,10 +43,13 @@ def test_the_flow_and_its_conjugate_gradients_stay_on_the_device():
         flow = Flow.begin(Objective.of(problem, theta), theta, PseudoTransient())
         assert {flow.time_step.device.type, flow.products.device.type} == {"cuda"}
         objective = Objective.of(problem, theta)
-        systems = flow.systems.iterate(objective.linearize(theta).shifted(flow.systems.shift), flow.systems.unsolved(5))
-        moved, taken, product = _try_step(objective, replace(flow, systems=systems), PseudoTransient())
-        assert {part.device.type for part in (taken, product.theta, *product.arrays)} == {"cuda"}
-        assert {part.device.type for part in (systems.solution, systems.size, moved.theta, moved.time_step)} == {"cuda"}
+        systems = flow.systems
+        systems.iterate(objective.linearize(theta).shifted(systems.shift), systems.unsolved(5))
+        tried = _try_step(objective, flow, torch.arange(2, device="cuda"), PseudoTransient())
+        assert {part.device.type for part in (tried.taken, tried.product.theta, *tried.product.arrays)} == {"cuda"}
+        assert {part.device.type for part in (systems.solution, systems.size, tried.theta, tried.time_step)} == {"cuda"}
+        systems.restart(torch.arange(2, device="cuda"), -tried.gradient, tried.time_step, tried.norm)
+        assert systems.goal.device.type == "cuda"
 
 
 def test_slices_stay_on_the_device():

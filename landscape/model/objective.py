@@ -153,12 +153,15 @@ class Objective:
         logits, gradient = self._differentiated(theta)
         return self.fit(logits) + self._penalty(theta), gradient
 
-    def expand(self, theta: Float[Tensor, "*b p"]) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b p"], "HessianProduct"]:
-        """Returns the loss, its gradient and what `linearize` returns, from one pass forward and one back."""
+    def expand(
+        self, theta: Float[Tensor, "*b p"]
+    ) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b k m"], Float[Tensor, "*b p"], "HessianProduct"]:
+        """Returns the loss, the logits, the gradient and what `linearize` returns, from one pass forward and one back."""
         rows = _rows(theta)
         logits, errors = self._passed(rows)
-        value = self.fit(logits.reshape(*theta.shape[:-1], *self.targets.shape)) + self._penalty(theta)
-        return value, self._gradient(rows, errors).view(theta.shape), self._product(theta, rows, logits, errors)
+        seen = logits.reshape(*theta.shape[:-1], *self.targets.shape)
+        gradient, product = self._gradient(rows, errors).view(theta.shape), self._product(theta, rows, logits, errors)
+        return self.fit(seen) + self._penalty(theta), seen, gradient, product
 
     def _passed(self, rows: Tensor) -> tuple[Tensor, ThinErrors | ColumnErrors]:
         """Returns the logits of one vector, or of rows, and what the derivative of the loss is on its way back."""
@@ -313,10 +316,13 @@ class HessianProduct:
         """Returns the map of directions to their products with Hessian + shift, with a shift for each point."""
         return replace(self, decay=self.decay + (shift.reshape(-1, 1) if self.theta.dim() > 1 else shift))
 
-    def renew(self, rows: Int[Tensor, " r"], moved: "HessianProduct", places: Int[Tensor, " r"]) -> None:
-        """Writes what was computed at these places of other points over these rows, in place; `theta` is changed by its owner."""
+    def renew(self, rows: Int[Tensor, " r"], moved: "HessianProduct", places: Int[Tensor, " r"] | None = None) -> None:
+        """Writes what was computed at these places of other points (None: at all, in order) over these rows, in place.
+
+        `theta` is changed by its owner.
+        """
         for array, part in zip(self.arrays, moved.arrays, strict=True):
-            array.index_copy_(0, rows, part[places])
+            array.index_copy_(0, rows, part if places is None else part.index_select(0, places))
 
     def write(self, rows: Tensor, results: Tensor) -> Tensor:
         """Writes the products of contiguous rows, or of one vector, to contiguous results, and returns them."""

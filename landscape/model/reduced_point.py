@@ -52,16 +52,23 @@ class Core:
         return cls(problem, form.rank, torch.cat([factor.flatten() for factor in factors]))
 
     @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """Shapes of the factors in the order of the objective."""
+        r, K = self.rank, self.problem.classes
+        return ((r, K), *((r, r),) * (self.problem.depth - 1), (K, r))
+
+    @property
     def objective(self) -> Objective:
         """The width-r, one-column-per-class problem whose critical point this is."""
-        full, r, K = Objective.of(self.problem, self.theta), self.rank, self.problem.classes
-        sizes = torch.tensor(self.problem.class_sizes, dtype=self.theta.dtype, device=self.theta.device)
-        return replace(
-            full,
-            shapes=((r, K), *((r, r),) * (self.problem.depth - 1), (K, r)),
-            targets=torch.eye(K, dtype=self.theta.dtype, device=self.theta.device),
-            weights=sizes / self.problem.total_samples,
+        problem, sizes = self.problem, _class_sizes(self.problem, self.theta)
+        return Objective(
+            shapes=self.shapes,
+            decays=problem.decays,
+            targets=torch.eye(problem.classes, dtype=self.theta.dtype, device=self.theta.device),
+            weights=sizes / problem.total_samples,
             scales=sizes.rsqrt(),
+            loss_kind=problem.loss,
+            activation=problem.activation,
         )
 
     @property
@@ -81,13 +88,18 @@ class Core:
 
     def embed(self, frames: list[Float[Tensor, "d r"]]) -> Float[Tensor, " p"]:
         """Returns the full parameters with these orthonormal frames at the interfaces."""
-        factors = self.objective.split(self.theta)
+        parts = self.theta.split([rows * columns for rows, columns in self.shapes])
+        factors = [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
         sizes = torch.tensor(self.problem.class_sizes, device=self.theta.device)
         factors[0] = (factors[0] / sizes.to(self.theta.dtype).sqrt()).repeat_interleave(sizes, dim=1)
         parts = [frames[0] @ factors[0]]
         parts += [frames[i] @ factors[i] @ frames[i - 1].mT for i in range(1, self.problem.depth)]
         parts.append(factors[-1] @ frames[-1].mT)
         return torch.cat([part.flatten() for part in parts])
+
+
+def _class_sizes(problem: Problem, like: Tensor) -> Tensor:
+    return torch.tensor(problem.class_sizes, dtype=like.dtype, device=like.device)
 
 
 def accepted_rank(objective: Objective, theta: Float[Tensor, " p"], tolerance: float) -> int:
@@ -113,8 +125,12 @@ def accepted_rank(objective: Objective, theta: Float[Tensor, " p"], tolerance: f
     Raises:
         InputError: If a condition fails, which says that the point is not close enough to a critical one.
     """
+    return _common_rank(objective, theta, tolerance, [torch.linalg.svdvals(shortened(factor)) for factor in objective.split(theta)])
+
+
+def _common_rank(objective: Objective, theta: Tensor, tolerance: float, values: list[Tensor]) -> int:
+    """Returns the rank by the singular values of the factors, or says by `InputError` which condition fails."""
     tolerance = max(tolerance, torch.finfo(theta.dtype).tiny ** 0.5)  # smaller numbers have squares, and so norms, of zero
-    values = [torch.linalg.svdvals(shortened(factor)) for factor in objective.split(theta)]
     ranks = [int((part > tolerance).sum()) for part in values]
     solve_first = "run landscape solve --start FILE first"
     if len(set(ranks)) > 1:
@@ -179,10 +195,11 @@ def compress(problem: Problem, theta: Float[Tensor, " p"], tolerance: float) -> 
     if not problem.is_linear:
         raise InputError(f"expected linear layers for the reduction, got {problem.activation}: use the dense method")
     objective = Objective.of(problem, theta)
-    factors, rank = objective.split(theta), accepted_rank(objective, theta, tolerance)
-    frames = [singular_vectors(shortened(factor))[0][:, :rank] for factor in factors[:-1]]
-    sizes = torch.tensor(problem.class_sizes, dtype=theta.dtype, device=theta.device)
-    small = [frames[0].mT @ class_means(problem, factors[0]) * sizes.sqrt()]
+    factors = objective.split(theta)
+    vectors, values = zip(*(singular_vectors(shortened(factor))[:2] for factor in factors[:-1]), strict=True)
+    rank = _common_rank(objective, theta, tolerance, [*values, torch.linalg.svdvals(shortened(factors[-1]))])
+    frames = [left[:, :rank] for left in vectors]
+    small = [frames[0].mT @ class_means(problem, factors[0]) * _class_sizes(problem, theta).sqrt()]
     small += [frames[i].mT @ factors[i] @ frames[i - 1] for i in range(1, problem.depth)]
     small.append(factors[-1] @ frames[-1])
     return Core(problem, rank, torch.cat([factor.flatten() for factor in small])), frames

@@ -14,7 +14,7 @@ from torch import Tensor
 from landscape.display import brief
 from landscape.model.objective import HessianProduct, Objective
 from landscape.solver.methods import PseudoTransient
-from landscape.solver.rows import WHOLE, put, take
+from landscape.solver.rows import WHOLE, put
 from landscape.solver.state import State
 
 SMALLEST_STEP = 1e-10  # time step at which the flow is stuck: the loss has no second-order model there (a kink)
@@ -33,9 +33,7 @@ def loss_slack(loss: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
 
 @dataclass(frozen=True)
 class Systems:
-    """(H + shift) x = right by conjugate gradients, one system per row, each at its own iteration.
-
-    The vectors are its own and are changed in place: at the width of the paper an iteration would else take twice as long.
+    """(H + shift) x = right by conjugate gradients, one system per row, each at its own iteration, all changed in place.
 
     Attributes:
         shift: Shift 1/h, the inverse of the time step.
@@ -62,35 +60,57 @@ class Systems:
     @classmethod
     def begin(cls, right: Float[Tensor, "b p"], shift: Float[Tensor, " b"], tolerance: Float[Tensor, " b"]) -> "Systems":
         """Returns the systems at x = 0, to be solved to a residual of tolerance * |right|."""
-        size = right.square().sum(-1)
+        size = torch.linalg.vecdot(right, right)
         count = torch.zeros_like(size, dtype=torch.int64)
         return cls(shift, torch.zeros_like(right), right.clone(), right.clone(), size, tolerance.square() * size, count, count > 0)
 
+    def restart(
+        self, rows: Int[Tensor, " r"], right: Float[Tensor, "r p"], shift: Float[Tensor, " r"], tolerance: Float[Tensor, " r"]
+    ) -> None:
+        """Begins other systems in these rows."""
+        size = torch.linalg.vecdot(right, right)
+        for own, part in ((self.residual, right), (self.direction, right), (self.shift, shift), (self.size, size)):
+            own.index_copy_(0, rows, part)
+        self.goal.index_copy_(0, rows, tolerance.square().mul_(size))
+        for own in (self.solution, self.products, self.broken):
+            own.index_fill_(0, rows, 0)
+
     def unsolved(self, limit: int) -> Bool[Tensor, " b"]:
         """Whose system goes on: not solved, not broken, and below the limit of iterations."""
-        return self.broken.logical_not() & (self.size > self.goal) & (self.products < limit)
+        return (self.size > self.goal).logical_and_(self.products < limit).logical_and_(self.broken.logical_not())
 
-    def iterate(self, apply: Callable[[Tensor], Tensor], rows: Bool[Tensor, " b"]) -> "Systems":
-        """Returns the systems after one iteration of these rows; `apply` is the product with H + shift."""
+    def iterate(
+        self, apply: Callable[[Tensor], Tensor], rows: Bool[Tensor, " b"], terms: Float[Tensor, "b p"] | None = None
+    ) -> None:
+        """Does one iteration of these rows.
+
+        Args:
+            apply: The product with H + shift.
+            rows: Whose iteration it is.
+            terms: Memory for the terms of inner products; None asks the system for it, which can take as long as all the rest.
+        """
         image = apply(self.direction)
-        curvature = torch.linalg.vecdot(self.direction, image)
-        moving = rows & (curvature > 0)
-        length = (self.size / curvature).masked_fill(moving.logical_not(), 0.0)
-        self.solution.addcmul_(length.unsqueeze(-1), self.direction)
-        self.residual.addcmul_(length.unsqueeze(-1), image, value=-1)
-        size = torch.where(moving, torch.linalg.vecdot(self.residual, self.residual), self.size)
-        turn = (size / self.size).masked_fill(moving.logical_not(), 0.0)
-        torch.addcmul(self.residual, turn.unsqueeze(-1), self.direction, out=self.direction)  # of a row that stopped: never used
-        return replace(self, size=size, products=self.products + rows, broken=self.broken | (rows & moving.logical_not()))
+        curvature = torch.mul(self.direction, image, out=terms).sum(-1)
+        still = rows.logical_and(curvature > 0).logical_not_()
+        length = (self.size / curvature).masked_fill_(still, 0.0).unsqueeze(-1)
+        self.solution.addcmul_(length, self.direction)
+        self.residual.addcmul_(length, image, value=-1)
+        size = torch.mul(self.residual, self.residual, out=terms).sum(-1)
+        turn = size.div(self.size).masked_fill_(still, 0.0).unsqueeze(-1)
+        torch.addcmul(self.residual, turn, self.direction, out=self.direction)  # of a row that stopped: never used
+        torch.where(still, self.size, size, out=self.size)
+        self.products.add_(rows)
+        self.broken.logical_or_(still.logical_and_(rows))
 
 
 @dataclass(frozen=True)
 class Flow:
-    """The state of a batch of implicit gradient flows; each start has its own time step.
+    """The state of a batch of implicit gradient flows, changed in place; each start has its own time step.
 
     Attributes:
         theta: Current parameters, one row per start.
         loss: Loss of every row.
+        logits: Logits of every row.
         gradient: Gradient of every row.
         norm: Norm of the gradient of every row.
         time_step: Time step h of the next step.
@@ -98,10 +118,12 @@ class Flow:
         products: Number of Hessian products of the steps tried so far.
         systems: Linear systems of the steps under way.
         product: Hessian product at `theta`, kept while the rows are the same; None where it has to be made.
+        space: Memory for vectors that an advance needs for a while, kept likewise.
     """
 
     theta: Float[Tensor, "b p"]
     loss: Float[Tensor, " b"]
+    logits: Float[Tensor, "b k m"]
     gradient: Float[Tensor, "b p"]
     norm: Float[Tensor, " b"]
     time_step: Float[Tensor, " b"]
@@ -109,6 +131,7 @@ class Flow:
     products: Int[Tensor, " b"]
     systems: Systems
     product: HessianProduct | None = field(default=None, compare=False, metadata=WHOLE)
+    space: Float[Tensor, "2 b p"] | None = field(default=None, compare=False, metadata=WHOLE)
 
     __repr__ = brief
 
@@ -116,13 +139,11 @@ class Flow:
     def begin(cls, objective: Objective, theta: Float[Tensor, "b p"], settings: PseudoTransient) -> "Flow":
         """Returns the flow at its start."""
         theta = theta.clone(memory_format=torch.contiguous_format)
-        loss, gradient, product = objective.expand(theta)
-        time_step, count, norm = (
-            torch.full_like(loss, settings.first_step),
-            torch.zeros_like(loss, dtype=torch.int64),
-            gradient.norm(dim=-1),
-        )
-        return cls(theta, loss, gradient, norm, time_step, count, count.clone(), _systems(gradient, norm, time_step), product)
+        loss, logits, gradient, product = objective.expand(theta)
+        norm, time_step = torch.linalg.vector_norm(gradient, dim=-1), torch.full_like(loss, settings.first_step)
+        count = torch.zeros_like(loss, dtype=torch.int64)
+        systems = Systems.begin(-gradient, 1 / time_step, _forcing(norm))
+        return cls(theta, loss, logits, gradient, norm, time_step, count, count.clone(), systems, product)
 
     @property
     def stalled(self) -> Bool[Tensor, " b"]:
@@ -132,59 +153,82 @@ class Flow:
 
 @torch.inference_mode()  # an eighth of the time of small models goes into what torch keeps for autograd
 def advance(objective: Objective, flow: Flow, settings: PseudoTransient) -> Flow:
-    """Returns the flow after a share of the rows (a single row: always) have solved their system and tried their step."""
+    """Moves the flow until a share of the rows (a single row: always) have solved their system and tried their step."""
     systems, product, count = flow.systems, flow.product or objective.linearize(flow.theta), len(flow.loss)
-    apply, enough = product.shifted(systems.shift), max(1, round(_SHARE * count))
+    space = flow.theta.new_empty(2, *flow.theta.shape) if flow.space is None else flow.space
+    shifted, (image, terms), waiting = product.shifted(systems.shift), space, count - max(1, round(_SHARE * count))
     while True:
         unsolved = systems.unsolved(settings.max_products)
-        if int(unsolved.logical_not().sum()) >= enough:
+        if int(unsolved.sum()) <= waiting:
             break
-        systems = systems.iterate(apply, unsolved)
-    flow, rows = replace(flow, systems=systems), unsolved.logical_not().nonzero()[:, 0]
-    tried, taken, moved = _try_step(objective, flow if len(rows) == count else take(flow, rows), settings)
-    places = taken.nonzero()[:, 0]
-    if len(places) == count:
-        return replace(tried, theta=moved.theta, product=moved)
-    if len(rows) == count:
-        return tried
-    product.renew(rows[places], moved, places)
-    return replace(put(flow, rows, tried), product=product)  # in place: the product goes on to read these parameters
+        systems.iterate(lambda direction: shifted.write(direction, image), unsolved, terms)
+    rows = unsolved.logical_not().nonzero()[:, 0]
+    _settle(flow, product, rows, _try_step(objective, flow, rows, settings))
+    return flow if flow.space is space else replace(flow, product=product, space=space)
 
 
-def _try_step(objective: Objective, flow: Flow, settings: PseudoTransient) -> tuple[Flow, Bool[Tensor, " b"], HessianProduct]:
-    """Takes the step of every row where the linear model held; elsewhere only the time step shrinks.
+@torch.inference_mode()
+def refill(flow: Flow, rows: Int[Tensor, " r"], fresh: Flow) -> Flow:
+    """Returns the flow with other starts in the places of these rows."""
+    filled, product = put(flow, rows, fresh), flow.product
+    if filled.theta is not flow.theta or product is None or fresh.product is None:
+        return filled
+    product.renew(rows, fresh.product)
+    return replace(filled, product=product, space=flow.space)
 
-    Returns:
-        The flow, whose step was taken, and the Hessian product at the end of every step, taken or not.
-    """
-    systems = flow.systems
-    theta = flow.theta + systems.solution
-    loss, gradient, moved = objective.expand(theta)
+
+@dataclass(frozen=True)
+class _Tried:
+    """Where the steps of some rows led: what the flow holds there, and whose step was taken."""
+
+    theta: Tensor
+    loss: Tensor
+    logits: Tensor
+    gradient: Tensor
+    norm: Tensor
+    time_step: Tensor
+    taken: Tensor
+    product: HessianProduct
+
+    __repr__ = brief
+
+
+def _try_step(objective: Objective, flow: Flow, rows: Int[Tensor, " r"], settings: PseudoTransient) -> _Tried:
+    """Makes the steps of these rows, to be taken where the linear model held; elsewhere only the time step shrinks."""
+    systems, step = flow.systems, flow.systems.solution.index_select(0, rows)
+    loss, logits, gradient, product = objective.expand(theta := flow.theta.index_select(0, rows).add_(step))
     # The linear model, gradient + H s, from the residual of the solve: -(residual + shift s)
-    modelled = torch.addcmul(systems.residual, systems.shift.unsqueeze(-1), systems.solution)
-    error = modelled.add_(gradient).norm(dim=-1) / flow.norm
-    taken = systems.broken.logical_not() & (error < settings.curvature_tolerance) & (loss <= flow.loss + loss_slack(flow.loss))
-    growth = (0.5 * settings.curvature_tolerance / error).sqrt().clamp(_SHRINK, _GROW)
-    shrink = torch.full_like(growth, _SHRINK).masked_fill(systems.broken, _SHRINK / 2)
-    factor = torch.where(taken, growth, shrink)
-    time_step, gradient = flow.time_step * factor, torch.where(taken.unsqueeze(-1), gradient, flow.gradient)
-    norm = torch.where(taken, gradient.norm(dim=-1), flow.norm)
-    after = Flow(
-        torch.where(taken.unsqueeze(-1), theta, flow.theta),
-        torch.where(taken, loss, flow.loss),
-        gradient,
-        norm,
-        time_step,
-        flow.steps + 1,
-        flow.products + systems.products,
-        _systems(gradient, norm, time_step),
+    modelled = systems.residual.index_select(0, rows).addcmul_(systems.shift.index_select(0, rows).unsqueeze(-1), step)
+    error = torch.linalg.vector_norm(modelled.add_(gradient), dim=-1) / flow.norm.index_select(0, rows)
+    broken, before = systems.broken.index_select(0, rows), flow.loss.index_select(0, rows)
+    taken = (error < settings.curvature_tolerance) & (loss <= before + loss_slack(before)) & broken.logical_not()
+    growth = (0.5 * settings.curvature_tolerance / error).sqrt_().clamp_(_SHRINK, _GROW)
+    shrink = torch.full_like(growth, _SHRINK).masked_fill_(broken, _SHRINK / 2)
+    time_step = flow.time_step.index_select(0, rows) * torch.where(taken, growth, shrink)
+    return _Tried(theta, loss, logits, gradient, torch.linalg.vector_norm(gradient, dim=-1), time_step, taken, product)
+
+
+def _settle(flow: Flow, product: HessianProduct, rows: Int[Tensor, " r"], tried: _Tried) -> None:
+    """Writes the steps that were taken to the flow and its product, and begins the next system of all these rows."""
+    systems, places = flow.systems, tried.taken.nonzero()[:, 0]
+    whole = len(places) == len(rows)
+    moved = rows if whole else rows.index_select(0, places)
+    product.renew(moved, tried.product, None if whole else places)
+    for name in ("theta", "loss", "logits", "gradient", "norm"):
+        found = getattr(tried, name)
+        getattr(flow, name).index_copy_(0, moved, found if whole else found.index_select(0, places))
+    flow.time_step.index_copy_(0, rows, tried.time_step)
+    flow.steps.index_add_(0, rows, torch.ones_like(rows))
+    flow.products.index_add_(0, rows, systems.products.index_select(0, rows))
+    gradient, norm = (
+        (tried.gradient, tried.norm) if whole else (flow.gradient.index_select(0, rows), flow.norm.index_select(0, rows))
     )
-    return after, taken, moved
+    systems.restart(rows, gradient.neg_(), tried.time_step.reciprocal(), _forcing(norm))
 
 
-def _systems(gradient: Tensor, norm: Tensor, time_step: Tensor) -> Systems:
-    tolerance = norm.sqrt().clamp(max=0.01)  # forcing term: superlinear at the end, cheap at the start
-    return Systems.begin(-gradient, 1 / time_step, tolerance)
+def _forcing(norm: Tensor) -> Tensor:
+    """The share of the gradient to which a step is solved: superlinear at the end, cheap at the start."""
+    return norm.sqrt().clamp_(max=0.01)
 
 
 def pseudo_transient(objective: Objective, theta: Float[Tensor, " p"], settings: PseudoTransient) -> Iterator[State]:

@@ -73,10 +73,10 @@ def newton(problem: Problem, theta: Float[Tensor, " p"], enough: float = 0.0) ->
     if found is None:  # not linear, or not yet of one rank
         yield from _steps(objective, theta, _minimum_residual, tolerance, enough)
         return
-    core, frames = found
+    core, frames, first = found
 
     def embedded(here: _Place) -> _Place:
-        return _Place.at(objective, replace(core, theta=here.theta).embed(frames))
+        return first if here.theta is core.theta else _Place.at(objective, replace(core, theta=here.theta).embed(frames))
 
     for state in _steps(core.objective, core.theta, _pseudo_inverse, 0.0, enough, embedded):
         yield replace(state, steps=state.steps + 1)
@@ -106,37 +106,37 @@ def critical_core(problem: Problem, theta: Float[Tensor, " p"], tolerance: float
 
 @dataclass(frozen=True)
 class _Place:
-    """The loss at a point and its gradient."""
+    """The loss at a point and its derivatives."""
 
     theta: Tensor
     loss: float
     gradient: Tensor
     norm: float
+    apply: Apply  # the product with the Hessian
 
     __repr__ = brief
 
     @classmethod
     def at(cls, objective: Objective, theta: Tensor) -> "_Place":
-        loss, gradient = objective.value_and_gradient(theta)
-        return cls(theta, float(loss), gradient, float(gradient.norm()))
+        loss, _, gradient, product = objective.expand(theta)
+        return cls(theta, float(loss), gradient, float(gradient.norm()), product)
 
     @property
     def finite(self) -> bool:
         return bool(np.isfinite(self.loss) and np.isfinite(self.norm))
 
-    def predicts(self, apply: Apply, other: "_Place", blur: float) -> bool:
+    def predicts(self, other: "_Place", blur: float) -> bool:
         """Whether the quadratic model here explains loss and gradient there, at minima and saddles alike.
 
         The model's error in the gradient is e; along a step s that of the loss is then at most e |s| / 3 to leading order. So a
         loss that rises or falls otherwise than the model says, by more than e |s| / 2, was met on another branch.
 
         Args:
-            apply: The product with the Hessian here.
             other: The place after the step.
             blur: The part of e that rounding explains.
         """
         step = other.theta - self.theta
-        bent = apply(step)
+        bent = self.apply(step)
         error = float((other.gradient - self.gradient - bent).norm())
         change = float(self.gradient @ step + step @ bent / 2)
         slack = float(loss_slack(self.theta.new_tensor(self.loss)))
@@ -149,8 +149,8 @@ def _rounding(theta: Tensor) -> float:
 
 def _trusted_core(
     problem: Problem, objective: Objective, start: _Place, tolerance: float
-) -> tuple[Core, list[Float[Tensor, "d r"]]] | None:
-    """Returns the core next to a point, or None where no rank is accepted or dropping the rest is no small step.
+) -> tuple[Core, list[Float[Tensor, "d r"]], _Place] | None:
+    """Returns the core next to a point, its frames and the place where it is, or None where it has no rank or is no small step off.
 
     Outside the core the curvature is at least the smallest decay, so that the gradient norm over it bounds the rest; twice that,
     since partners of the gauge rotations lie between two decays.
@@ -161,7 +161,7 @@ def _trusted_core(
         return None
     place, blur = _Place.at(objective, core.embed(frames)), _rounding(start.theta)
     near = float((place.theta - start.theta).norm()) <= 2 * start.norm / min(problem.decays) + blur
-    return (core, frames) if near and start.predicts(objective.linearize(start.theta), place, blur) else None
+    return (core, frames, place) if near and start.predicts(place, blur) else None
 
 
 def _steps(
@@ -213,11 +213,10 @@ def _next(objective: Objective, here: _Place, rule: Rule, radius: float) -> _Pla
 
     Beside `_Place.predicts`, the same inverse applied to the new gradient, an estimate of the next step, must be short.
     """
-    apply = objective.linearize(here.theta)
-    inverse = rule(apply, here.gradient, radius)
+    inverse = rule(here.apply, here.gradient, radius)
     step = -inverse(here.gradient)
     moved = _Place.at(objective, here.theta + step)
-    if not (moved.norm < here.norm and here.predicts(apply, moved, 0.0)):
+    if not (moved.norm < here.norm and here.predicts(moved, 0.0)):
         return None
     return moved if float(inverse(moved.gradient).norm()) <= _MODEL * float(step.norm()) else None
 

@@ -1,5 +1,6 @@
 """Many starts at once: a pool in which each start moves on its own, those that have arrived leave and waiting ones enter."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -15,9 +16,9 @@ from landscape.model.objective import Objective
 from landscape.model.problem import Problem
 from landscape.points.point import CriticalPoint, Origin, Outcome
 from landscape.solver.descent import Descent, descend
-from landscape.solver.flow import Flow, advance
+from landscape.solver.flow import Flow, advance, refill
 from landscape.solver.methods import BatchMethod, GradientDescent, Newton, PseudoTransient
-from landscape.solver.rows import join, take
+from landscape.solver.rows import put, take
 from landscape.solver.run import CRITICAL, solve
 
 PoolState = Flow | Descent  # what the pool holds, one row per start; each method has its own
@@ -93,16 +94,16 @@ def solve_batch(
     waiting = chain((first,), waiting)
     size = size or batch_size(problem, first.theta.device)
     pool = _Pool.begin(problem, list(islice(waiting, size)), method)
-    while True:
-        pool, arrived = pool.look()
-        yield from (_polished(problem, *arrival, method, tolerance) for arrival in arrived)
-        if fresh := list(islice(waiting, size - len(pool.runs))):
-            entered = _Pool.begin(problem, fresh, method)
-            pool = pool.joined(entered) if pool.runs else entered
-            continue  # the record of a start begins with a look at the start itself
-        if not pool.runs:
-            return
-        pool = pool.advanced()
+    while pool.runs:
+        ends = pool.look()
+        yield from (_polished(problem, pool.runs[row], pool.row(row), ends[row], method, tolerance) for row in ends)
+        if not ends:
+            pool = pool.advanced()
+            continue
+        rows, fresh = list(ends), list(islice(waiting, len(ends)))
+        if fresh:
+            pool = pool.refilled(rows[: len(fresh)], _Pool.begin(problem, fresh, method))
+        pool = pool.without(rows[len(fresh) :])  # the record of a start begins with a look at the start itself
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,9 @@ class _Run:
     origin: Origin
     record: list[tuple[int, float, float, Tensor]] = field(default_factory=list)
 
-    def thinned(self) -> "_Run":
-        return self if len(self.record) <= _RECORD else _Run(self.origin, self.record[::2])
+    def thin(self) -> None:
+        if len(self.record) > _RECORD:
+            del self.record[1::2]
 
     def due(self, steps: int) -> bool:
         """Whether the record wants a row now: at first at every step, later as far apart as its thinned rows are."""
@@ -147,8 +149,23 @@ class _Pool:
         averages = (objective.targets / objective.targets.sum(-1, keepdim=True)).mT
         return cls(objective, method, [_Run(start.origin) for start in starts], averages, state)
 
-    def joined(self, other: "_Pool") -> "_Pool":
-        return replace(self, runs=self.runs + other.runs, state=join(self.state, other.state))
+    @torch.inference_mode()
+    def refilled(self, rows: list[int], fresh: "_Pool") -> "_Pool":
+        """Returns the pool with others in the places of these rows."""
+        runs = list(self.runs)
+        for row, run in zip(rows, fresh.runs, strict=True):
+            runs[row] = run
+        places = self._index(rows)
+        match self.method:
+            case PseudoTransient():
+                return replace(self, runs=runs, state=refill(self.state, places, fresh.state))
+            case GradientDescent():
+                return replace(self, runs=runs, state=put(self.state, places, fresh.state))
+
+    def without(self, rows: list[int]) -> "_Pool":
+        """Returns the pool without these rows."""
+        going = [row for row in range(len(self.runs)) if row not in rows]
+        return replace(self, runs=[self.runs[row] for row in going], state=take(self.state, self._index(going))) if rows else self
 
     def advanced(self) -> "_Pool":
         match self.method:
@@ -157,34 +174,36 @@ class _Pool:
             case GradientDescent():
                 return replace(self, state=descend(self.objective, self.state, self.method))
 
-    def look(self) -> tuple["_Pool", list[tuple[_Run, Any, Outcome]]]:
-        """Writes the records, and returns the pool of those that go on and those that have arrived, with their state."""
+    def row(self, row: int) -> PoolState:
+        """Returns the state of one row."""
+        alone: PoolState = take(self.state, self._index([row]))
+        return alone
+
+    def look(self) -> dict[int, Outcome]:
+        """Writes the records, and returns why which rows have ended."""
         state: PoolState = self.state
         norms, losses, steps = state.norm.tolist(), state.loss.tolist(), state.steps.tolist()
-        finite, stalled = state.loss.isfinite().tolist(), state.stalled.tolist()
-        outcomes: list[Outcome | None] = []
-        for row in range(len(self.runs)):
-            if not finite[row]:
-                outcomes.append(Outcome.DIVERGED)
-            elif norms[row] <= self.method.tolerance:
-                outcomes.append(Outcome.CONVERGED)
-            elif stalled[row]:
-                outcomes.append(Outcome.STALLED)
-            else:
-                outcomes.append(Outcome.MAX_STEPS if steps[row] >= self.method.max_steps else None)
-        due = [
-            row
-            for row, run in enumerate(self.runs)
-            if finite[row] and (run.due(steps[row]) or (outcomes[row] and steps[row] > run.record[-1][0]))
-        ]
+        stalled, ends, due = state.stalled.tolist(), {}, []
+        for row, run in enumerate(self.runs):
+            outcome = self._outcome(losses[row], norms[row], steps[row], stalled[row])
+            if outcome:
+                ends[row] = outcome
+            if math.isfinite(losses[row]) and (run.due(steps[row]) or (outcome and steps[row] > run.record[-1][0])):
+                due.append(row)
         for row, logits in zip(due, self._class_means(due), strict=True):
             self.runs[row].record.append((steps[row], losses[row], norms[row], logits))
-        going = [row for row, outcome in enumerate(outcomes) if outcome is None]
-        arrived = [
-            (self.runs[row], take(self.state, self._index([row])), outcome) for row, outcome in enumerate(outcomes) if outcome
-        ]
-        runs = [self.runs[row].thinned() for row in going]
-        return replace(self, runs=runs, state=take(self.state, self._index(going)) if arrived else self.state), arrived
+            if row not in ends:
+                self.runs[row].thin()
+        return ends
+
+    def _outcome(self, loss: float, norm: float, steps: int, stalled: bool) -> Outcome | None:
+        if not math.isfinite(loss):
+            return Outcome.DIVERGED
+        if norm <= self.method.tolerance:
+            return Outcome.CONVERGED
+        if stalled:
+            return Outcome.STALLED
+        return Outcome.MAX_STEPS if steps >= self.method.max_steps else None
 
     def _index(self, rows: list[int]) -> Int[Tensor, " r"]:
         return torch.tensor(rows, dtype=torch.int64, device=self.state.theta.device)
@@ -192,8 +211,9 @@ class _Pool:
     def _class_means(self, rows: list[int]) -> list[Tensor]:
         if not rows:
             return []
-        theta = self.state.theta if len(rows) == len(self.runs) else self.state.theta[self._index(rows)]
-        return list((self.objective.logits(theta) @ self.averages).unbind())
+        places, state = self._index(rows), self.state
+        logits = state.logits[places] if isinstance(state, Flow) else self.objective.logits(state.theta[places])
+        return list((logits @ self.averages).unbind())
 
 
 def _polished(problem: Problem, run: _Run, state: PoolState, outcome: Outcome, method: BatchMethod, tolerance: float) -> Arrival:
@@ -206,10 +226,11 @@ def _polished(problem: Problem, run: _Run, state: PoolState, outcome: Outcome, m
         theta = theta.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
         point = CriticalPoint(problem, theta, float("inf"), float("inf"), outcome, steps, origin, trace)
     elif outcome is Outcome.CONVERGED and problem.is_linear:
-        solved = solve(problem, theta, (Newton(),), origin, tolerance)
+        with torch.inference_mode():
+            solved = solve(problem, theta, (Newton(),), origin, tolerance)
         if solved.outcome is Outcome.INTERRUPTED:
             raise KeyboardInterrupt  # `solve` keeps what it has; here half a polish would be counted as an end
-        point = replace(solved, steps=steps + solved.steps, trace=trace)
+        point = replace(solved, theta=solved.theta.clone(), steps=steps + solved.steps, trace=trace)
     else:
         point = CriticalPoint.at(problem, theta, origin, outcome, steps, trace)
         if outcome is Outcome.CONVERGED and point.gradient_norm > tolerance:

@@ -1,10 +1,9 @@
-"""Batches as frozen dataclasses whose fields are tensors with one row per start: take rows, put them back, join two batches."""
+"""Batches as frozen dataclasses whose fields are tensors with one row per start: take rows, put others back."""
 
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, TypeVar
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -20,11 +19,6 @@ def take(batch: B, rows: Int[Tensor, " r"]) -> B:
 def put(batch: B, rows: Int[Tensor, " r"], new: B) -> B:
     """Returns the batch with these rows, in order and once each, replaced in place; if they are all there are, `new` itself."""
     return _by_field(lambda tensor, part: part if len(part) == len(tensor) else tensor.index_copy_(0, rows, part), batch, new)
-
-
-def join(batch: B, other: B) -> B:
-    """Returns the rows of both."""
-    return _by_field(lambda *parts: torch.cat(parts), batch, other)
 
 
 def _by_field(apply: Callable[..., Tensor], *batches: B) -> B:

@@ -120,6 +120,8 @@ def _begun(problem: Problem, start: Tensor | Random | CriticalPoint) -> tuple[Te
 
 
 def _states(problem: Problem, theta: Tensor, method: Method) -> Iterator[State]:
+    if isinstance(method, Newton):
+        return newton(problem, theta, method.tolerance)
     objective = Objective.of(problem, theta)
     match method:
         case GradientDescent():
@@ -130,8 +132,6 @@ def _states(problem: Problem, theta: Tensor, method: Method) -> Iterator[State]:
             return lbfgs(objective, theta, method)
         case SoftplusContinuation():
             return softplus_continuation(problem, theta, method)
-        case Newton():
-            return newton(problem, theta, method.tolerance)
         case _:
             assert_never(method)
 

@@ -11,10 +11,10 @@ from landscape.errors import InputError
 from landscape.model.objective import Objective
 from landscape.model.problem import ActivationName, LossName, Problem
 from landscape.points.point import Origin, Outcome
-from landscape.solver.flow import Flow, Systems, advance
+from landscape.solver.flow import Flow, Systems, advance, refill
 from landscape.solver.methods import BatchMethod, GradientDescent, PseudoTransient
 from landscape.solver.pool import Arrival, Start, batch_size, solve_batch
-from landscape.solver.rows import join, put, take
+from landscape.solver.rows import put, take
 from landscape.solver.run import solve
 from landscape.solver.starts import Random, random_start
 
@@ -148,7 +148,7 @@ def test_conjugate_gradients_solve_each_row_and_see_negative_curvature() -> None
     shifted = matrices + shift[:, None, None] * torch.eye(6, dtype=torch.float64)
     systems = Systems.begin(right, shift, torch.tensor([1e-12, 1e-12, 0.5, 1e-12], dtype=torch.float64))
     while bool((rows := systems.unsolved(50)).any()):
-        systems = systems.iterate(lambda v: (shifted @ v[..., None])[..., 0], rows)
+        systems.iterate(lambda v: (shifted @ v[..., None])[..., 0], rows)
     exact = torch.linalg.solve(shifted, right)
     torch.testing.assert_close(systems.solution[:2], exact[:2], rtol=1e-9, atol=1e-9)
     assert systems.products[2] < systems.products[0]  # a loose goal is reached early and the row then stands still
@@ -178,6 +178,27 @@ def test_the_product_that_is_kept_is_that_at_the_parameters(loss: LossName, acti
     assert take(flow, torch.tensor([1, 2])).product is None
 
 
+def test_starts_take_the_places_of_others() -> None:
+    """The others go on as before, and the product that is kept is that of all parameters."""
+    objective, settings = Objective.of(SMALL), PseudoTransient()
+    thetas = torch.stack([random_start(SMALL, Random(seed=seed)) for seed in range(6)])
+    flow = Flow.begin(objective, thetas[:4], settings)
+    for _ in range(6):
+        flow = advance(objective, flow, settings)
+    kept, fresh = take(flow, torch.tensor([1, 3])), Flow.begin(objective, thetas[4:], settings)
+    filled = refill(flow, torch.tensor([2, 0]), take(fresh, torch.tensor([0, 1])))
+    assert filled.product is None, "expected no product where the new rows bring none"
+    filled = refill(replace(filled, product=objective.linearize(filled.theta)), torch.tensor([2, 0]), fresh)
+    assert torch.equal(filled.theta[[2, 0]], thetas[4:])
+    assert filled.steps[[2, 0]].tolist() == filled.systems.products[[2, 0]].tolist() == [0, 0]
+    assert filled.product is not None
+    direction = torch.randn(4, SMALL.parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(filled.product(direction), objective.linearize(filled.theta)(direction))
+    for name in ("theta", "loss", "gradient", "time_step", "steps"):
+        assert torch.equal(getattr(filled, name)[[1, 3]], getattr(kept, name))
+    assert torch.equal(refill(fresh, torch.arange(2), kept).theta, kept.theta)
+
+
 @dataclass(frozen=True)
 class Inner:
     values: Tensor
@@ -199,5 +220,3 @@ def test_rows() -> None:
     assert back.inner.values[:, 1].tolist() == [30, 10, 10, 30]
     assert put(part, torch.tensor([0, 1]), take(batch, torch.tensor([1, 2]))).numbers.tolist() == [1, 1]
     assert part.numbers.tolist() == [3, 1]  # all rows are new: the old ones are left alone
-    batch = Outer(torch.arange(4), Inner(10 * torch.arange(4)[:, None].repeat(1, 2)))
-    assert join(part, batch).inner.values[:, 0].tolist() == [30, 10, 0, 10, 20, 30]
