@@ -300,10 +300,10 @@ class HessianProduct:
     def column(self, vector: Float[Tensor, "*v"]) -> Float[Tensor, "*v"]:
         """Returns the product of one vector, or of one column, where there is one point."""
         rooms = self.rooms
-        if rooms is None or not rooms.hold(vector):
+        room = None if rooms is None or not rooms.hold(vector) else rooms.take(self.theta)
+        if rooms is None or room is None:
             rows = vector.reshape(-1)
             return self.write(rows, torch.empty_like(rows)).view(vector.shape)
-        room = rooms.take(self.theta)
         room.row.copy_(vector if vector.dim() == 1 else vector.mT)
         torch.mul(room.direction, self.decay, out=room.result)
         for step in room.steps:

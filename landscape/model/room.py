@@ -22,6 +22,10 @@ from landscape.model.thin_product import AddProducts, ThinErrors
 _LARGEST = 1 << 15  # parameters; the copies of longer vectors take longer than the calls that they spare
 
 
+class _Unrepeatable(Exception):
+    """A call that the tape does not know to make again."""
+
+
 class _Tape(TorchFunctionMode):
     """Writes down the calls of torch such that they can be made again, on the same memory: without Python in between."""
 
@@ -34,10 +38,12 @@ class _Tape(TorchFunctionMode):
         result = function(*inputs, **options)
         if function in _FRESH:
             self.steps.append(partial(function, *inputs, **{**options, "out": result}))
+        elif function is Tensor.clone:
+            self.steps.append(partial(result.copy_, *inputs))
         elif function in _IN_PLACE:
             self.steps.append(partial(function, *inputs, **options))
-        elif isinstance(result, Tensor) and result.untyped_storage().data_ptr() != inputs[0].untyped_storage().data_ptr():
-            raise TypeError(f"expected a call that can be made again, got {function}")
+        elif function is not Tensor.dim and function.__name__ != "__get__":  # an attribute, such as a transposed view, is the same
+            raise _Unrepeatable(function)
         return result
 
 
@@ -66,7 +72,7 @@ class Room:
     __repr__ = brief
 
 
-@dataclass(frozen=True)
+@dataclass
 class Rooms:
     """Memory that products at one point use again; each product takes a room of its own, so that threads share none.
 
@@ -77,6 +83,7 @@ class Rooms:
         size: Number of the point's parameters.
         dtype: Type of the point's numbers.
         free: The rooms that no product uses now.
+        repeatable: Whether all calls of a product can be made again, as far as is known.
     """
 
     errors: ThinErrors | ColumnErrors
@@ -85,6 +92,7 @@ class Rooms:
     size: int
     dtype: torch.dtype
     free: list[Room] = field(default_factory=list)
+    repeatable: bool = True
 
     __repr__ = brief
 
@@ -103,17 +111,28 @@ class Rooms:
 
     def hold(self, vector: Tensor) -> bool:
         """Returns whether a vector can be written there and nothing be lost."""
-        if vector.numel() != self.size or vector.dtype is not self.dtype or vector.requires_grad or not vector.is_cpu:
+        if (
+            not self.repeatable
+            or vector.numel() != self.size
+            or vector.dtype is not self.dtype
+            or vector.requires_grad
+            or not vector.is_cpu
+        ):
             return False
         return not torch.compiler.is_compiling()
 
-    def take(self, like: Float[Tensor, " p"]) -> Room:
-        """Returns a room, which the caller puts back into `free`."""
+    def take(self, like: Float[Tensor, " p"]) -> Room | None:
+        """Returns a room, which the caller puts back into `free`; none where a call of the product cannot be made again."""
         try:
             return self.free.pop()
         except IndexError:
+            pass
+        try:
             with torch.inference_mode(False):  # of use in either mode
                 return self._built(like)
+        except _Unrepeatable:
+            self.repeatable = False
+            return None
 
     def _built(self, like: Tensor) -> Room:
         size = like.numel()

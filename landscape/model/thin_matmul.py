@@ -16,7 +16,7 @@ from torch import Tensor
 def times(thin: Float[Tensor, "*b r s"], wide: Float[Tensor, "*c s t"], out: None = None) -> Float[Tensor, "*d r t"]:
     """Returns thin @ wide, in fresh memory; each has one batch dimension or none."""
     if wide.dim() == 2:
-        return thin.mm(wide) if thin.dim() == 2 else thin.flatten(0, -2).mm(wide).view(*thin.shape[:-1], wide.shape[-1])
+        return torch.mm(thin, wide) if thin.dim() == 2 else thin.flatten(0, -2).mm(wide).view(*thin.shape[:-1], wide.shape[-1])
     return _batch(thin, wide.shape[0]).bmm(wide)
 
 

@@ -1,5 +1,7 @@
 """Memory that products of one vector use again: nobody sees another's numbers, and derivatives pass as without it."""
 
+import math
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -36,6 +38,37 @@ def test_products_follow_each_other_and_keep_their_results(loss: LossName, activ
         assert torch.equal(column[:, 0], product)
 
 
+@pytest.mark.parametrize(("loss", "activation"), KINDS)
+@pytest.mark.parametrize(("width", "depth"), [(35, 1), (35, 3), (70, 2), (129, 1), (140, 2), (100, 3)])
+@pytest.mark.parametrize("sharpness", [math.inf, 3.0])
+def test_products_of_every_size_repeat(
+    loss: LossName, activation: ActivationName, width: int, depth: int, sharpness: float
+) -> None:
+    """Wide columns of a ReLU model are multiplied as rows, others as they are."""
+    problem = Problem.balanced(4, 3, width, depth, 0.1, loss, activation)
+    theta, *directions = draw(problem, 3)
+    objective = replace(Objective.of(problem), sharpness=sharpness)
+    apply = objective.linearize(theta)
+    for direction in directions:
+        expected = torch.func.jvp(torch.func.grad(objective.loss), (theta,), (direction,))[1]
+        assert (apply(direction) - expected).norm() <= 1e-12 * expected.norm()
+    assert apply.rooms is not None
+    assert apply.rooms.repeatable
+
+
+def test_calls_that_are_not_known_to_repeat_are_made_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem((2, 1, 3), 4, 2, 0.1)
+    theta, direction = draw(problem, 2)
+    apply = Objective.of(problem).linearize(theta)
+    expected = apply(direction)
+    monkeypatch.setattr("landscape.model.room._IN_PLACE", {torch.Tensor.addmm_})
+    other = Objective.of(problem).linearize(theta)
+    for _ in range(2):
+        torch.testing.assert_close(other(direction), expected, rtol=1e-13, atol=1e-14)
+    assert other.rooms is not None
+    assert not other.rooms.repeatable
+
+
 def test_a_product_during_another_takes_memory_of_its_own() -> None:
     problem = Problem((2, 1, 3), 4, 2, 0.1)
     theta, direction, other = draw(problem, 3)
@@ -43,6 +76,7 @@ def test_a_product_during_another_takes_memory_of_its_own() -> None:
     expected, rooms = apply(direction), apply.rooms
     assert rooms is not None
     held = rooms.take(theta)
+    assert held is not None
     held.row.copy_(other)
     before = held.result.clone()
     assert torch.equal(apply(direction), expected)
