@@ -13,7 +13,12 @@ from torch import Tensor
 from landscape.curvature.memory import default_bound, require_room
 from landscape.curvature.operators.gauss_newton import GaussNewtonGraph
 from landscape.curvature.operators.operator import CHUNK
-from landscape.curvature.operators.product_checks import difference_quotient_error, probes_like, require_linear_and_symmetric
+from landscape.curvature.operators.product_checks import (
+    WrongProducts,
+    difference_quotient_error,
+    probes_like,
+    require_linear_and_symmetric,
+)
 from landscape.curvature.operators.reverse import GradientGraph, gradient, plain_autograd
 from landscape.display import brief
 from landscape.errors import InputError
@@ -62,10 +67,11 @@ class _ModuleOperator(ABC):
             batch = next(self.problem.batches())
             if self.keep:
                 # the bytes of one batch tell those of all, before the second is built
-                whole = self._bytes * self.problem.own_samples / max(batch.samples, 1)
+                taken, samples = self._measured
+                whole = taken * self.problem.own_samples / max(samples, 1)
                 require_room(whole, self.problem.theta.device, "pass keep=False, or smaller batches", self.memory)
             else:
-                require_room(self._bytes, self.problem.theta.device, "pass smaller batches", self.memory)
+                require_room(self._measured[0], self.problem.theta.device, "pass smaller batches", self.memory)
             if self.check:
                 graph = self._graph(batch)
                 self._check(batch, graph)
@@ -88,8 +94,8 @@ class _ModuleOperator(ABC):
         return self.problem.layers
 
     @cached_property
-    def _bytes(self) -> float:
-        """Bytes that the graph of the first batch keeps."""
+    def _measured(self) -> tuple[float, int]:
+        """Bytes that the graph of the largest batch keeps, and its samples."""
         sizes: dict[int, int] = {}
 
         def note(kept: Tensor) -> Tensor:
@@ -97,8 +103,9 @@ class _ModuleOperator(ABC):
             return kept
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda kept: kept):
-            self._graph(next(self.problem.batches()))
-        return float(sum(sizes.values()))
+            largest = max(self.problem.batches(), key=lambda batch: batch.samples)
+            self._graph(largest)
+        return float(sum(sizes.values())), largest.samples
 
     @cached_property
     def _columns(self) -> int:
@@ -106,10 +113,10 @@ class _ModuleOperator(ABC):
         device = self.problem.theta.device
         if device.type == "meta":
             return CHUNK
-        bound = default_bound(device) if self.memory is None else self.memory
-        most = bound / 4 // max(self._bytes, 1)
+        bound, taken = default_bound(device) if self.memory is None else self.memory, max(self._measured[0], 1)
+        most = bound / 4 // taken
         if device.type == "cpu":
-            most = min(most, _CACHED // max(self._bytes, 1))
+            most = min(most, _CACHED // taken)
         return int(min(CHUNK, max(1, most)))
 
     @abstractmethod
@@ -215,7 +222,7 @@ class ModuleHessian(_ModuleOperator):
             image = graph.products(direction[:, None])[:, 0]
         error = difference_quotient_error(slope, problem.theta, direction, image)
         if not error <= 1 and not kinks_here(problem, _STEP).near:
-            raise InputError(
+            raise WrongProducts(
                 f"expected products equal to differences of gradients, got {error:.1e} times the allowed difference: a backward "
                 "pass is wrong, activation checkpointing is on, or the point is at a kink; pass check=False to go on without"
             )

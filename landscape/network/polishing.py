@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.curvature.operators.product_checks import WrongProducts
 from landscape.display import brief
 from landscape.errors import InputError
 from landscape.network.functional import lifted
@@ -20,7 +21,7 @@ COARSE = 1e-5  # gradient norm where Newton steps take over: later costs more gr
 _HISTORY = 50
 _ITERATIONS = 20  # of L-BFGS between two looks at the gradient
 _NOISE = 1e3  # times eps of the loss: a smaller predicted decrease is rounding, and the gradient decides instead
-_GROWN = 100  # times the norm at the start: products that fail their checks there say nothing about the module
+_LARGE = 100  # root mean square of the parameters: products that fail their checks beyond it say nothing about the module
 _SMALLEST = 1e-14  # radius relative to the parameters: no smaller step changes them
 
 
@@ -32,7 +33,7 @@ class Stop(Enum):
     ROUNDING = "the gradient no longer falls: it is at rounding, or the loss is flat in a direction; a larger target, or more decay"
     KINK = "pre-activations are at a kink, where there is no gradient to reach zero: use a smooth activation"
     DIVERGED = "the loss is no longer finite: start from a point trained further"
-    ESCAPED = "the parameters grew more than a hundredfold and their Hessian is lost in rounding: give decay to those that grow"
+    ESCAPED = "the parameters are so large that their Hessian is lost in rounding: give decay to those that grow"
 
 
 @dataclass(frozen=True)
@@ -238,8 +239,8 @@ class _Run:
         for _ in range(most):
             try:
                 hessian = ModuleHessian(self.problem.at(self.theta), keep=keep, check=not self.checked)
-            except InputError:
-                if self.checked or not size > _GROWN * float(self.problem.theta.norm()):
+            except WrongProducts:
+                if not size > _LARGE * self.theta.numel() ** 0.5:
                     raise
                 self.stopped = Stop.ESCAPED
                 return

@@ -138,7 +138,7 @@ class Flow:
     @classmethod
     def begin(cls, objective: Objective, theta: Float[Tensor, "b p"], settings: PseudoTransient) -> "Flow":
         """Returns the flow at its start."""
-        theta = theta.clone(memory_format=torch.contiguous_format)
+        theta = theta.detach().clone(memory_format=torch.contiguous_format)
         loss, logits, gradient, product = objective.expand(theta)
         norm, time_step = torch.linalg.vector_norm(gradient, dim=-1), torch.full_like(loss, settings.first_step)
         count = torch.zeros_like(loss, dtype=torch.int64)

@@ -136,7 +136,7 @@ class _Pool:
 
     @classmethod
     def begin(cls, problem: Problem, starts: list[Start], method: BatchMethod) -> "_Pool":
-        theta = torch.stack([start.theta for start in starts])
+        theta = torch.stack([start.theta.detach() for start in starts])
         objective = Objective.of(problem, theta)
         state: PoolState
         match method:

@@ -109,14 +109,14 @@ def require_solve_memory(problem: Problem, methods: Sequence[Method], device: st
 
 
 def _begun(problem: Problem, start: Tensor | Random | CriticalPoint) -> tuple[Tensor, Origin]:
-    """Returns the parameters of a start, and where they come from."""
+    """Returns the parameters of a start, in memory of their own, and where they come from."""
     match start:
         case Random():
             return random_start(problem, start), random_origin(start)
         case CriticalPoint():
-            return start.theta, start.origin
+            return start.theta.detach().clone(), start.origin
         case _:
-            return start, Origin("given parameters")
+            return start.detach().clone(), Origin("given parameters")
 
 
 def _states(problem: Problem, theta: Tensor, method: Method) -> Iterator[State]:

@@ -192,3 +192,16 @@ def test_what_is_done_to_the_module_later_does_not_move_the_point(batches):
 def test_a_negative_decay_is_refused(network, batches):
     with pytest.raises(InputError, match="decay >= 0, got -1"):
         ModuleLoss(network, nn.CrossEntropyLoss(), batches, decay=-1.0)
+
+
+def test_blocks_fit_the_memory_of_the_largest_batch():
+    """Columns are differentiated together as far as their activations fit, and the first batch may be a small one."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(20, 50), nn.Tanh(), nn.Linear(50, 3)).double()
+    x, y = torch.randn(2002, 20, dtype=torch.float64), torch.randint(3, (2002,))
+    loss = ModuleLoss(net, nn.functional.cross_entropy, [(x[:2], y[:2]), (x[2:], y[2:])])
+    wide = ModuleHessian(loss, keep=False)
+    even = ModuleHessian(ModuleLoss(net, nn.functional.cross_entropy, [(x[2:], y[2:]), (x[:2], y[:2])]), keep=False)
+    assert wide._columns == even._columns < 64
+    block = torch.randn(wide.size, 9, dtype=torch.float64)
+    torch.testing.assert_close(wide @ block, even @ block)

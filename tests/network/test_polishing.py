@@ -108,7 +108,7 @@ class Gate(nn.Module):
 
 @pytest.mark.parametrize("decayed", ["gate.weight", "out.weight"])
 def test_parameters_that_grow_without_end_are_said_to(decayed):
-    """Decay on one factor of a product is paid less and less while another grows: there is no minimum."""
+    """Decay on one factor of a product is paid less and less while another grows: there is no minimum, also on the way back."""
     torch.manual_seed(0)
     net, x, y = Gate().double(), torch.randn(30, 4, dtype=torch.float64), torch.randint(3, (30,))
     decays = {name: 1e-2 if name == decayed else 0.0 for name, _ in net.named_parameters()}
@@ -116,6 +116,40 @@ def test_parameters_that_grow_without_end_are_said_to(decayed):
     found = polish(loss)
     assert found.stopped is Stop.ESCAPED
     assert found.problem.theta.norm() > 100 * loss.theta.norm()
+    assert polish(found).stopped is Stop.ESCAPED
+
+
+class Wrong(torch.autograd.Function):
+    """tanh, with a second derivative of another function."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.tanh()
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return g * (1 - x.tanh().square()).detach()
+
+
+class Bent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.second(Wrong.apply(self.first(x)))
+
+
+def test_a_wrong_derivative_is_not_blamed_on_parameters_that_grew_from_almost_nothing():
+    torch.manual_seed(0)
+    net, x, y = Bent().double(), torch.randn(30, 4, dtype=torch.float64), torch.randint(3, (30,))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(1e-3)
+    with pytest.raises(InputError, match="backward pass"):
+        polish(ModuleLoss(net, nn.functional.cross_entropy, [(x, y)], decay=1e-2))
 
 
 def test_the_step_inside_is_the_newton_step():

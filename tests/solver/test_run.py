@@ -95,3 +95,15 @@ def test_divergence_is_said():
     point = solve(SMALL, start, (GradientDescent(learning_rate=1e3),))
     assert point.outcome is Outcome.DIVERGED
     assert not math.isfinite(point.loss)
+
+
+@pytest.mark.parametrize("method", [PseudoTransient(max_steps=3), GradientDescent(max_steps=0), LBFGS(max_steps=1), Newton()])
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_a_start_that_wants_gradients_is_taken_as_numbers_and_left_alone(method, activation):
+    problem = Problem.balanced(3, 2, 5, 2, 1e-2, "ce", activation)
+    theta = random_start(problem, Random(seed=3))
+    given = theta.clone().requires_grad_()
+    point = solve(problem, given, (method,))
+    assert not point.theta.requires_grad
+    point.theta.zero_()
+    assert torch.equal(given.detach(), theta)

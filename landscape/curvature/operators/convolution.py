@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.autograd.forward_ad import unpack_dual
+from torch.nn import Parameter
 
 Pair = tuple[Tensor | None, Tensor | None]
 _AXES = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}
@@ -40,9 +42,26 @@ class Geometry:
 
 
 def convolved(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-    """Returns what `torch.conv1d`, `conv2d` or `conv3d` returns, or None where torch's own should be called."""
+    """Returns what `torch.conv1d`, `conv2d` or `conv3d` returns, or None where torch's own should be called.
+
+    That is so for tensors of classes of their own, under other modes, which may mean something else by the call, and inside
+    transforms of `torch.func` and forward differentiation, which know torch's convolution better.
+    """
     axes = _AXES.get(function)
-    return None if axes is None else _convolved(axes, *args, **kwargs)
+    return None if axes is None or torch._C._len_torch_function_stack() else _convolved(axes, *args, **kwargs)
+
+
+def _plain(tensor: Any, axes: int) -> bool:
+    """Whether it is a tensor with so many axes in float64 on a CPU, in memory of its own, and nothing else."""
+    if type(tensor) not in (Tensor, Parameter) or tensor.dim() != axes:
+        return False
+    if tensor.dtype != torch.float64 or tensor.device.type != "cpu" or unpack_dual(tensor).tangent is not None:
+        return False
+    try:
+        tensor.untyped_storage().data_ptr()  # a tensor that a transform follows has none
+    except (NotImplementedError, RuntimeError):
+        return False
+    return True
 
 
 def _convolved(
@@ -55,11 +74,12 @@ def _convolved(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor | None:
-    plain = isinstance(padding, str) or input.dim() != axes + 2 or weight.dim() != axes + 2 or input.device.type != "cpu"
-    if plain or not input.dtype == weight.dtype == torch.float64:
+    if not (_plain(input, axes + 2) and _plain(weight, axes + 2)):
         return None
-    if bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != weight.dtype):
-        return None  # torch says what is wrong with it
+    if bias is not None and not (_plain(bias, 1) and len(bias) == len(weight)):
+        return None
+    if not all(isinstance(value, int | tuple | list) for value in (stride, padding, dilation)):
+        return None
     result = _convolve(input, weight, Geometry(_each(stride, axes), _each(padding, axes), _each(dilation, axes), groups))
     return result if bias is None else result + bias.view(-1, *[1] * axes)
 
@@ -100,17 +120,11 @@ class _Convolution(Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Geometry], output: Tensor) -> None:
         x, w, ctx.geometry = inputs
         ctx.save_for_backward(x, w)
-        ctx.save_for_forward(x, w)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, w = ctx.saved_tensors
         return *_pull(g, x, w, ctx.geometry, ctx.needs_input_grad[:2]), None
-
-    @staticmethod
-    def jvp(ctx: Any, a: Tensor, b: Tensor, _: None) -> Tensor:
-        x, w = ctx.saved_tensors
-        return _convolve(a, w, ctx.geometry) + _convolve(x, b, ctx.geometry)
 
 
 class _Adjoints(Function):
@@ -127,7 +141,6 @@ class _Adjoints(Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Geometry], output: tuple[Tensor, Tensor]) -> None:
         *tensors, ctx.geometry = inputs
         ctx.save_for_backward(*tensors)
-        ctx.save_for_forward(*tensors)
         ctx.set_materialize_grads(False)
 
     @staticmethod
@@ -140,10 +153,3 @@ class _Adjoints(Function):
                 to_g = part if to_g is None else to_g + part
         wanted = needs[1] and b is not None, needs[2] and a is not None
         return to_g, *_pull(g, x if a is None else a, w if b is None else b, ctx.geometry, wanted), None
-
-    @staticmethod
-    def jvp(ctx: Any, h: Tensor | None, a: Tensor | None, b: Tensor | None, _: None) -> tuple[Tensor, Tensor]:
-        g, x, w = ctx.saved_tensors
-        h, a, b = (torch.zeros_like(at) if change is None else change for at, change in ((g, h), (x, a), (w, b)))
-        changed, moved = (_Adjoints.apply(*each, ctx.geometry) for each in ((h, x, w), (g, a, b)))  # type: ignore[no-untyped-call]
-        return changed[0] + moved[0], changed[1] + moved[1]

@@ -9,6 +9,11 @@ from torch import Tensor
 from landscape.curvature.operators.reverse import AGREEMENT
 from landscape.errors import InputError
 
+
+class WrongProducts(InputError):
+    """Products that fail a check, whatever the cause."""
+
+
 Multiply = Callable[[Tensor], Tensor]
 # Relative steps along a random direction, largest first, and what the difference quotient may be off by: errors in the field were
 # 0.06 to 1.5, quotients of smooth networks are right to 1e-6.
@@ -41,11 +46,11 @@ def require_linear_and_symmetric(product: Multiply, probes: Float[Tensor, "p 3"]
     expected = first[:, :2] @ probes.new_tensor([[1.0, 0.5], [-1.0, 2.0]])
     apart = float((product(mixed) - expected).norm())
     if not apart <= allowed * float(first.norm()) * 4:
-        raise InputError(f"expected linear products, got H(u + v) off by {apart:.1e}: {_why(apart / float(first.norm()))}")
+        raise WrongProducts(f"expected linear products, got H(u + v) off by {apart:.1e}: {_why(apart / float(first.norm()))}")
     form = probes.mT @ first
     skew, scale = float((form - form.mT).abs().max()), float(probes.norm() * first.norm())
     if not skew <= allowed * scale:
-        raise InputError(
+        raise WrongProducts(
             f"expected a symmetric Hessian, got u'(Hv) and v'(Hu) that differ by {skew:.1e} of {scale:.1e}: {_why(skew / scale)}"
         )
     return first
@@ -67,7 +72,7 @@ def require_hessian(product: Multiply, gradient: Multiply, at: Float[Tensor, " p
     images = require_linear_and_symmetric(product, probes)
     error = difference_quotient_error(gradient, at, probes[:, 0], images[:, 0])
     if not error <= 1:
-        raise InputError(
+        raise WrongProducts(
             f"expected products equal to differences of gradients, got {error:.1e} times the allowed difference: the point is at a "
             "kink of the loss, or the derivative of an operation is wrong; pass check=False to go on without"
         )

@@ -1,9 +1,11 @@
 """Convolutions and their derivatives against torch's own, and against finite differences."""
 
+import numpy as np
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import grad, hessian, jvp, vmap
+from torch.overrides import TorchFunctionMode
 
 from landscape.curvature.operators.convolution import convolved
 from landscape.curvature.operators.reverse import right_operations
@@ -74,21 +76,62 @@ def test_third_derivatives_against_torch():
 
 
 def test_transforms_that_a_module_may_use_inside():
+    """Forward over forward is what torch cannot give through a function of one's own: the second tangent would be lost."""
     x, w, a, b = (tensor.detach() for tensor in drawn((2, 2, 5), (3, 2, 3), (2, 2, 5), (3, 2, 3)))
 
-    def results(apply):
-        def value(at):
-            return apply(x, at).sin().sum()
+    def plain(left, right):
+        return torch.conv1d(left, right, padding=1)
 
-        yield from jvp(apply, (x, w), (a, b))
-        yield jvp(lambda at: apply(x, at), (w,), (b,))[1]
+    def value(at):
+        return plain(x, at).sin().sum()
+
+    def along(at):
+        return jvp(lambda left: plain(left, at).sin(), (x,), (a,))[1]
+
+    def results():
+        yield from jvp(plain, (x, w), (a, b))
         yield hessian(value)(w)
         yield jvp(grad(value), (w,), (b,))[1]
-        yield vmap(lambda at: apply(at, w))(torch.stack([x, a]))
+        yield jvp(along, (w,), (b,))[1]
+        yield jvp(lambda left: jvp(lambda inner: plain(inner, w).sin(), (left,), (a,))[1], (x,), (a,))[1]
+        yield vmap(lambda at: plain(at, w))(torch.stack([x, a]))
 
-    ours = results(lambda left, right: convolved(torch.conv1d, (left, right), {"padding": 1}))
-    for result, other in zip(ours, results(lambda left, right: torch.conv1d(left, right, padding=1)), strict=True):
+    expected = list(results())
+    with right_operations():
+        ours = list(results())
+    for result, other in zip(ours, expected, strict=True):
         torch.testing.assert_close(result, other, rtol=1e-12, atol=1e-12)
+
+
+class Masked(torch.Tensor):
+    """A tensor whose convolutions see its first channel alone."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func is torch.conv1d:
+            plain = args[0].as_subclass(torch.Tensor).clone()
+            plain[:, 1:] = 0
+            return func(plain, *args[1:], **(kwargs or {}))
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+class Doubled(TorchFunctionMode):
+    """A mode under which a convolution counts twice."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        return 2 * result if func is torch.conv1d else result
+
+
+def test_what_others_mean_by_a_convolution_is_asked():
+    x, w = (tensor.detach() for tensor in drawn((2, 2, 5), (3, 2, 3)))
+    mine = x.as_subclass(Masked)
+    with Doubled():
+        expected = torch.conv1d(x, w)
+    with Doubled(), right_operations():
+        torch.testing.assert_close(torch.conv1d(x, w), expected)
+    with right_operations():
+        torch.testing.assert_close(torch.conv1d(mine, w), torch.conv1d(x[:, :1].contiguous(), w[:, :1].contiguous()))
 
 
 @pytest.mark.parametrize(
@@ -98,6 +141,12 @@ def test_transforms_that_a_module_may_use_inside():
         (torch.conv2d, torch.zeros(1, 3, 3, dtype=torch.float64), torch.zeros(1, 1, 2, 2, dtype=torch.float64), {}),
         (torch.conv1d, torch.zeros(1, 1, 3, dtype=torch.float64), torch.zeros(1, 1, 2, dtype=torch.float64), {"padding": "same"}),
         (torch.conv2d, torch.zeros(1, 1, 3, 3, dtype=torch.float64, device="meta"), torch.zeros(1, 1, 2, 2, device="meta"), {}),
+        (
+            torch.conv1d,
+            torch.zeros(1, 1, 3, dtype=torch.float64),
+            torch.zeros(1, 1, 2, dtype=torch.float64),
+            {"stride": np.int64(1)},
+        ),
         (torch.mul, torch.zeros(1), torch.zeros(1), {}),
     ],
 )
