@@ -26,10 +26,10 @@ _TRACE_LIMIT = 2_000  # rows kept of the record; beyond that every second one go
 # by method: live arrays of the size of all parameters at the peak, measured at 4 million (history of L-BFGS: 20), and its name
 _ARRAYS = {
     PseudoTransient: (21, "ptc"),
-    GradientDescent: (8, "gd"),
-    LBFGS: (58, "lbfgs"),
+    GradientDescent: (9, "gd"),
+    LBFGS: (59, "lbfgs"),
     SoftplusContinuation: (22, "softplus"),
-    Newton: (17, "newton"),
+    Newton: (18, "newton"),
 }
 _KEPT = 2  # resident memory over live memory: the C allocator keeps up to as much again, more or less from run to run
 
