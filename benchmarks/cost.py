@@ -28,9 +28,7 @@ def product_lines(rows: list[ratios.RatioRow]) -> list[str]:
     lines = []
     for row in rows:
         peers = dict(part.split("=") for part in row.peers.split())
-        theirs = [
-            f"{float(peers[name]):.3g}" if name in peers else "" for name in ("PyHessian", "hessian-eigenthings", "curvlinops")
-        ]
+        theirs = [f"{float(peers[name]):.3g}" if name in peers else "" for name in LIBRARIES]
         single = [f"{row.single:.3g}", f"{row.single / row.single_bare:.2f}"]
         block = [row.columns, f"{row.block:.3g}", f"{row.block / row.block_bare:.2f}", f"{row.block / row.alone:.2f}"]
         lines.append(_line(NAMES[row.activation], row.width, row.depth, *single, *block, *theirs))
